@@ -1,0 +1,213 @@
+"""The commands `v4l-dmabuf-sender` and `v4l-dmabuf-receiver`.
+
+Exit status: 0 what was asked for was done; 1 it failed; 2 usage; 130 it was
+interrupted before that.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
+from types import FrameType
+from typing import Any
+
+from v4l_dmabuf import _core
+from v4l_dmabuf.config import ReceiverConfig, SenderConfig
+from v4l_dmabuf.endpoint import Receiver, Sender
+from v4l_dmabuf.errors import Error
+from v4l_dmabuf.report import Report
+from v4l_dmabuf.status import Status, log_to_stderr, summary
+
+_INTERRUPTED = 130
+_LOGGER = logging.getLogger("v4l_dmabuf")
+_HEAPS = "/dev/dma_heap/NAME, /dev/udmabuf, or memfd (plain memory, no DMABUF)"
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"at least 1, not {value}")
+    return value
+
+
+def _bytes(text: str) -> int:
+    """Parse ``1073741824``, ``1024M`` or ``1G``."""
+    shift = {"K": 10, "M": 20, "G": 30}.get(text[-1:].upper(), 0)
+    return int(text[:-1] if shift else text) << shift
+
+
+class _Options:
+    """Command-line options that are the fields of a configuration class.
+
+    The defaults are the class's own, so that there is one place for them.
+    """
+
+    def __init__(
+        self, program: str, description: str, config_class: type[SenderConfig | ReceiverConfig]
+    ) -> None:
+        self.parser = argparse.ArgumentParser(
+            prog=program,
+            description=description,
+            epilog="Exit status: 0 done, 1 failed, 2 usage, 130 interrupted before -n was reached.",
+        )
+        self._config_class = config_class
+        self._defaults = {field.name: field.default for field in fields(config_class)}
+
+    def add(
+        self, *flags: str, help: str, type: Callable[[str], Any] = str, **more: Any  # noqa: A002
+    ) -> None:
+        default = self._defaults[flags[-1].removeprefix("--").replace("-", "_")]
+        if default is not MISSING and default is not None:
+            help += f" (default: {default})"  # noqa: A001
+        more.setdefault("metavar", flags[-1].removeprefix("--").upper())
+        self.parser.add_argument(
+            *flags,
+            type=type,
+            help=help,
+            required=default is MISSING,
+            default=argparse.SUPPRESS,
+            **more,
+        )
+
+    def add_common(self) -> None:
+        self.parser.add_argument(
+            "-n", "--frames", type=_count, metavar="N", help="stop after N frames (default: never)"
+        )
+        self.add(
+            "--peer-timeout",
+            type=float,
+            metavar="SECONDS",
+            help="give up when the other side has not moved a byte for so long",
+        )
+        talk = self.parser.add_mutually_exclusive_group()
+        talk.add_argument(
+            "-v", "--verbose", dest="level", action="store_const", const=logging.DEBUG,
+            default=logging.INFO, help="say more",
+        )  # fmt: skip
+        talk.add_argument(
+            "-q", "--quiet", dest="level", action="store_const", const=logging.WARNING,
+            help="say nothing but warnings and errors",
+        )  # fmt: skip
+        self.parser.add_argument("--version", action="version", version=_core.__version__)
+
+    def parse(
+        self, arguments: Sequence[str] | None
+    ) -> tuple[argparse.Namespace, dict[str, Any]]:
+        """Give all options, and those of them that are the configuration's."""
+        options = self.parser.parse_args(arguments)
+        given = {name: value for name, value in vars(options).items() if name in self._defaults}
+        return options, given
+
+
+class _Signals:
+    """SIGINT and SIGTERM: the first ends a run at the end of its frame, the second at once."""
+
+    def __init__(self) -> None:
+        self.endpoint: Sender | Receiver | None = None
+        self._received = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
+
+    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        if self._received or self.endpoint is None:
+            # Nothing of ours is left half-done by this: frames are written
+            # unbuffered, and the kernel takes the device and its memory back.
+            os._exit(_INTERRUPTED)
+        self._received = True
+        self.endpoint.stop()
+        _LOGGER.info("finishing the frame that is under way; once more to end at once")
+
+
+def _run(
+    endpoint: Sender | Receiver,
+    options: argparse.Namespace,
+    program: str,
+    verb: str,
+    signals: _Signals,
+) -> int:
+    line = log_to_stderr(program, options.level)
+    signals.endpoint = endpoint
+    failure: Error | None = None
+    report: Report | None
+    try:
+        report = endpoint.run(options.frames, Status(line, _LOGGER))
+    except Error as error:
+        failure, report = error, error.report
+    line.clear()
+    if report is not None:
+        for text in summary(report, verb):
+            _LOGGER.info("%s", text)
+    if failure is not None:
+        _LOGGER.error("%s", failure)
+        return 1
+    if report is not None and options.frames is not None and report.frames < options.frames:
+        if report.stopped:
+            return _INTERRUPTED
+        _LOGGER.error("the stream ended after %d of %d frames", report.frames, options.frames)
+        return 1
+    return 0
+
+
+def sender_main(arguments: Sequence[str] | None = None) -> int:
+    """Run `v4l-dmabuf-sender`; the result is its exit status."""
+    signals = _Signals()
+    options = _Options(
+        "v4l-dmabuf-sender",
+        "Capture from a V4L2 device into DMABUFs and send the frames to v4l-dmabuf-receiver.",
+        SenderConfig,
+    )
+    options.add("-d", "--device", help="V4L2 device, or 'test' for a built-in source")
+    options.add("-a", "--address", help="the receiver: IPv4, IPv6 or a name")
+    options.add("-p", "--port", type=int, help="the receiver's port")
+    options.add("-W", "--width", type=int, metavar="PIXELS", help="capture width")
+    options.add("-H", "--height", type=int, metavar="PIXELS", help="capture height")
+    options.add("-f", "--format", metavar="FOURCC", help="pixel format, four characters")
+    options.add("-b", "--buffers", type=int, metavar="N", help="number of buffers")
+    options.add("-e", "--heap", help=f"where DMABUFs come from: {_HEAPS}")
+    options.add(
+        "-m", "--memory", choices=["auto", "dmabuf", "mmap"], metavar="MODE",
+        help="capture into the heap's DMABUFs (dmabuf), into the driver's own buffers (mmap), "
+        "or into the driver's if it refuses the heap's (auto)",
+    )  # fmt: skip
+    options.add("--fps", type=float, help="frames a second to ask for (default: the driver's)")
+    options.add_common()
+    chosen, given = options.parse(arguments)
+    try:
+        sender = Sender(**given)
+    except ValueError as error:
+        options.parser.error(str(error))
+    return _run(sender, chosen, options.parser.prog, "sent", signals)
+
+
+def receiver_main(arguments: Sequence[str] | None = None) -> int:
+    """Run `v4l-dmabuf-receiver`; the result is its exit status."""
+    signals = _Signals()
+    options = _Options(
+        "v4l-dmabuf-receiver",
+        "Receive a stream into DMABUFs, and write its frames to a file or a pipe.",
+        ReceiverConfig,
+    )
+    options.add("-l", "--listen", metavar="ADDRESS", help="address to listen on, '::' for IPv6")
+    options.add("-p", "--port", type=int, help="port to listen on")
+    options.add("-e", "--heap", help=f"where DMABUFs come from: {_HEAPS}")
+    options.add(
+        "-o", "--output", metavar="PATH", help="write the frames there, '-' for standard output"
+    )
+    options.add(
+        "--max-memory",
+        type=_bytes,
+        metavar="BYTES",
+        help="buffers that a sender may ask for, K, M and G are understood",
+    )
+    options.add_common()
+    chosen, given = options.parse(arguments)
+    if given.get("output") == "-" and sys.stdout.isatty():
+        options.parser.error("output: standard output is a terminal, pipe it into a program")
+    try:
+        receiver = Receiver(**given)
+    except ValueError as error:
+        options.parser.error(str(error))
+    return _run(receiver, chosen, options.parser.prog, "received", signals)

@@ -1,0 +1,134 @@
+"""What a sender and a receiver are told. Bad values are refused here, before anything is opened."""
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+DEFAULT_HEAP = "/dev/dma_heap/system"
+"""The heap that buffers come from unless another is named."""
+
+
+def _check_count(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is a whole number, not {value!r}")
+    if not 1 <= value <= 0xFFFF_FFFF:
+        raise ValueError(f"{name} is at least 1 and has 32 bits, not {value}")
+
+
+def _check_port(value: int) -> None:
+    _check_count("port", value)
+    if value > 0xFFFF:
+        raise ValueError(f"port is 1 to 65535, not {value}")
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and 0 < value <= 1e9):
+        raise ValueError(f"{name} is a number above 0, not {value}")
+
+
+def _check_heap(value: str) -> None:
+    dma_heap = value.removeprefix("/dev/dma_heap/")
+    if value in {"/dev/udmabuf", "memfd"} or (dma_heap != value and dma_heap.strip("./")):
+        return
+    raise ValueError(f"heap is /dev/dma_heap/NAME, /dev/udmabuf or memfd, not {value!r}")
+
+
+def _check_host(name: str, value: str) -> None:
+    if not value or "\0" in value:
+        raise ValueError(f"{name} is an address or a name, not {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SenderConfig:
+    """What to capture, and where to send it.
+
+    Raises:
+        ValueError: a value is out of its range.
+        TypeError: a value is of another type.
+    """
+
+    address: str
+    """The receiver: an IPv4 or IPv6 address, or a name."""
+    port: int
+    """The receiver's port, 1 to 65535."""
+    device: str = "/dev/video0"
+    """The V4L2 device, or ``test`` for the built-in source."""
+    width: int = 640
+    """Pixels. The driver may grant another size, which is logged as a warning."""
+    height: int = 480
+    """Pixels."""
+    format: str = "YUYV"
+    """The pixel format: a V4L2 fourcc, four characters."""
+    buffers: int = 4
+    """How many buffers to ask for."""
+    heap: str = DEFAULT_HEAP
+    """``/dev/dma_heap/NAME``, ``/dev/udmabuf`` or ``memfd`` (no DMABUF; for ``test`` alone)."""
+    memory: Literal["auto", "dmabuf", "mmap"] = "auto"
+    """Whose memory to capture into; ``auto`` falls back from the heap's to the driver's."""
+    fps: float | None = None
+    """Frames a second to ask the driver for; None leaves the rate as it is."""
+    peer_timeout: float = 30.0
+    """Seconds that the receiver may take nothing."""
+
+    def __post_init__(self) -> None:
+        _check_host("address", self.address)
+        _check_port(self.port)
+        if not self.device or "\0" in self.device:
+            raise ValueError(f"device is a path or 'test', not {self.device!r}")
+        for name in ("width", "height", "buffers"):
+            _check_count(name, getattr(self, name))
+        fourcc = self.format.removesuffix("-BE")
+        if len(fourcc) != 4 or not (fourcc.isascii() and fourcc.isprintable()):
+            raise ValueError(
+                f"format is four characters such as 'YUYV' or 'Y16 ', not {self.format!r}"
+            )
+        _check_heap(self.heap)
+        if self.memory not in {"auto", "dmabuf", "mmap"}:
+            raise ValueError(f"memory is auto, dmabuf or mmap, not {self.memory!r}")
+        if self.device == "test":
+            if self.memory == "mmap":
+                raise ValueError("memory mmap is a driver's own, and device test has no driver")
+        elif self.heap == "memfd" and self.memory != "mmap":
+            raise ValueError(
+                "heap memfd is no DMABUF, which a driver can't capture into: "
+                "use /dev/udmabuf or a dma-heap, or memory mmap"
+            )
+        if self.fps is not None:
+            _check_positive("fps", self.fps)
+        _check_positive("peer_timeout", self.peer_timeout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceiverConfig:
+    """Where to listen, and what to do with what comes.
+
+    Raises:
+        ValueError: a value is out of its range.
+        TypeError: a value is of another type.
+    """
+
+    port: int
+    """The port to listen on, 1 to 65535."""
+    listen: str = "0.0.0.0"  # noqa: S104 -- a receiver is there to be reached
+    """The address to listen on; ``::`` for IPv6 and IPv4."""
+    heap: str = DEFAULT_HEAP
+    """``/dev/dma_heap/NAME``, ``/dev/udmabuf`` or ``memfd`` (no DMABUF)."""
+    output: str | os.PathLike[str] | None = None
+    """The file that frames are written to; ``-`` for standard output."""
+    max_memory: int = 1 << 30
+    """Bytes of buffers that a sender may ask for (``buffer_count * sizeimage``)."""
+    peer_timeout: float = 30.0
+    """Seconds that the sender may be silent."""
+
+    def __post_init__(self) -> None:
+        _check_host("listen", self.listen)
+        _check_port(self.port)
+        _check_heap(self.heap)
+        if self.output is not None and not os.fspath(self.output):
+            raise ValueError("output is a path or '-', not ''")
+        if isinstance(self.max_memory, bool) or not isinstance(self.max_memory, int):
+            raise TypeError(f"max_memory is a whole number of bytes, not {self.max_memory!r}")
+        if not 1 <= self.max_memory < 1 << 64:
+            raise ValueError(f"max_memory is at least 1 byte, not {self.max_memory}")
+        _check_positive("peer_timeout", self.peer_timeout)

@@ -1,0 +1,126 @@
+"""`Sender` and `Receiver`: the two ends of a stream."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from v4l_dmabuf import _core
+from v4l_dmabuf.config import ReceiverConfig, SenderConfig
+from v4l_dmabuf.report import Report
+
+Progress = Callable[[Report], object]
+"""Called twice a second during a run, with its state so far. What it raises ends the run."""
+
+
+C = TypeVar("C")
+
+
+class _Core(Protocol):
+    def run(self, frames: int | None = None, progress: Progress | None = None) -> Report: ...
+    def stop(self) -> None: ...
+
+
+class _Endpoint:
+    """What both ends share."""
+
+    _core: _Core
+    _closed = False
+
+    def run(self, frames: int | None = None, progress: Progress | None = None) -> Report:
+        """Run until ``frames`` frames are done, the stream ends, or a stop.
+
+        The interpreter's lock is released. Ctrl-C ends it within 100 ms with
+        KeyboardInterrupt when it runs in the main thread. It may be called
+        again for another stream.
+
+        Raises:
+            Error: the run failed; which class tells how (see `v4l_dmabuf.errors`).
+            ValueError: ``frames`` is less than 1.
+            RuntimeError: it is running already, or closed.
+        """
+        if frames is not None and frames < 1:
+            raise ValueError(f"frames is at least 1, not {frames}")
+        self._check_open()
+        return self._core.run(frames, progress)
+
+    def stop(self) -> None:
+        """End the run at the end of the frame that is under way, from any thread.
+
+        If none is going on, the next one ends at once.
+        """
+        self._core.stop()
+
+    def close(self) -> None:
+        """Stop the run and allow no other. May be called again."""
+        self._closed = True
+        self._core.stop()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError(f"this {type(self).__name__} is closed")
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Sender(_Endpoint):
+    """Captures from a V4L2 device into DMABUFs and sends the frames to a receiver.
+
+    Takes a `SenderConfig`, or its fields as keywords. Nothing is opened before
+    `run`.
+    """
+
+    def __init__(self, config: SenderConfig | None = None, /, **fields: Any) -> None:
+        self.config = _config(SenderConfig, config, fields)
+        self._core = _core.Sender(self.config)
+
+
+class Receiver(_Endpoint):
+    """Receives a stream into DMABUFs, and writes it to a file or a pipe.
+
+    Takes a `ReceiverConfig`, or its fields as keywords. As a context manager
+    it listens from the beginning, so that a sender may be started.
+    """
+
+    _core: _core.Receiver
+
+    def __init__(self, config: ReceiverConfig | None = None, /, **fields: Any) -> None:
+        self.config = _config(ReceiverConfig, config, fields)
+        self._core = _core.Receiver(self.config)
+
+    def listen(self) -> None:
+        """Bind and listen now rather than in `run`. May be called again.
+
+        Raises:
+            AddressError: the address can't be listened on.
+        """
+        self._check_open()
+        self._core.listen()
+
+    def close(self) -> None:
+        """Stop the run, let the address go, and allow no other run. May be called again."""
+        super().close()
+        self._core.unlisten()
+
+    def __enter__(self) -> Self:
+        self.listen()
+        return self
+
+
+def _config(cls: type[C], config: C | None, fields: dict[str, Any]) -> C:
+    if config is None:
+        return cls(**fields)
+    if fields:
+        raise TypeError(f"give a {cls.__name__} or keywords, not both")
+    if not isinstance(config, cls):
+        raise TypeError(f"give a {cls.__name__}, not {config!r}")
+    return config

@@ -1,0 +1,53 @@
+"""What a run did."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The result of a run, or its state so far as a progress callback gets it.
+
+    What describes the stream is None until that is known: for a sender once it
+    has its buffers, for a receiver once the sender has said what it sends.
+    """
+
+    frames: int
+    """Frames that were sent or received whole."""
+    bytes: int  # noqa: A003 -- the field's own name
+    """Their payload bytes."""
+    seconds: float
+    """From the first frame's end to the last one's."""
+    fps: float | None
+    """Frames a second over that time; None for fewer than two frames."""
+    drops: int | None
+    """Frames that the driver's sequence numbers skip; None if they can't tell."""
+    error_frames: int
+    """Frames that the driver flagged as possibly corrupt (V4L2_BUF_FLAG_ERROR)."""
+    stopped: bool
+    """Whether ``stop()`` ended the run."""
+    width: int | None = None
+    """Pixels."""
+    height: int | None = None
+    """Pixels."""
+    format: str | None = None
+    """The pixel format's fourcc."""
+    sizeimage: int | None = None
+    """Bytes: no frame has more."""
+    buffers: int | None = None
+    """This side's buffers."""
+    memory: str | None = None
+    """``dmabuf``, ``mmap`` (the driver's own) or ``memfd`` (no DMABUF)."""
+    heap: str | None = None
+    """The heap that the buffers are from; None for the driver's own."""
+
+    @property
+    def stream_unknown(self) -> bool:
+        """Whether the run ended, or is, before it knew what the stream is."""
+        return self.format is None
+
+    @property
+    def megabytes_per_second(self) -> float | None:
+        """Payload in 10^6 bytes a second; None where ``fps`` is."""
+        if self.fps is None:
+            return None
+        return self.fps * self.bytes / self.frames / 1e6

@@ -1,0 +1,125 @@
+"""What a person sees of a run: log lines, one live line on a terminal, the summary."""
+
+import logging
+import shutil
+import sys
+import time
+from typing import TextIO
+
+from v4l_dmabuf.report import Report
+
+_LOG_SECONDS = 5.0
+
+
+class LiveLine:
+    """The last line of a terminal, rewritten in place. On anything else it is never shown."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.is_shown_here = stream.isatty()
+        self._text = ""
+
+    def show(self, text: str) -> None:
+        """Put ``text`` in the line's place, cut to the terminal's width."""
+        if self.is_shown_here:
+            self._text = text[: shutil.get_terminal_size().columns - 1]
+            self._stream.write(f"\r\x1b[K{self._text}")
+            self._stream.flush()
+
+    def print_above(self, text: str) -> None:
+        """Write a line that stays, above the live one."""
+        erase = "\r\x1b[K" if self._text else ""
+        self._stream.write(f"{erase}{text}\n{self._text}")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._text:
+            self.show("")
+
+
+class LineHandler(logging.Handler):
+    """A handler that writes a record a line, around the live line."""
+
+    def __init__(self, line: LiveLine, program: str) -> None:
+        super().__init__()
+        self._line = line
+        self._program = program
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, with its level if that is more than information."""
+        level = f"{record.levelname.lower()}: " if record.levelno != logging.INFO else ""
+        try:
+            self._line.print_above(f"{self._program}: {level}{record.getMessage()}")
+        except OSError:
+            self.handleError(record)
+
+
+class Status:
+    """Tells of a run while it goes on: give it as the progress callback."""
+
+    def __init__(self, line: LiveLine, logger: logging.Logger) -> None:
+        self._line = line
+        self._logger = logger
+        self._last: Report | None = None
+        self._last_time = 0.0
+        self._since = time.monotonic()
+
+    def __call__(self, report: Report) -> None:
+        """Show the state so far, with the rates since the last time."""
+        now = time.monotonic()
+        if self._line.is_shown_here and self._logger.isEnabledFor(logging.INFO):
+            self._line.show(self._describe(report, now))
+        elif now - self._since >= _LOG_SECONDS:
+            self._since = now
+            self._logger.info("%s", self._describe(report, now))
+
+    def _describe(self, report: Report, now: float) -> str:
+        last, self._last = self._last, report
+        elapsed, self._last_time = now - self._last_time, now
+        if report.stream_unknown:
+            return "waiting for the other side"
+        text = f"{report.frames} frames"
+        if last is not None:
+            fps = (report.frames - last.frames) / elapsed
+            megabytes = (report.bytes - last.bytes) / elapsed / 1e6
+            text += f", {fps:.1f} fps, {megabytes:.1f} MB/s"
+        return f"{text}, {describe_drops(report)}"
+
+
+def describe_drops(report: Report) -> str:
+    """Say how many frames are missing by the driver's count, in words."""
+    if report.drops is None:
+        return "drops unknown (unusable sequence numbers)"
+    return f"{report.drops} dropped by the driver"
+
+
+def summary(report: Report, verb: str) -> list[str]:
+    """Describe a run that has ended, in lines."""
+    if report.stream_unknown:
+        return [f"nothing {verb}"]
+    rate = ""
+    if report.fps is not None:
+        rate = f" in {report.seconds:.2f} s: {report.fps:.2f} fps, "
+        rate += f"{report.megabytes_per_second:.1f} MB/s"
+    memory = {
+        "dmabuf": f"DMABUFs from {report.heap}",
+        "mmap": "the driver's own (mmap)",
+        "memfd": "memfd (plain memory, no DMABUF)",
+    }
+    return [
+        f"{verb} {report.frames} frames, {report.bytes} bytes{rate}",
+        f"{describe_drops(report)}, {report.error_frames} flagged in error",
+        f"{report.width}x{report.height} {report.format}, {report.buffers} buffers of "
+        f"{report.sizeimage} bytes, memory: {memory.get(report.memory or '', report.memory)}",
+    ]
+
+
+def log_to_stderr(program: str, level: int) -> LiveLine:
+    """Send the package's log to stderr; its logger alone is touched."""
+    line = LiveLine(sys.stderr)
+    logger = logging.getLogger("v4l_dmabuf")
+    logger.setLevel(level)
+    logger.propagate = False
+    logger.addHandler(LineHandler(line, program))
+    return line

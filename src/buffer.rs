@@ -1,0 +1,123 @@
+//! A frame buffer, owned by the state that it is in.
+//!
+//! `Free` may be given to the driver or written to, `Filled` holds a frame.
+//! A queued buffer is neither: the queue owns it (see `queue`). Each change of
+//! state consumes the old one, so a buffer can't be queued twice, nor queued
+//! while its frame is still being sent.
+
+use crate::memory::Plane;
+
+/// The memory of one frame, bound to its number in the pool for good: the
+/// driver keeps an import cached for as long as an index brings the same DMABUF.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    pub(crate) index: u32,
+    pub(crate) planes: Vec<Plane>,
+}
+
+/// A buffer that holds nothing of worth.
+#[derive(Debug)]
+pub struct Free(pub(crate) Buffer);
+
+impl Free {
+    /// Takes memory in as buffer `index` of a pool.
+    pub fn new(index: u32, planes: Vec<Plane>) -> Self {
+        Free(Buffer { index, planes })
+    }
+
+    /// Its number in the pool.
+    pub fn index(&self) -> u32 {
+        self.0.index
+    }
+
+    /// Its memory, to write to.
+    pub fn planes(&self) -> &[Plane] {
+        &self.0.planes
+    }
+
+    /// Declares it filled with a frame.
+    pub fn filled(self, frame: Frame) -> Filled {
+        Filled {
+            buffer: self.0,
+            frame,
+        }
+    }
+}
+
+/// A buffer that holds a frame.
+#[derive(Debug)]
+pub struct Filled {
+    buffer: Buffer,
+    frame: Frame,
+}
+
+impl Filled {
+    /// Its number in the pool.
+    pub fn index(&self) -> u32 {
+        self.buffer.index
+    }
+
+    /// What is known of the frame.
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// Each plane's memory, and the range of it that the frame uses.
+    pub fn planes(&self) -> impl Iterator<Item = (&Plane, Payload)> {
+        self.buffer
+            .planes
+            .iter()
+            .zip(self.frame.payloads.iter().copied())
+    }
+
+    /// Gives the frame up.
+    pub fn release(self) -> Free {
+        Free(self.buffer)
+    }
+}
+
+/// What is known of a frame beside its pixels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The driver's counter; not to be relied on, see `sequence`.
+    pub sequence: u64,
+    /// `V4L2_BUF_FLAG_*`
+    pub flags: u32,
+    /// When it was captured, by the clock that the flags name.
+    pub timestamp: Timestamp,
+    /// A range a plane.
+    pub payloads: Vec<Payload>,
+}
+
+impl Frame {
+    /// Whether the driver flags it as possibly corrupt.
+    pub fn has_error(&self) -> bool {
+        self.flags & crate::v4l2::BUF_FLAG_ERROR != 0
+    }
+
+    /// Bytes of all planes.
+    pub fn bytes(&self) -> u64 {
+        self.payloads
+            .iter()
+            .map(|payload| payload.length as u64)
+            .sum()
+    }
+}
+
+/// A time as V4L2 tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timestamp {
+    /// Seconds.
+    pub seconds: u64,
+    /// Microseconds within the second.
+    pub microseconds: u64,
+}
+
+/// The bytes of a plane that a frame uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Payload {
+    /// Bytes before it.
+    pub offset: usize,
+    /// Bytes.
+    pub length: usize,
+}

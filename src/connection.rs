@@ -1,0 +1,442 @@
+//! The TCP connection that a stream travels on.
+//!
+//! Sockets are non-blocking and every wait is the run's, so a stop, an interrupt
+//! and a peer that has gone silent are noticed wherever the loop is.
+
+use std::io::Read;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::io;
+use crate::memory::View;
+use crate::run::{OnStop, Run, Woken};
+
+/// A connected peer.
+#[derive(Debug)]
+pub struct Connection {
+    socket: Socket,
+    peer: String,
+    /// How long the peer may be silent, or take nothing.
+    patience: Duration,
+}
+
+/// What a receive brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// All that was asked for.
+    All,
+    /// The peer closed after so many bytes of it.
+    Closed(usize),
+    /// A stop came before the first byte of it.
+    Stopped,
+    /// The peer was silent for too long after so many bytes of it.
+    Silent(usize),
+}
+
+/// The addresses of `host`, which may be a literal or a name; None on a stop.
+fn resolve(run: &mut Run<'_>, host: &str, port: u16) -> Result<Option<Vec<SocketAddr>>> {
+    let wanted = host.to_owned();
+    let resolved = run.wait_for_thread(move || {
+        (wanted.as_str(), port)
+            .to_socket_addrs()
+            .map(Vec::from_iter)
+    })?;
+    let Some(resolved) = resolved else {
+        return Ok(None);
+    };
+    match resolved {
+        Ok(addresses) if !addresses.is_empty() => Ok(Some(addresses)),
+        Ok(_) => Err(resolve_error(host).cause("the name has no address")),
+        Err(error) => Err(resolve_error(host).io(&error)),
+    }
+}
+
+fn resolve_error(host: &str) -> Error {
+    Error::new(ErrorKind::Address, format!("resolve the address {host:?}"))
+        .object(host)
+        .next("give an IPv4 or IPv6 address, or a name that resolves here")
+}
+
+fn tcp_socket(address: &SocketAddr) -> std::io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(*address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Connects to the first address of `host` that answers; None on a stop.
+pub fn connect(
+    run: &mut Run<'_>,
+    host: &str,
+    port: u16,
+    patience: Duration,
+) -> Result<Option<Connection>> {
+    let Some(addresses) = resolve(run, host, port)? else {
+        return Ok(None);
+    };
+    let mut failure = resolve_error(host);
+    for address in addresses {
+        match connect_to(run, address, patience) {
+            Ok(connection) => return Ok(connection),
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                log::debug!("{error}");
+                failure = error;
+            }
+        }
+    }
+    Err(failure)
+}
+
+fn connect_to(
+    run: &mut Run<'_>,
+    address: SocketAddr,
+    patience: Duration,
+) -> Result<Option<Connection>> {
+    let failed = |error: &std::io::Error| connect_error(address, error);
+    let socket = tcp_socket(&address).map_err(|error| failed(&error))?;
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {
+            let polled = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+            match run.wait(&polled, Some(Instant::now() + patience), OnStop::End)? {
+                Woken::Ready(_) => {
+                    if let Some(error) = socket.take_error().map_err(|error| failed(&error))? {
+                        return Err(failed(&error));
+                    }
+                }
+                Woken::TimedOut => {
+                    return Err(failed(&Errno::ETIMEDOUT.into()));
+                }
+                Woken::Stopped => return Ok(None),
+            }
+        }
+        Err(error) => return Err(failed(&error)),
+    }
+    socket
+        .set_tcp_user_timeout(Some(patience))
+        .and_then(|()| socket.set_tcp_nodelay(true))
+        .map_err(|error| failed(&error))?;
+    Ok(Some(Connection {
+        socket,
+        peer: address.to_string(),
+        patience,
+    }))
+}
+
+fn connect_error(address: SocketAddr, error: &std::io::Error) -> Error {
+    let next = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ECONNREFUSED) => "nothing listens there: start the receiver first, and check \
+                                      address and port"
+            .to_owned(),
+        Some(Errno::ETIMEDOUT) => {
+            "nothing answers there: check the address, the route and firewalls".to_owned()
+        }
+        Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH) => {
+            "check the address, and that the network is up (ip route)".to_owned()
+        }
+        _ => "check the address and the network".to_owned(),
+    };
+    Error::new(ErrorKind::Connect, format!("connect to {address}"))
+        .object(address.to_string())
+        .io(error)
+        .next(next)
+}
+
+/// A bound address that waits for a sender.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    address: String,
+}
+
+impl Listener {
+    /// Binds the first address of `host`; None on a stop. `::` takes IPv4 as well.
+    pub fn bind(run: &mut Run<'_>, host: &str, port: u16) -> Result<Option<Self>> {
+        let Some(addresses) = resolve(run, host, port)? else {
+            return Ok(None);
+        };
+        let mut failure = resolve_error(host);
+        for address in addresses {
+            match bind_to(address) {
+                Ok(socket) => {
+                    return Ok(Some(Listener {
+                        socket,
+                        address: address.to_string(),
+                    }));
+                }
+                Err(error) => failure = listen_error(address, &error),
+            }
+        }
+        Err(failure)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Waits for a peer; None on a stop.
+    pub fn accept(&self, run: &mut Run<'_>, patience: Duration) -> Result<Option<Connection>> {
+        let failed = |error: std::io::Error| {
+            Error::new(
+                ErrorKind::Address,
+                format!("accept a connection on {}", self.address),
+            )
+            .object(&self.address)
+            .io(&error)
+        };
+        loop {
+            let polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+            if run.wait(&polled, None, OnStop::End)? == Woken::Stopped {
+                return Ok(None);
+            }
+            let (socket, address) = match self.socket.accept() {
+                Ok(accepted) => accepted,
+                // The peer is gone again, or a signal came: wait for the next.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock
+                            | std::io::ErrorKind::Interrupted
+                            | std::io::ErrorKind::ConnectionAborted
+                    ) =>
+                {
+                    continue;
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            socket.set_nonblocking(true).map_err(failed)?;
+            return Ok(Some(Connection {
+                socket,
+                peer: address
+                    .as_socket()
+                    .map_or_else(|| "a peer".to_owned(), |address| address.to_string()),
+                patience,
+            }));
+        }
+    }
+}
+
+fn bind_to(address: SocketAddr) -> std::io::Result<Socket> {
+    let socket = tcp_socket(&address)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)?;
+    Ok(socket)
+}
+
+fn listen_error(address: SocketAddr, error: &std::io::Error) -> Error {
+    let next = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EADDRINUSE) => "another program listens there: stop it or use another port",
+        Some(Errno::EADDRNOTAVAIL) => "the address is not this machine's: see ip address",
+        Some(Errno::EACCES) => "ports below 1024 are root's: use a higher one",
+        _ => "check address and port",
+    };
+    Error::new(ErrorKind::Address, format!("listen on {address}"))
+        .object(address.to_string())
+        .io(error)
+        .next(next)
+}
+
+impl Connection {
+    /// The peer's address.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// For a wait for the peer's hanging up beside another wait: see `check`.
+    pub fn poll_fd(&self) -> PollFd<'_> {
+        PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)
+    }
+
+    /// Sends `header` and then `payload`, in one call if the socket has room.
+    /// Not ended by a stop: half a frame is worth nothing.
+    pub fn send(
+        &self,
+        run: &mut Run<'_>,
+        header: &[u8],
+        payload: Option<View<'_>>,
+    ) -> Result<()> {
+        let total = header.len() + payload.map_or(0, |payload| payload.length());
+        let mut sent = 0;
+        let mut deadline = Instant::now() + self.patience;
+        while sent < total {
+            let header_left = header.get(sent..).unwrap_or_default();
+            let payload_left =
+                payload.and_then(|payload| payload.skip(sent.saturating_sub(header.len())));
+            match io::send(self.socket.as_fd(), header_left, payload_left) {
+                Ok(bytes) => {
+                    sent += bytes;
+                    deadline = Instant::now() + self.patience;
+                }
+                Err(Errno::EAGAIN) => {
+                    let polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
+                    if run.wait(&polled, Some(deadline), OnStop::Finish)? == Woken::TimedOut {
+                        return Err(self.timeout("the receiver took nothing"));
+                    }
+                }
+                Err(Errno::EINTR) => run.tick()?,
+                Err(errno) => return Err(self.lost(errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a readable socket means to a sender: the receiver hung up, or it is
+    /// none, since a receiver never answers.
+    pub fn check(&self) -> Result<()> {
+        let mut bytes = [0; 16];
+        match (&self.socket).read(&mut bytes) {
+            Ok(0) => Err(self.lost_to("the receiver closed the connection")),
+            Ok(_) => Err(Error::new(
+                ErrorKind::Protocol,
+                format!("send to {}", self.peer),
+            )
+            .object(&self.peer)
+            .cause("it answered, which a receiver of this protocol never does")
+            .next("check address and port")),
+            Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::EAGAIN | Errno::EINTR) => Ok(()),
+                Some(errno) => Err(self.lost(errno)),
+                None => Err(self.lost_to(&error.to_string())),
+            },
+        }
+    }
+
+    /// Ends the stream and waits until the receiver has taken all of it, which
+    /// it shows by closing its side.
+    pub fn finish(self, run: &mut Run<'_>) -> Result<()> {
+        if let Err(error) = self.socket.shutdown(std::net::Shutdown::Write) {
+            return Err(self.lost(Errno::from_raw(error.raw_os_error().unwrap_or(0))));
+        }
+        let deadline = Instant::now() + self.patience;
+        loop {
+            match run.wait(&[self.poll_fd()], Some(deadline), OnStop::Finish)? {
+                Woken::TimedOut => return Err(self.timeout("the receiver did not end the stream")),
+                Woken::Ready(_) | Woken::Stopped => {}
+            }
+            match (&self.socket).read(&mut [0]) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                    Some(Errno::EAGAIN | Errno::EINTR) => {}
+                    errno => return Err(self.lost(errno.unwrap_or(Errno::UnknownErrno))),
+                },
+            }
+        }
+    }
+
+    /// Fills `bytes`, which must arrive whole by `deadline`.
+    pub fn receive_by(
+        &self,
+        run: &mut Run<'_>,
+        bytes: &mut [u8],
+        deadline: Instant,
+    ) -> Result<Received> {
+        self.receive(run, bytes.len(), OnStop::End, Some(deadline), |received| {
+            read(&self.socket, bytes, received)
+        })
+    }
+
+    /// Fills `bytes`. A stop ends it while none has come.
+    pub fn receive_bytes(&self, run: &mut Run<'_>, bytes: &mut [u8]) -> Result<Received> {
+        self.receive(run, bytes.len(), OnStop::End, None, |received| {
+            read(&self.socket, bytes, received)
+        })
+    }
+
+    /// Fills `view`, straight from the socket. Not ended by a stop.
+    pub fn receive_view(&self, run: &mut Run<'_>, view: View<'_>) -> Result<Received> {
+        self.receive(run, view.length(), OnStop::Finish, None, |received| {
+            let rest = view.skip(received).ok_or(Errno::EINVAL)?;
+            io::receive(self.socket.as_fd(), rest)
+        })
+    }
+
+    fn receive(
+        &self,
+        run: &mut Run<'_>,
+        total: usize,
+        on_stop: OnStop,
+        by: Option<Instant>,
+        mut receive: impl FnMut(usize) -> nix::Result<usize>,
+    ) -> Result<Received> {
+        let mut received = 0;
+        let mut deadline = by.unwrap_or_else(|| Instant::now() + self.patience);
+        while received < total {
+            match receive(received) {
+                Ok(0) => return Ok(Received::Closed(received)),
+                Ok(bytes) => {
+                    received += bytes;
+                    deadline = by.unwrap_or_else(|| Instant::now() + self.patience);
+                }
+                Err(Errno::EAGAIN) => {
+                    let on_stop = if received > 0 { OnStop::Finish } else { on_stop };
+                    match run.wait(&[self.poll_fd()], Some(deadline), on_stop)? {
+                        Woken::Ready(_) => {}
+                        Woken::TimedOut => return Ok(Received::Silent(received)),
+                        Woken::Stopped => return Ok(Received::Stopped),
+                    }
+                }
+                Err(Errno::EINTR) => run.tick()?,
+                // A reset peer has closed, less politely.
+                Err(Errno::ECONNRESET | Errno::ETIMEDOUT) => {
+                    return Ok(Received::Closed(received));
+                }
+                Err(errno) => {
+                    return Err(Error::new(
+                        ErrorKind::PeerLost,
+                        format!("receive from {}", self.peer),
+                    )
+                    .object(&self.peer)
+                    .errno(errno));
+                }
+            }
+        }
+        Ok(Received::All)
+    }
+
+    fn timeout(&self, what: &str) -> Error {
+        Error::new(ErrorKind::PeerTimeout, format!("send to {}", self.peer))
+            .object(&self.peer)
+            .errno(Errno::ETIMEDOUT)
+            .cause(format!("{what} for {} s", self.patience.as_secs_f64()))
+            .next("see whether it still runs; --peer-timeout sets how long to wait")
+    }
+
+    fn lost(&self, errno: Errno) -> Error {
+        if errno == Errno::ETIMEDOUT {
+            return self.timeout("the receiver acknowledged nothing");
+        }
+        self.lost_to("the receiver went away before the stream's end")
+            .errno(errno)
+    }
+
+    fn lost_to(&self, what: &str) -> Error {
+        Error::new(ErrorKind::PeerLost, format!("send to {}", self.peer))
+            .object(&self.peer)
+            .errno(Errno::EPIPE)
+            .cause(what)
+            .next("its own output says why")
+    }
+}
+
+fn read(mut socket: &Socket, bytes: &mut [u8], received: usize) -> nix::Result<usize> {
+    let rest = bytes.get_mut(received..).unwrap_or_default();
+    socket
+        .read(rest)
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+}

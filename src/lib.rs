@@ -1,0 +1,45 @@
+//! Captures video from a V4L2 device into DMABUFs, sends the frames over TCP,
+//! and rebuilds them in DMABUFs at the other end.
+//!
+//! The way of a frame, each module knowing only those before it:
+//!
+//! | module | is |
+//! |---|---|
+//! | [`v4l2`] | the ioctls, a safe function each |
+//! | [`memory`] | planes of DMABUF memory, heaps to take them from, CPU access to them |
+//! | [`buffer`] | a frame buffer, owned by the state that it is in |
+//! | [`queue`] | the driver's queue of buffers |
+//! | [`device`], [`camera`] | a capture device: negotiated, and with its memory chosen |
+//! | [`test_source`] | frames without a device |
+//! | [`wire`] | the bytes between sender and receiver |
+//! | [`connection`] | the TCP connection that they travel on |
+//! | [`sender`] | from a [`source`] onto a connection |
+//! | [`receiver`] | from a connection into buffers, and into a [`dump`] |
+//!
+//! Beside that way stand [`run`] (stopping, observing, waiting), [`report`] and
+//! [`sequence`] (what came of it) and [`error`]. The Python bindings are a layer
+//! on top that nothing here knows of.
+
+pub mod buffer;
+pub mod camera;
+pub mod connection;
+pub mod device;
+pub mod dump;
+pub mod error;
+mod io;
+pub mod memory;
+pub mod pixel_format;
+#[cfg(feature = "python")]
+mod python;
+pub mod queue;
+pub mod receiver;
+pub mod report;
+pub mod run;
+pub mod sender;
+pub mod sequence;
+pub mod source;
+pub mod test_source;
+pub mod v4l2;
+pub mod wire;
+
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,114 @@
+//! CPU access to a plane, bracketed by DMA_BUF_IOCTL_SYNC.
+//!
+//! Source: the kernel's Documentation/driver-api/dma-buf.rst, "CPU Access to
+//! DMA Buffer Objects". videobuf2 does no cache maintenance for memory that it
+//! imported, so without this the CPU may see stale bytes.
+
+#![allow(unsafe_code)]
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+
+use super::{Plane, View};
+use crate::error::{Error, ErrorKind, Result};
+
+const SYNC_READ: u64 = 1;
+const SYNC_WRITE: u64 = 2;
+const SYNC_START: u64 = 0;
+const SYNC_END: u64 = 4;
+
+mod raw {
+    // struct dma_buf_sync is a single u64 of flags.
+    nix::ioctl_write_ptr!(sync, b'b', 0, u64);
+}
+
+/// What the CPU is going to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Direction {
+    Read,
+    Write,
+}
+
+impl Direction {
+    fn flags(self) -> u64 {
+        match self {
+            Direction::Read => SYNC_READ,
+            Direction::Write => SYNC_WRITE,
+        }
+    }
+}
+
+/// A CPU access under way. Ends when it is dropped, or by `end`, which can fail.
+#[derive(Debug)]
+#[must_use]
+pub struct Access<'a> {
+    plane: &'a Plane,
+    direction: Direction,
+    open: bool,
+}
+
+impl<'a> Access<'a> {
+    pub(super) fn begin(plane: &'a Plane, direction: Direction) -> Result<Self> {
+        synchronize(plane, direction.flags() | SYNC_START)?;
+        Ok(Access {
+            plane,
+            direction,
+            open: true,
+        })
+    }
+
+    /// The range of `length` bytes from `offset`.
+    ///
+    /// An error of kind `System` if it leaves the plane: sizes are checked
+    /// where they enter, so this is a fault of ours.
+    pub fn view(&self, offset: usize, length: usize) -> Result<View<'_>> {
+        let whole = self.plane.length();
+        self.plane.mapping.view(offset, length).ok_or_else(|| {
+            Error::new(ErrorKind::System, "reach into a buffer").cause(format!(
+                "{length} bytes from {offset} leave its {whole} bytes"
+            ))
+        })
+    }
+
+    /// Ends the access, so that the device sees what the CPU wrote.
+    pub fn end(mut self) -> Result<()> {
+        self.open = false;
+        synchronize(self.plane, self.direction.flags() | SYNC_END)
+    }
+}
+
+impl Drop for Access<'_> {
+    fn drop(&mut self) {
+        if self.open
+            && let Err(error) = synchronize(self.plane, self.direction.flags() | SYNC_END)
+        {
+            log::error!("{error}");
+        }
+    }
+}
+
+fn synchronize(plane: &Plane, flags: u64) -> Result<()> {
+    let Some(dmabuf) = plane.dmabuf() else {
+        return Ok(());
+    };
+    sync_ioctl(dmabuf, flags).map_err(|errno| {
+        Error::new(
+            ErrorKind::Heap,
+            "synchronize a DMABUF for the CPU (DMA_BUF_IOCTL_SYNC)",
+        )
+        .errno(errno)
+    })
+}
+
+/// Restarted on EINTR and EAGAIN, as the kernel's documentation demands.
+fn sync_ioctl(dmabuf: BorrowedFd<'_>, flags: u64) -> nix::Result<()> {
+    loop {
+        // SAFETY: the request takes a pointer to a u64, which outlives the call.
+        match unsafe { raw::sync(dmabuf.as_raw_fd(), &flags) } {
+            Ok(_) => return Ok(()),
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}

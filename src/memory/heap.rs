@@ -1,0 +1,264 @@
+//! Where frame memory comes from: a dma-heap, udmabuf, or a plain memfd.
+
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::ftruncate;
+
+use super::{Mapping, Plane};
+use crate::error::{Error, ErrorKind, Result};
+use crate::report::MemoryUsed;
+
+const DMA_HEAPS: &str = "/dev/dma_heap";
+const UDMABUF: &str = "/dev/udmabuf";
+const MEMFD: &str = "memfd";
+
+/// `struct dma_heap_allocation_data` of <linux/dma-heap.h>
+#[repr(C)]
+struct DmaHeapAllocation {
+    len: u64,
+    fd: u32,
+    fd_flags: u32,
+    heap_flags: u64,
+}
+
+/// `struct udmabuf_create` of <linux/udmabuf.h>
+#[repr(C)]
+struct UdmabufCreate {
+    memfd: u32,
+    flags: u32,
+    offset: u64,
+    size: u64,
+}
+
+const UDMABUF_FLAGS_CLOEXEC: u32 = 1;
+
+mod raw {
+    nix::ioctl_readwrite!(dma_heap_alloc, b'H', 0, super::DmaHeapAllocation);
+    nix::ioctl_write_ptr!(udmabuf_create, b'u', 0x42, super::UdmabufCreate);
+}
+
+/// A heap's name, as options give it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeapName {
+    /// `/dev/dma_heap/…`
+    DmaHeap(PathBuf),
+    /// `/dev/udmabuf`: DMABUFs made of memfd pages.
+    Udmabuf,
+    /// `memfd`: plain shared memory, no DMABUF.
+    Memfd,
+}
+
+impl FromStr for HeapName {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            MEMFD => Ok(HeapName::Memfd),
+            UDMABUF => Ok(HeapName::Udmabuf),
+            _ if Path::new(name).parent() == Some(Path::new(DMA_HEAPS)) => {
+                Ok(HeapName::DmaHeap(PathBuf::from(name)))
+            }
+            _ => Err(Error::new(
+                ErrorKind::HeapNotFound,
+                format!("use {name:?} as a heap"),
+            )
+            .object(name)
+            .errno(Errno::ENOENT)
+            .cause("a heap is /dev/dma_heap/NAME, /dev/udmabuf or memfd")
+            .next(available())),
+        }
+    }
+}
+
+impl fmt::Display for HeapName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HeapName::DmaHeap(path) => write!(f, "{}", path.display()),
+            HeapName::Udmabuf => f.write_str(UDMABUF),
+            HeapName::Memfd => f.write_str(MEMFD),
+        }
+    }
+}
+
+/// An open heap.
+#[derive(Debug)]
+pub struct Heap {
+    name: HeapName,
+    /// None for a memfd, which needs no device.
+    device: Option<File>,
+}
+
+impl Heap {
+    /// Opens the heap, and names those that there are if it can't be had.
+    pub fn open(name: &HeapName) -> Result<Self> {
+        let path = match name {
+            HeapName::DmaHeap(path) => Some(path.as_path()),
+            HeapName::Udmabuf => Some(Path::new(UDMABUF)),
+            HeapName::Memfd => None,
+        };
+        let device = path
+            .map(|path| {
+                OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .open(path)
+                    .map_err(|error| open_error(path, &error))
+            })
+            .transpose()?;
+        Ok(Heap {
+            name: name.clone(),
+            device,
+        })
+    }
+
+    /// Which kind of memory it gives.
+    pub fn memory_used(&self) -> MemoryUsed {
+        match self.name {
+            HeapName::DmaHeap(_) | HeapName::Udmabuf => MemoryUsed::DmaBuf,
+            HeapName::Memfd => MemoryUsed::Memfd,
+        }
+    }
+
+    /// Allocates and maps a plane of at least `length` bytes, in whole pages.
+    pub fn allocate(&self, length: usize) -> Result<Plane> {
+        let pages = length.checked_next_multiple_of(page_size()).unwrap_or(0);
+        match (&self.name, &self.device) {
+            (HeapName::DmaHeap(_), Some(device)) => {
+                dma_heap_alloc(device, pages).and_then(|dmabuf| Plane::of_dmabuf(dmabuf, pages))
+            }
+            (HeapName::Udmabuf, Some(device)) => {
+                udmabuf_create(device, pages).and_then(|dmabuf| Plane::of_dmabuf(dmabuf, pages))
+            }
+            (_, _) => sized_memfd(pages)
+                .and_then(|memfd| Mapping::new(memfd.as_fd(), pages, 0))
+                .map(Plane::of_mapping),
+        }
+        .map_err(|errno| self.allocation_error(pages, errno))
+    }
+
+    fn allocation_error(&self, length: usize, errno: Errno) -> Error {
+        let (kind, cause, next) = match errno {
+            Errno::ENOMEM | Errno::ENOSPC => (
+                ErrorKind::HeapExhausted,
+                "the heap has no memory left for it",
+                "use fewer buffers (-b), a smaller size, or another heap (-e)",
+            ),
+            Errno::EMFILE | Errno::ENFILE => (
+                ErrorKind::HeapExhausted,
+                "too many files are open",
+                "raise the limit (ulimit -n) or use fewer buffers (-b)",
+            ),
+            Errno::EPERM | Errno::EACCES => (
+                ErrorKind::HeapPermission,
+                "this user may not allocate from it",
+                "run as root or grant the user access to the heap",
+            ),
+            Errno::EINVAL if self.name == HeapName::Udmabuf => (
+                ErrorKind::HeapExhausted,
+                "udmabuf limits the size of a buffer (64 MiB unless set otherwise)",
+                "raise /sys/module/udmabuf/parameters/size_limit_mb, or use another heap (-e)",
+            ),
+            _ => (
+                ErrorKind::Heap,
+                "the heap refuses it",
+                "use another heap (-e)",
+            ),
+        };
+        let name = self.name.to_string();
+        Error::new(kind, format!("allocate {length} bytes from {name}"))
+            .object(name)
+            .errno(errno)
+            .cause(cause)
+            .next(next)
+    }
+}
+
+fn page_size() -> usize {
+    // SAFETY: sysconf(3) takes no pointers.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+fn dma_heap_alloc(heap: &File, length: usize) -> nix::Result<OwnedFd> {
+    let mut request = DmaHeapAllocation {
+        len: length as u64,
+        fd: 0,
+        fd_flags: (libc::O_RDWR | libc::O_CLOEXEC) as u32,
+        heap_flags: 0,
+    };
+    // SAFETY: the request number fits the structure, which outlives the call.
+    unsafe { raw::dma_heap_alloc(heap.as_raw_fd(), &mut request)? };
+    // SAFETY: the call succeeded, so the heap has made this fd for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(request.fd as RawFd) })
+}
+
+fn udmabuf_create(device: &File, length: usize) -> nix::Result<OwnedFd> {
+    let memfd = sized_memfd(length)?;
+    // udmabuf takes only a memfd that can't shrink under it.
+    fcntl(&memfd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
+    let request = UdmabufCreate {
+        memfd: memfd.as_raw_fd() as u32,
+        flags: UDMABUF_FLAGS_CLOEXEC,
+        offset: 0,
+        size: length as u64,
+    };
+    // SAFETY: the request number fits the structure, which outlives the call;
+    // the memfd is open for as long, and the DMABUF keeps its pages after it.
+    let fd = unsafe { raw::udmabuf_create(device.as_raw_fd(), &request)? };
+    // SAFETY: the call succeeded, so what it returned is a new fd of ours alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn sized_memfd(length: usize) -> nix::Result<OwnedFd> {
+    let memfd = memfd_create(
+        c"v4l-dmabuf",
+        MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
+    )?;
+    ftruncate(&memfd, i64::try_from(length).map_err(|_| Errno::EFBIG)?)?;
+    Ok(memfd)
+}
+
+fn open_error(path: &Path, error: &io::Error) -> Error {
+    let shown = path.display().to_string();
+    let (kind, next) = match error.kind() {
+        io::ErrorKind::NotFound => (ErrorKind::HeapNotFound, available()),
+        io::ErrorKind::PermissionDenied => (
+            ErrorKind::HeapPermission,
+            format!("run as root, or grant this user {shown} (a udev rule, or chmod)"),
+        ),
+        _ => (ErrorKind::Heap, available()),
+    };
+    Error::new(kind, format!("open the heap {shown}"))
+        .object(shown)
+        .io(error)
+        .next(next)
+}
+
+/// Which heaps this machine has, in words.
+fn available() -> String {
+    let mut names: Vec<String> = std::fs::read_dir(DMA_HEAPS)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().display().to_string())
+        .collect();
+    names.sort();
+    let udmabuf = if Path::new(UDMABUF).exists() {
+        names.push(UDMABUF.to_owned());
+        ""
+    } else {
+        " (no /dev/udmabuf either: modprobe udmabuf, or a kernel with CONFIG_UDMABUF)"
+    };
+    names.push(format!("{MEMFD} (plain memory, no DMABUF)"));
+    format!("heaps here: {}{udmabuf}", names.join(", "))
+}

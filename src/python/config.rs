@@ -1,0 +1,92 @@
+//! The core's settings, read from the attributes of Python's configuration objects.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::camera::Capture;
+use crate::dump::DumpTarget;
+use crate::receiver::ReceiverConfig;
+use crate::sender::{Input, SenderConfig};
+
+/// The attributes of `v4l_dmabuf.SenderConfig`.
+#[derive(FromPyObject)]
+pub struct SenderAttributes {
+    device: String,
+    address: String,
+    port: u16,
+    width: NonZeroU32,
+    height: NonZeroU32,
+    format: String,
+    buffers: NonZeroU32,
+    heap: String,
+    memory: String,
+    fps: Option<f64>,
+    peer_timeout: f64,
+}
+
+/// The attributes of `v4l_dmabuf.ReceiverConfig`.
+#[derive(FromPyObject)]
+pub struct ReceiverAttributes {
+    listen: String,
+    port: u16,
+    heap: String,
+    output: Option<PathBuf>,
+    max_memory: u64,
+    peer_timeout: f64,
+}
+
+/// A setting that the configuration object let pass and the core does not.
+fn refused(error: impl std::fmt::Display) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+fn seconds(value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(refused)
+}
+
+impl TryFrom<SenderAttributes> for SenderConfig {
+    type Error = PyErr;
+
+    fn try_from(python: SenderAttributes) -> PyResult<Self> {
+        Ok(SenderConfig {
+            input: match python.device.as_str() {
+                "test" => Input::Test,
+                path => Input::Device(PathBuf::from(path)),
+            },
+            capture: Capture {
+                width: python.width,
+                height: python.height,
+                pixel_format: python.format.parse().map_err(refused)?,
+                buffers: python.buffers,
+                heap: python.heap.parse().map_err(refused)?,
+                memory: python.memory.parse().map_err(refused)?,
+                fps: python.fps,
+            },
+            address: python.address,
+            port: python.port,
+            peer_timeout: seconds(python.peer_timeout)?,
+        })
+    }
+}
+
+impl TryFrom<ReceiverAttributes> for ReceiverConfig {
+    type Error = PyErr;
+
+    fn try_from(python: ReceiverAttributes) -> PyResult<Self> {
+        Ok(ReceiverConfig {
+            listen: python.listen,
+            port: python.port,
+            heap: python.heap.parse().map_err(refused)?,
+            output: python.output.map(|path| match path.to_str() {
+                Some("-") => DumpTarget::Stdout,
+                _ => DumpTarget::File(path),
+            }),
+            max_memory: python.max_memory,
+            peer_timeout: seconds(python.peer_timeout)?,
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! The core's errors as Python's exceptions.
+
+use nix::errno::Errno;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::error::{Error, ErrorKind};
+use crate::report::Report;
+
+/// The name of the class in `v4l_dmabuf.errors`.
+fn class_name(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::DeviceNotFound => "DeviceNotFoundError",
+        ErrorKind::DevicePermission => "DevicePermissionError",
+        ErrorKind::DeviceBusy => "DeviceBusyError",
+        ErrorKind::NotACaptureDevice => "NotACaptureDeviceError",
+        ErrorKind::DeviceGone => "DeviceGoneError",
+        ErrorKind::Device => "DeviceError",
+        ErrorKind::Format => "FormatError",
+        ErrorKind::HeapNotFound => "HeapNotFoundError",
+        ErrorKind::HeapPermission => "HeapPermissionError",
+        ErrorKind::HeapExhausted => "HeapExhaustedError",
+        ErrorKind::Heap => "HeapError",
+        ErrorKind::ImportRefused => "ImportRefusedError",
+        ErrorKind::Address => "AddressError",
+        ErrorKind::Connect if error.errno_value() == Some(Errno::ECONNREFUSED) => {
+            "ConnectRefusedError"
+        }
+        ErrorKind::Connect => "ConnectError",
+        ErrorKind::PeerLost => "PeerLostError",
+        ErrorKind::PeerTimeout => "PeerTimeoutError",
+        ErrorKind::Protocol => "ProtocolError",
+        ErrorKind::Truncated => "TruncatedError",
+        ErrorKind::Limit => "LimitError",
+        ErrorKind::Output => "OutputError",
+        ErrorKind::System => "SystemCallError",
+        ErrorKind::Interrupted => "Error",
+    }
+}
+
+/// Makes the exception that fits; with the report of what was done until then
+/// if frames could flow already.
+pub fn to_python(py: Python<'_>, error: &Error, report: &Report) -> PyErr {
+    exception(py, error, report).map_or_else(|failure| failure, PyErr::from_value)
+}
+
+fn exception<'py>(py: Python<'py>, error: &Error, report: &Report) -> PyResult<Bound<'py, PyAny>> {
+    let fields = PyDict::new(py);
+    if let Some(errno) = error.errno_value() {
+        fields.set_item("errno", errno as i32)?;
+        fields.set_item("strerror", errno.desc())?;
+    }
+    fields.set_item("filename", error.object_name())?;
+    if report.stream.is_some() {
+        fields.set_item("report", super::report::to_python(py, report)?)?;
+    }
+    py.import("v4l_dmabuf.errors")?
+        .getattr(class_name(error))?
+        .call((error.to_string(),), Some(&fields))
+}

@@ -1,0 +1,30 @@
+//! The core's report as Python's `Report`.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::report::Report;
+
+/// Makes a `v4l_dmabuf.Report`.
+pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyAny>> {
+    let fields = PyDict::new(py);
+    fields.set_item("frames", report.frames)?;
+    fields.set_item("bytes", report.bytes)?;
+    fields.set_item("seconds", report.seconds())?;
+    fields.set_item("fps", report.fps())?;
+    fields.set_item("drops", report.sequence.drops())?;
+    fields.set_item("error_frames", report.error_frames)?;
+    fields.set_item("stopped", report.stopped)?;
+    if let Some(stream) = &report.stream {
+        fields.set_item("width", stream.width)?;
+        fields.set_item("height", stream.height)?;
+        fields.set_item("format", stream.pixel_format.to_string())?;
+        fields.set_item("sizeimage", stream.sizeimage)?;
+        fields.set_item("buffers", stream.buffers)?;
+        fields.set_item("memory", stream.memory.name())?;
+        fields.set_item("heap", stream.heap.as_deref())?;
+    }
+    py.import("v4l_dmabuf.report")?
+        .getattr("Report")?
+        .call((), Some(&fields))
+}

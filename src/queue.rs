@@ -1,0 +1,250 @@
+//! The capture queue: which buffers the driver has, and the way in and out.
+//!
+//! A queued buffer's memory is owned by its slot here, so it can't be freed,
+//! read or queued again under the driver. A failed QBUF and STREAMOFF hand it
+//! back. Source: the kernel's "Linux Media Userspace API", Input/Output.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use crate::buffer::{Buffer, Filled, Frame, Free, Payload, Timestamp};
+use crate::memory::{Mapping, Plane};
+use crate::v4l2::{Dequeued, DequeuedBuffer, MemoryType, PlaneInfo, PlaneToQueue};
+
+/// The ioctls that a queue needs; `Device` has them, tests script them.
+pub trait Driver {
+    /// VIDIOC_REQBUFS
+    fn reqbufs(&self, memory: MemoryType, count: u32) -> nix::Result<u32>;
+    /// VIDIOC_QUERYBUF
+    fn querybuf(&self, index: u32) -> nix::Result<Vec<PlaneInfo>>;
+    /// VIDIOC_EXPBUF
+    fn expbuf(&self, index: u32, plane: u32) -> nix::Result<OwnedFd>;
+    /// mmap(2) of a plane that VIDIOC_QUERYBUF told of.
+    fn map(&self, plane: PlaneInfo) -> nix::Result<Mapping>;
+    /// VIDIOC_QBUF
+    fn qbuf(&self, memory: MemoryType, index: u32, planes: &[PlaneToQueue<'_>]) -> nix::Result<()>;
+    /// VIDIOC_DQBUF
+    fn dqbuf(&self, memory: MemoryType) -> nix::Result<Dequeued>;
+    /// VIDIOC_STREAMON
+    fn streamon(&self) -> nix::Result<()>;
+    /// VIDIOC_STREAMOFF
+    fn streamoff(&self) -> nix::Result<()>;
+}
+
+/// Why nothing could be dequeued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DequeueError {
+    /// What VIDIOC_DQBUF answered.
+    Errno(Errno),
+    /// The driver told of a buffer that can't be.
+    Nonsense(String),
+}
+
+impl fmt::Display for DequeueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DequeueError::Errno(errno) => f.write_str(errno.desc()),
+            DequeueError::Nonsense(what) => f.write_str(what),
+        }
+    }
+}
+
+/// What a dequeue brought.
+#[derive(Debug)]
+pub enum Dequeue {
+    /// A frame.
+    Frame(Filled),
+    /// Nothing yet.
+    NotReady,
+    /// Nothing any more.
+    Ended,
+}
+
+/// A driver's buffers of one kind of memory.
+#[derive(Debug)]
+pub struct Queue<D: Driver> {
+    driver: Arc<D>,
+    memory: MemoryType,
+    /// A slot an index; what is in it is the driver's.
+    slots: Vec<Option<Buffer>>,
+}
+
+impl<D: Driver> Queue<D> {
+    /// REQBUFS for `count` buffers. The driver may grant another number: `count`
+    /// of the queue tells. On an error nothing stays requested.
+    pub fn request(driver: Arc<D>, memory: MemoryType, count: u32) -> nix::Result<Self> {
+        let granted = driver.reqbufs(memory, count)?;
+        if granted == 0 {
+            return Err(Errno::ENOMEM);
+        }
+        Ok(Queue {
+            driver,
+            memory,
+            slots: (0..granted).map(|_| None).collect(),
+        })
+    }
+
+    /// How many buffers the driver granted.
+    pub fn count(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// The driver's own buffers, each plane as a DMABUF (EXPBUF) where the driver
+    /// exports it, else mapped from the device. None are queued yet.
+    pub fn driver_buffers(&self) -> nix::Result<Vec<Free>> {
+        (0..self.count())
+            .map(|index| {
+                let planes = self
+                    .driver
+                    .querybuf(index)?
+                    .into_iter()
+                    .zip(0..)
+                    .map(|(info, plane)| self.driver_plane(index, plane, info))
+                    .collect::<nix::Result<Vec<Plane>>>()?;
+                Ok(Free::new(index, planes))
+            })
+            .collect()
+    }
+
+    fn driver_plane(&self, index: u32, plane: u32, info: PlaneInfo) -> nix::Result<Plane> {
+        match self.driver.expbuf(index, plane) {
+            Ok(dmabuf) => Plane::of_dmabuf(dmabuf, info.length as usize),
+            Err(errno) => {
+                log::debug!("buffer {index}: no EXPBUF ({errno}), mapping the device instead");
+                self.driver.map(info).map(Plane::of_mapping)
+            }
+        }
+    }
+
+    /// QBUF: the buffer is the driver's until it is dequeued or the queue stops.
+    /// On an error it comes back. `EINVAL` without asking the driver if its
+    /// index is not one of this queue's or is queued already.
+    pub fn enqueue(&mut self, free: Free) -> Result<(), (Free, Errno)> {
+        let Free(buffer) = free;
+        let index = buffer.index;
+        let Some(slot @ None) = self.slots.get_mut(index as usize) else {
+            return Err((Free(buffer), Errno::EINVAL));
+        };
+        let import = self.memory == MemoryType::DmaBuf;
+        let queued: Vec<PlaneToQueue<'_>> = buffer
+            .planes
+            .iter()
+            .map(|plane| PlaneToQueue {
+                dmabuf: plane.dmabuf().filter(|_| import),
+                length: plane.length() as u32,
+            })
+            .collect();
+        match self.driver.qbuf(self.memory, index, &queued) {
+            Ok(()) => {
+                *slot = Some(buffer);
+                Ok(())
+            }
+            Err(errno) => Err((Free(buffer), errno)),
+        }
+    }
+
+    /// STREAMON
+    pub fn start(&self) -> nix::Result<()> {
+        self.driver.streamon()
+    }
+
+    /// STREAMOFF: every queued buffer comes back. On an error they stay queued.
+    pub fn stop(&mut self) -> nix::Result<Vec<Free>> {
+        self.driver.streamoff()?;
+        Ok(self
+            .slots
+            .iter_mut()
+            .filter_map(|slot| slot.take().map(Free))
+            .collect())
+    }
+
+    /// DQBUF, without waiting.
+    pub fn dequeue(&mut self) -> Result<Dequeue, DequeueError> {
+        let told = match self
+            .driver
+            .dqbuf(self.memory)
+            .map_err(DequeueError::Errno)?
+        {
+            Dequeued::Buffer(told) => told,
+            Dequeued::NotReady => return Ok(Dequeue::NotReady),
+            Dequeued::LastBuffer => return Ok(Dequeue::Ended),
+        };
+        let buffer = self
+            .slots
+            .get_mut(told.index as usize)
+            .and_then(Option::take)
+            .ok_or_else(|| {
+                DequeueError::Nonsense(format!("buffer {} was not queued", told.index))
+            })?;
+        let frame = frame_of(&told, &buffer)?;
+        Ok(Dequeue::Frame(Free(buffer).filled(frame)))
+    }
+}
+
+/// Checks what the driver tells against the memory that it was given: sizes
+/// from here on are known to fit.
+fn frame_of(told: &DequeuedBuffer, buffer: &Buffer) -> Result<Frame, DequeueError> {
+    if told.planes.len() != buffer.planes.len() {
+        return Err(DequeueError::Nonsense(format!(
+            "buffer {} came back with {} planes of {}",
+            told.index,
+            told.planes.len(),
+            buffer.planes.len()
+        )));
+    }
+    let payloads = told
+        .planes
+        .iter()
+        .zip(&buffer.planes)
+        .map(|(used, plane)| {
+            let (offset, end) = (used.data_offset as usize, used.bytesused as usize);
+            match end.checked_sub(offset) {
+                Some(length) if end <= plane.length() => Ok(Payload { offset, length }),
+                // Drivers leave both at 0 in buffers that they give up on.
+                None if end == 0 => Ok(Payload {
+                    offset: 0,
+                    length: 0,
+                }),
+                _ => Err(DequeueError::Nonsense(format!(
+                    "buffer {} came back with bytes {offset} to {end} of {}",
+                    told.index,
+                    plane.length()
+                ))),
+            }
+        })
+        .collect::<Result<Vec<Payload>, DequeueError>>()?;
+    let (seconds, microseconds) = told.timestamp;
+    Ok(Frame {
+        sequence: u64::from(told.sequence),
+        flags: told.flags,
+        timestamp: Timestamp {
+            seconds,
+            microseconds,
+        },
+        payloads,
+    })
+}
+
+impl<D: Driver> Drop for Queue<D> {
+    fn drop(&mut self) {
+        // The driver lets go of the memory before the slots free it. It may be
+        // gone by now, and then holds nothing.
+        for (what, result) in [
+            ("VIDIOC_STREAMOFF", self.driver.streamoff()),
+            (
+                "VIDIOC_REQBUFS(0)",
+                self.driver.reqbufs(self.memory, 0).map(|_| ()),
+            ),
+        ] {
+            if let Err(errno) = result {
+                log::debug!("{what} at the end: {errno}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

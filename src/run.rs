@@ -1,0 +1,195 @@
+//! A run as seen from outside: it can be stopped from any thread, is observed,
+//! and every wait of it goes through here, so that none of them is deaf.
+
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::report::Report;
+
+/// How often the observer is asked, at least: half of the 100 ms within which
+/// an interrupt has to work.
+const TICK: Duration = Duration::from_millis(50);
+
+/// A request to stop, from any thread.
+#[derive(Debug)]
+pub struct Stop {
+    requested: AtomicBool,
+    waker: EventFd,
+}
+
+impl Stop {
+    /// Nothing requested yet.
+    pub fn new() -> Result<Self> {
+        let waker =
+            EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+                .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))?;
+        Ok(Stop {
+            requested: AtomicBool::new(false),
+            waker,
+        })
+    }
+
+    /// Ends the run that is going on, or else the next, at the end of its frame.
+    pub fn request(&self) {
+        self.requested.store(true, Ordering::SeqCst);
+        // EAGAIN, the only error left, says that the counter is full of requests.
+        let _ = self.waker.write(1);
+    }
+
+    /// Makes ready for the next run.
+    pub fn reset(&self) {
+        self.requested.store(false, Ordering::SeqCst);
+        // EAGAIN says that nothing was requested.
+        let _ = self.waker.read();
+    }
+
+    fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::SeqCst)
+    }
+}
+
+/// Who watches a run: told of its state, and able to abort it.
+pub trait Observer {
+    /// Called at least every 50 ms. An error ends the run at once, as it is.
+    fn tick(&mut self, report: &Report) -> Result<()>;
+}
+
+/// Why a wait ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Woken {
+    /// A descriptor has an event; what each of them has.
+    Ready(Vec<PollFlags>),
+    /// The time is up.
+    TimedOut,
+    /// A stop was requested.
+    Stopped,
+}
+
+/// Whether a wait heeds a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnStop {
+    /// Nothing is under way: end.
+    End,
+    /// A frame is under way: finish it.
+    Finish,
+}
+
+/// A run that is going on.
+pub struct Run<'a> {
+    /// Its state so far.
+    pub report: Report,
+    stop: &'a Stop,
+    observer: &'a mut dyn Observer,
+    ticked: Instant,
+}
+
+impl<'a> Run<'a> {
+    /// Begins a run.
+    pub fn new(stop: &'a Stop, observer: &'a mut dyn Observer) -> Self {
+        Run {
+            report: Report::default(),
+            stop,
+            observer,
+            ticked: Instant::now(),
+        }
+    }
+
+    /// Whether to begin nothing new. What asks this must then end the run.
+    pub fn is_stopped(&mut self) -> bool {
+        self.report.stopped |= self.stop.is_requested();
+        self.report.stopped
+    }
+
+    /// Asks the observer if that is due. To be called by loops that may never wait.
+    pub fn tick(&mut self) -> Result<()> {
+        if self.ticked.elapsed() >= TICK {
+            self.tick_now()?;
+        }
+        Ok(())
+    }
+
+    fn tick_now(&mut self) -> Result<()> {
+        self.ticked = Instant::now();
+        self.observer.tick(&self.report)
+    }
+
+    /// Waits for an event on one of `fds`, for `deadline`, or for a stop.
+    ///
+    /// A signal ends no wait, but lets the observer look.
+    pub fn wait(
+        &mut self,
+        fds: &[PollFd<'_>],
+        deadline: Option<Instant>,
+        on_stop: OnStop,
+    ) -> Result<Woken> {
+        let stop = self.stop;
+        let mut polled: Vec<PollFd<'_>> = fds.to_vec();
+        if on_stop == OnStop::End {
+            polled.push(PollFd::new(stop.waker.as_fd(), PollFlags::POLLIN));
+        }
+        loop {
+            if on_stop == OnStop::End && self.is_stopped() {
+                return Ok(Woken::Stopped);
+            }
+            let slice = TICK.saturating_sub(self.ticked.elapsed());
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let timeout = TimeSpec::from(left.map_or(slice, |left| left.min(slice)));
+            match ppoll(&mut polled, Some(timeout), None) {
+                Ok(0) if left.is_some_and(|left| left <= slice) => return Ok(Woken::TimedOut),
+                Ok(0) => self.tick_now()?,
+                Ok(_) => {
+                    let events: Vec<PollFlags> = polled
+                        .iter()
+                        .take(fds.len())
+                        .map(|fd| fd.revents().unwrap_or(PollFlags::POLLERR))
+                        .collect();
+                    if events.iter().any(|events| !events.is_empty()) {
+                        self.tick()?;
+                        return Ok(Woken::Ready(events));
+                    }
+                }
+                // A signal: its handler may be the observer's to run.
+                Err(Errno::EINTR) => self.tick_now()?,
+                Err(errno) => {
+                    return Err(Error::new(ErrorKind::System, "wait (ppoll)").errno(errno));
+                }
+            }
+        }
+    }
+
+    /// Runs `work`, which can't be waited for by poll, on a thread of its own.
+    /// None if a stop came first; the thread is then left to end by itself.
+    pub fn wait_for_thread<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Option<T>> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::Builder::new()
+            .name("v4l-dmabuf-resolve".to_owned())
+            .spawn(move || {
+                // The receiver is gone if a stop came first.
+                let _ = sender.send(work());
+            })
+            .map_err(|error| Error::new(ErrorKind::System, "start a thread").io(&error))?;
+        loop {
+            match receiver.recv_timeout(TICK) {
+                Ok(result) => return Ok(Some(result)),
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => self.tick_now()?,
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(Error::new(ErrorKind::System, "wait for a thread")
+                        .cause("it ended without an answer"));
+                }
+            }
+            if self.is_stopped() {
+                return Ok(None);
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The sender: a source's frames, one after the other, onto a connection.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+
+use crate::buffer::Filled;
+use crate::camera::{Camera, Capture};
+use crate::connection::{self, Connection};
+use crate::error::{Error, ErrorKind, Result};
+use crate::report::Stream;
+use crate::run::{OnStop, Run, Woken};
+use crate::source::{Next, Source, WaitsFor};
+use crate::test_source::TestSource;
+use crate::wire::{FrameHeader, StreamHeader, Version};
+
+/// A source that is silent for longer than this is worth a warning.
+const SILENT_SOURCE: Duration = Duration::from_secs(5);
+
+/// What to capture from.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A V4L2 device.
+    Device(PathBuf),
+    /// The built-in source.
+    Test,
+}
+
+/// A sender's settings.
+#[derive(Debug, Clone)]
+pub struct SenderConfig {
+    /// What to capture from.
+    pub input: Input,
+    /// What to capture.
+    pub capture: Capture,
+    /// The receiver: an address or a name.
+    pub address: String,
+    /// The receiver's port.
+    pub port: u16,
+    /// How long the receiver may take nothing.
+    pub peer_timeout: Duration,
+}
+
+/// Sends until `frames` are sent, the source ends, or a stop.
+///
+/// The first frame is fresh: streaming starts after the receiver is there.
+pub fn send(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>) -> Result<()> {
+    let mut source: Box<dyn Source> = match &config.input {
+        Input::Device(path) => Box::new(Camera::open(path, &config.capture)?),
+        Input::Test => Box::new(TestSource::new(&config.capture)?),
+    };
+    let stream = source.stream().clone();
+    let header = stream_header(&stream)?;
+    run.report.stream = Some(stream);
+    let Some(connection) =
+        connection::connect(run, &config.address, config.port, config.peer_timeout)?
+    else {
+        return Ok(());
+    };
+    log::info!("connected to {}", connection.peer());
+    connection.send(run, &header.encode(), None)?;
+    source.start()?;
+    while frames.is_none_or(|frames| run.report.frames < frames.get()) {
+        run.tick()?;
+        let Some(filled) = next_frame(source.as_mut(), &connection, run)? else {
+            break;
+        };
+        send_frame(&connection, run, &filled)?;
+        run.report.count(filled.frame());
+        source.recycle(filled.release())?;
+    }
+    // The device is let go before the wait for the receiver.
+    drop(source);
+    connection.finish(run)
+}
+
+fn stream_header(stream: &Stream) -> Result<StreamHeader> {
+    let nothing = || {
+        Error::new(ErrorKind::Format, "send a stream without bytes or buffers")
+            .errno(Errno::EINVAL)
+    };
+    Ok(StreamHeader {
+        version: Version::V2,
+        width: stream.width,
+        height: stream.height,
+        pixel_format: stream.pixel_format,
+        sizeimage: NonZeroU32::new(stream.sizeimage).ok_or_else(nothing)?,
+        buffer_count: NonZeroU32::new(stream.buffers).ok_or_else(nothing)?,
+    })
+}
+
+/// Waits for a frame; None at the source's end and on a stop.
+fn next_frame(
+    source: &mut dyn Source,
+    connection: &Connection,
+    run: &mut Run<'_>,
+) -> Result<Option<Filled>> {
+    let mut silent_since = Some(Instant::now());
+    let mut source_failed = false;
+    loop {
+        if run.is_stopped() {
+            return Ok(None);
+        }
+        match source.next()? {
+            Next::Frame(filled) => return Ok(Some(filled)),
+            Next::Ended => {
+                log::warn!("the device gave its last frame");
+                return Ok(None);
+            }
+            Next::NotReady if source_failed => return Err(source.poll_error()),
+            Next::NotReady => {}
+        }
+        let peer = connection.poll_fd();
+        let (polled, due) = match source.waits_for() {
+            WaitsFor::Readable(fd) => (vec![peer, PollFd::new(fd, PollFlags::POLLIN)], None),
+            WaitsFor::Time(due) => (vec![peer], Some(due)),
+        };
+        let warn_at = silent_since.map(|since| since + SILENT_SOURCE);
+        let deadline = [due, warn_at].into_iter().flatten().min();
+        match run.wait(&polled, deadline, OnStop::End)? {
+            Woken::Ready(events) => {
+                let mut events = events.into_iter();
+                if events.next().is_some_and(|peer| !peer.is_empty()) {
+                    connection.check()?;
+                }
+                source_failed = events.any(|source| {
+                    source.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL)
+                });
+            }
+            Woken::TimedOut if warn_at.is_some_and(|at| Instant::now() >= at) => {
+                log::warn!(
+                    "no frame for {} s: is there a signal?",
+                    SILENT_SOURCE.as_secs()
+                );
+                silent_since = None;
+            }
+            Woken::TimedOut | Woken::Stopped => {}
+        }
+    }
+}
+
+fn send_frame(connection: &Connection, run: &mut Run<'_>, filled: &Filled) -> Result<()> {
+    let frame = filled.frame();
+    for (plane, payload) in filled.planes() {
+        let header = FrameHeader {
+            index: filled.index(),
+            // A payload fits its plane, and planes are sized in 32 bits.
+            bytesused: payload.length as u32,
+            flags: frame.flags,
+            sequence: frame.sequence,
+            timestamp: frame.timestamp,
+        };
+        let access = plane.read()?;
+        connection.send(
+            run,
+            &header.encode(),
+            Some(access.view(payload.offset, payload.length)?),
+        )?;
+        access.end()?;
+    }
+    Ok(())
+}

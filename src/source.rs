@@ -1,0 +1,44 @@
+//! Where a sender's frames come from.
+
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+use crate::buffer::{Filled, Free};
+use crate::error::{Error, Result};
+use crate::report::Stream;
+
+/// What a source has now.
+#[derive(Debug)]
+pub enum Next {
+    /// A frame. Its buffer is to be given back by `recycle`.
+    Frame(Filled),
+    /// Nothing yet: wait for what `waits_for` tells.
+    NotReady,
+    /// Nothing any more.
+    Ended,
+}
+
+/// What to wait for until there may be a frame.
+#[derive(Debug)]
+pub enum WaitsFor<'a> {
+    /// A descriptor to become readable.
+    Readable(BorrowedFd<'a>),
+    /// A time.
+    Time(Instant),
+}
+
+/// A source of frames, negotiated and with its buffers at hand.
+pub trait Source {
+    /// What it gives.
+    fn stream(&self) -> &Stream;
+    /// Frames come from now on.
+    fn start(&mut self) -> Result<()>;
+    /// The next frame, without waiting.
+    fn next(&mut self) -> Result<Next>;
+    /// What to wait for when there is none.
+    fn waits_for(&self) -> WaitsFor<'_>;
+    /// What it means that the descriptor reports an error and `next` does not.
+    fn poll_error(&self) -> Error;
+    /// Gives a buffer back to be filled again.
+    fn recycle(&mut self, free: Free) -> Result<()>;
+}
