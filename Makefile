@@ -1,0 +1,49 @@
+# The commands of the repository; see the README.
+.SUFFIXES:
+.PHONY: build demo test guest lint clean
+
+PYTHON := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md $(shell find src python -name '*.rs' -o -name '*.py*')
+
+build: .venv/built
+
+.venv/tools: pyproject.toml tools/setup
+	tools/setup build
+	python3 -m venv .venv
+	$(PYTHON) -m pip install --quiet --upgrade 'pip>=25.1'
+	$(PYTHON) -m pip install --quiet --group dev
+	touch $@
+
+.venv/built: .venv/tools $(SOURCES)
+	$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Guests are an addition: what can't have them says so and goes on without.
+.PHONY: guests
+guests:
+	@tools/setup guests || echo "no guests here, for the reason above" >&2
+
+demo: build guests
+	$(PYTHON) tools/demo.py
+
+test: build guests
+	cargo test --no-default-features --quiet
+	$(PYTHON) -m pytest -m 'not vivid'
+	$(PYTHON) tools/guest.py --or-here -- python -m pytest -p no:cacheprovider -m vivid
+
+guest: build guests
+	@$(if $(value RUN),,$(error say what to run: make guest RUN='v4l2-ctl --all'))
+	@$(PYTHON) tools/guest.py --vivid '$(value VIVID)' -- '$(subst ','\'',$(value RUN))'
+
+lint: build
+	cargo fmt --check
+	cargo clippy --all-targets --quiet -- --deny warnings
+	cargo clippy --all-targets --no-default-features --quiet -- --deny warnings
+	ruff check .
+	ruff format --check .
+	mypy
+	$(PYTHON) -m mypy.stubtest v4l_dmabuf
+
+clean:
+	rm -rf .venv target demo

@@ -1,0 +1,122 @@
+"""The demonstration: a camera in guest A, its frames in a file of guest B's, and a picture of them.
+
+Leaves demo/capture.raw and demo/contact-sheet.png. Exit status 0 only if every
+frame arrived.
+"""
+
+import io
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+from guest import CHECKOUT, VENV, HungError, NoGuestError, check, describe
+from pair import PORT, Outcome, run_pair
+from PIL import Image, ImageDraw
+
+FRAMES = 300
+WIDTH, HEIGHT = 1280, 720
+FRAME_BYTES = WIDTH * HEIGHT * 2
+CAPTURE = CHECKOUT / "demo/capture.raw"
+SHEET = CHECKOUT / "demo/contact-sheet.png"
+COLUMNS, ROWS = 4, 3
+THUMBNAIL = (480, 270)
+
+SENDER = f"--width {WIDTH} --height {HEIGHT} --format YUYV --fps 30 --frames {FRAMES}"
+RECEIVER = f"--output {CAPTURE} --frames {FRAMES}"
+
+
+def say(line: str) -> None:
+    """Print a line of a run's."""
+    print(line.rstrip("\n"), flush=True)
+
+
+def in_guests() -> tuple[Outcome, Outcome]:
+    """Run between two guests, with vivid as the camera."""
+    check()
+    say(f"two guests: {describe()}")
+    return run_pair(f"--device /dev/video0 {SENDER}", RECEIVER, tell=say)
+
+
+def over_loopback() -> tuple[Outcome, Outcome]:
+    """Run the same two commands here, with the built-in source and plain memory."""
+    common = ["--heap", "memfd", "--port", str(PORT)]
+    receiver = subprocess.Popen(
+        [VENV / "bin/v4l-dmabuf-receiver", "--listen", "127.0.0.1", *common, *RECEIVER.split()],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert receiver.stderr is not None
+    told = ""
+    for line in receiver.stderr:
+        told += line
+        if "listening on" in line:
+            break
+    sender = subprocess.run(
+        [
+            *(VENV / "bin/v4l-dmabuf-sender", "--device", "test", "--address", "127.0.0.1"),
+            *(*common, *SENDER.split()),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    told += receiver.stderr.read()
+    say(sender.stderr)
+    say(told)
+    return Outcome(sender.returncode, sender.stderr), Outcome(receiver.wait(), told)
+
+
+def contact_sheet(capture: Path, sheet: Path) -> None:
+    """Draw frames from across the run, each with its number."""
+    count = COLUMNS * ROWS
+    width, height = THUMBNAIL
+    picture = Image.new("RGB", (COLUMNS * width, ROWS * height))
+    draw = ImageDraw.Draw(picture)
+    with capture.open("rb") as file:
+        for place in range(count):
+            number = place * (FRAMES - 1) // (count - 1)
+            file.seek(number * FRAME_BYTES)
+            x, y = place % COLUMNS * width, place // COLUMNS * height
+            picture.paste(decode(file.read(FRAME_BYTES)).resize(THUMBNAIL), (x, y))
+            draw.text((x + 8, y + height - 24), f"frame {number}", fill="white", font_size=18)
+    picture.save(sheet)
+
+
+def decode(frame: bytes) -> Image.Image:
+    """Decode one YUYV frame."""
+    options = {"pixel_format": "yuyv422", "video_size": f"{WIDTH}x{HEIGHT}"}
+    with av.open(io.BytesIO(frame), format="rawvideo", options=options) as container:
+        return next(container.decode(video=0)).to_image()
+
+
+def main() -> int:
+    """Run it, and judge it."""
+    CAPTURE.parent.mkdir(exist_ok=True)
+    CAPTURE.unlink(missing_ok=True)
+    SHEET.unlink(missing_ok=True)
+    begun = time.monotonic()
+    try:
+        sent, received = in_guests()
+    except NoGuestError as error:
+        say(f"no guests here: {error}")
+        say("running over loopback instead, with the built-in source and no DMABUF")
+        sent, received = over_loopback()
+    except HungError as error:
+        say(f"failed: {error}")
+        return 1
+    size = CAPTURE.stat().st_size if CAPTURE.exists() else 0
+    say(
+        f"\n{size // FRAME_BYTES} of {FRAMES} frames arrived, exit status {sent.status} of the "
+        f"sender and {received.status} of the receiver, {time.monotonic() - begun:.0f} s in all"
+    )
+    if (sent.status, received.status, size) != (0, 0, FRAMES * FRAME_BYTES):
+        return 1
+    contact_sheet(CAPTURE, SHEET)
+    say(f"look at {SHEET.relative_to(CHECKOUT)}; the frames are {CAPTURE.relative_to(CHECKOUT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,313 @@
+"""Throw-away guests with a real V4L2 device: Debian's kernel under QEMU, by virtme-ng.
+
+As a command, runs another in a guest with vivid loaded and the checkout
+writable; its output and exit status are the command's own:
+
+    tools/guest.py [--vivid OPTIONS] [--timeout SECONDS] [--or-here] COMMAND...
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+VENV = CHECKOUT / ".venv"
+VIVID = "n_devs=1 node_types=0x101"
+"""One capture and one output node."""
+
+# Longer than a slow command's, shorter than a person's patience.
+TIMEOUT = 900.0
+_BOOT_FAILED = 125
+
+
+Sink = Callable[[str], object]
+"""Takes a line of output."""
+
+
+class NoGuestError(Exception):
+    """No guest can be had here; the message says why."""
+
+
+class HungError(Exception):
+    """A guest did not end in time. The message holds its console's last lines."""
+
+
+def kernel() -> Path:
+    """Find the guest kernel that `tools/setup guests` fetched."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    images = sorted((cache / "v4l-dmabuf/kernel/boot").glob("vmlinuz-*"))
+    if not images:
+        raise NoGuestError("there is no guest kernel: tools/setup guests fetches one")
+    return images[-1]
+
+
+def check() -> None:
+    """Raise `NoGuestError` if this machine can't boot guests."""
+    kernel()
+    for program in ("qemu-system-x86_64", "v4l2-ctl"):
+        if shutil.which(program) is None:
+            raise NoGuestError(f"there is no {program}: tools/setup guests installs it")
+    if not (VENV / "bin/vng").exists():
+        raise NoGuestError("there is no virtme-ng: make build installs it")
+
+
+@functools.cache
+def has_kvm() -> bool:
+    """Try whether KVM works: /dev/kvm may exist and stock kernels die in it all the same."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    # Without a root file system a kernel that gets that far panics, and reboots.
+    command = [
+        *("qemu-system-x86_64", "-machine", "q35", "-accel", "kvm", "-cpu", "host"),
+        *("-m", "256M", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"),
+        *("-kernel", str(kernel()), "-append", "console=ttyS0 panic=-1"),
+    ]
+    try:
+        trial = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return trial.returncode == 0 and b"Linux version" in trial.stdout
+
+
+@dataclass(frozen=True)
+class Link:
+    """A guest's end of a cable to another guest: a Unix socket, which needs no privilege."""
+
+    socket: Path
+    address: str
+    """IPv4, without the length of the prefix, which is 24."""
+    is_server: bool
+    """One end makes the socket, and has to be booted first."""
+
+    @property
+    def mac(self) -> str:
+        """An address of this guest's own."""
+        return f"52:54:00:4d:42:{int(self.address.rsplit('.', 1)[1]):02x}"
+
+    def qemu_options(self) -> str:
+        """Plug it in."""
+        server = "on" if self.is_server else "off"
+        return (
+            f"-netdev stream,id=link,server={server},addr.type=unix,addr.path={self.socket} "
+            f"-device virtio-net-pci,netdev=link,mac={self.mac}"
+        )
+
+    def setup(self) -> str:
+        """Shell commands that bring it up in the guest."""
+        return (
+            "modprobe virtio_net\n"
+            f"link=$(grep -l {self.mac} /sys/class/net/*/address | cut -d/ -f5)\n"
+            f'ip address add {self.address}/24 dev "$link"\n'
+            'ip link set "$link" up\n'
+        )
+
+
+class Guest:
+    """A guest that runs one shell command and ends with it."""
+
+    def __init__(
+        self,
+        command: str,
+        *,
+        vivid: str | None = VIVID,
+        link: Link | None = None,
+        memory: str = "1G",
+        stdout: Sink | None = None,
+        stderr: Sink | None = None,
+    ) -> None:
+        """Boot; ``vivid`` are the driver's module options, None loads none.
+
+        What the command writes is collected in ``stdout`` and ``stderr``, and
+        passed on to the sinks a line at a time.
+        """
+        check()
+        self._console = tempfile.NamedTemporaryFile("r", prefix="v4l-dmabuf-console-")  # noqa: SIM115
+        # A file for the script: the kernel's command line is short.
+        self._script = tempfile.NamedTemporaryFile(  # noqa: SIM115
+            "w", prefix=".guest-", suffix=".sh", dir=CHECKOUT
+        )
+        self._script.write(self._prologue(vivid, link) + command + "\n")
+        self._script.flush()
+        qemu_options = f"-chardev file,id=log,path={self._console.name} -serial chardev:log"
+        if link is not None:
+            qemu_options += " " + link.qemu_options()
+        arguments = [
+            *(str(VENV / "bin/vng"), "--run", str(kernel())),
+            *("--user", "root", "--disable-microvm", "--force-9p"),
+            *("--cpus", "1", "--memory", memory),
+            *("--cwd", str(CHECKOUT), "--rwdir", str(CHECKOUT)),
+            *("--append", "console=ttyS1 ignore_loglevel"),
+            f"--qemu-opts={qemu_options}",
+            *([] if has_kvm() else ["--disable-kvm"]),
+            *("--exec", f"sh {shlex.quote(self._script.name)}"),
+        ]
+        # Pipes, since virtme-ng reopens its output, and would truncate a file.
+        self._process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=os.environ | {"PATH": f"{VENV}/bin:{os.environ['PATH']}:/usr/sbin:/sbin"},
+            start_new_session=True,
+        )
+        self.stdout: list[str] = []
+        self.stderr: list[str] = []
+        self._pumps = [
+            _pump(self._process.stdout, self.stdout, stdout),
+            _pump(self._process.stderr, self.stderr, stderr),
+        ]
+
+    @staticmethod
+    def _prologue(vivid: str | None, link: Link | None) -> str:
+        lines = [f"fail() {{ echo \"guest: $1\" >&2; exit {_BOOT_FAILED}; }}"]
+        lines.append(f"export PATH={shlex.quote(str(VENV / 'bin'))}:$PATH:/usr/sbin:/sbin")
+        lines += [
+            f"export {name}={shlex.quote(os.environ[name])}"
+            for name in ("CI", "LANG")
+            if name in os.environ
+        ]
+        lines.append("ip link set lo up")
+        if vivid is not None:
+            lines.append(f"modprobe vivid {vivid} || fail 'vivid does not load'")
+            lines.append("udevadm settle")
+        if link is not None:
+            lines.append(link.setup())
+        return "\n".join(lines) + "\n"
+
+    def wait(self, timeout: float = TIMEOUT) -> int:
+        """Wait for the guest's end, and give its command's exit status."""
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise HungError(
+                f"the guest did not end within {timeout:.0f} s; its console:\n{self.console()}"
+            ) from None
+        finally:
+            self.kill()
+        for pump in self._pumps:
+            pump.join()
+        return self._process.returncode
+
+    def wait_for(self, text: str, timeout: float = TIMEOUT) -> None:
+        """Wait until a line of stderr holds ``text``."""
+        deadline = time.monotonic() + timeout
+        while not any(text in line for line in self.stderr):
+            if self._process.poll() is not None:
+                raise HungError(
+                    f"the guest ended before it said {text!r}:\n{''.join(self.stderr)}"
+                    f"its console:\n{self.console()}"
+                )
+            if time.monotonic() > deadline:
+                raise HungError(
+                    f"the guest did not say {text!r} within {timeout:.0f} s; "
+                    f"its console:\n{self.console()}"
+                )
+            time.sleep(0.05)
+
+    def wait_for_file(self, path: Path, timeout: float = 30.0) -> None:
+        """Wait until QEMU has made ``path``."""
+        deadline = time.monotonic() + timeout
+        while not path.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise HungError(f"QEMU did not make {path}:\n{''.join(self.stderr)}")
+            time.sleep(0.05)
+
+    def console(self, lines: int = 40) -> str:
+        """Give the last lines of the guest's console."""
+        text = Path(self._console.name).read_text(errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    def kill(self) -> None:
+        """End the guest, however it is."""
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait()
+        self._script.close()
+
+    def __enter__(self) -> Guest:
+        """Make sure that it ends with the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self._console.close()
+
+
+def _pump(source: IO[str] | None, lines: list[str], sink: Sink | None) -> threading.Thread:
+    """Collect a stream's lines, and pass them on as they come."""
+    assert source is not None
+
+    def run() -> None:
+        for line in source:
+            lines.append(line)
+            if sink is not None:
+                sink(line)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def describe() -> str:
+    """Say what guests run on, and which kernel they boot."""
+    how = "KVM" if has_kvm() else "emulation (TCG): KVM does not work here"
+    return f"{kernel().name.removeprefix('vmlinuz-')} under {how}"
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--vivid", default="", help="more options for the vivid module")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds")
+    parser.add_argument(
+        "--or-here", action="store_true", help="where no guest can be had, run it here"
+    )
+    parser.add_argument("command", nargs="+")
+    options = parser.parse_args()
+    # One word is a shell's command line, several are a program and its arguments.
+    words = options.command
+    command = words[0] if len(words) == 1 else shlex.join(words)
+    try:
+        print(f"guest: {describe()}", file=sys.stderr)
+        with Guest(
+            command,
+            vivid=f"{VIVID} {options.vivid}",
+            stdout=lambda line: print(line, end="", flush=True),
+            stderr=lambda line: print(line, end="", flush=True, file=sys.stderr),
+        ) as guest:
+            return guest.wait(options.timeout)
+    except NoGuestError as error:
+        print(f"guest: {error}", file=sys.stderr)
+        if not options.or_here:
+            return _BOOT_FAILED
+        print("guest: running it here instead", file=sys.stderr)
+        path = f"{VENV}/bin:{os.environ['PATH']}"
+        return subprocess.run(
+            ["sh", "-c", command], env=os.environ | {"PATH": path}, check=False
+        ).returncode
+    except HungError as error:
+        print(f"guest: {error}", file=sys.stderr)
+        return _BOOT_FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,60 @@
+"""A sender and a receiver, each in a guest of its own, with a cable between them."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from guest import CHECKOUT, Guest, Link, Sink
+
+SENDER_ADDRESS = "10.77.0.1"
+RECEIVER_ADDRESS = "10.77.0.2"
+PORT = 9000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one side's command did."""
+
+    status: int
+    stderr: str
+
+
+def run_pair(
+    sender: str,
+    receiver: str,
+    *,
+    tell: Sink | None = None,
+    timeout: float = 300.0,
+) -> tuple[Outcome, Outcome]:
+    """Run ``v4l-dmabuf-sender SENDER`` in guest A and ``v4l-dmabuf-receiver RECEIVER`` in guest B.
+
+    Addresses and ports are added. A boots while B does, and waits until B
+    listens. Gives the sender's and the receiver's outcome.
+    """
+    say = tell or (lambda _line: None)
+    with (
+        tempfile.TemporaryDirectory(prefix="v4l-dmabuf-") as cable,
+        tempfile.TemporaryDirectory(prefix=".pair-", dir=CHECKOUT) as shared,
+    ):
+        listening = Path(shared) / "listening"
+        socket = Path(cable) / "link"
+        with (
+            Guest(
+                f"v4l-dmabuf-receiver --port {PORT} {receiver}",
+                vivid=None,
+                link=Link(socket, RECEIVER_ADDRESS, is_server=True),
+                stderr=lambda line: say(f"B {line}"),
+            ) as b,
+        ):
+            b.wait_for_file(socket)
+            with Guest(
+                f"until test -e {listening}; do sleep 0.1; done\n"
+                f"v4l-dmabuf-sender --address {RECEIVER_ADDRESS} --port {PORT} {sender}",
+                link=Link(socket, SENDER_ADDRESS, is_server=False),
+                stderr=lambda line: say(f"A {line}"),
+            ) as a:
+                b.wait_for("listening on", timeout)
+                listening.touch()
+                sent = Outcome(a.wait(timeout), "".join(a.stderr))
+            received = Outcome(b.wait(timeout), "".join(b.stderr))
+    return sent, received
