@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::rc::Rc;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use nix::errno::Errno;
 
@@ -66,7 +66,7 @@ pub struct Capture {
 /// A capture device with all its buffers queued.
 #[derive(Debug)]
 pub struct Camera {
-    device: Arc<Device>,
+    device: Rc<Device>,
     queue: Queue<Device>,
     stream: Stream,
 }
@@ -74,7 +74,7 @@ pub struct Camera {
 impl Camera {
     /// Opens the device, negotiates, allocates and queues.
     pub fn open(path: &Path, capture: &Capture) -> Result<Self> {
-        let device = Arc::new(Device::open(path)?);
+        let device = Rc::new(Device::open(path)?);
         let format = device.negotiate(capture.width, capture.height, capture.pixel_format)?;
         let sizeimage = one_plane(&device, &format)?;
         let rate = match capture.fps {
@@ -86,7 +86,9 @@ impl Camera {
             format.width,
             format.height,
             format.pixel_format,
-            rate.map_or("an unknown rate".to_owned(), |rate| format!("{rate:.2} fps")),
+            rate.map_or("an unknown rate".to_owned(), |rate| format!(
+                "{rate:.2} fps"
+            )),
             device.path(),
             device.capability().card,
             device.capability().driver,
@@ -141,7 +143,7 @@ fn one_plane(device: &Device, format: &Format) -> Result<u32> {
 }
 
 fn fill_queue(
-    device: &Arc<Device>,
+    device: &Rc<Device>,
     format: &Format,
     capture: &Capture,
 ) -> Result<(Queue<Device>, MemoryUsed)> {
@@ -162,7 +164,7 @@ fn fill_queue(
 
 /// DMABUFs from the heap, imported by the driver. Only a real QBUF proves that
 /// it takes them: REQBUFS succeeds on drivers that then refuse every buffer.
-fn import_heap(device: &Arc<Device>, format: &Format, capture: &Capture) -> Result<Queue<Device>> {
+fn import_heap(device: &Rc<Device>, format: &Format, capture: &Capture) -> Result<Queue<Device>> {
     let heap = Heap::open(&capture.heap)?;
     if capture.heap == HeapName::Memfd {
         return Err(Error::new(
@@ -191,18 +193,14 @@ fn import_heap(device: &Arc<Device>, format: &Format, capture: &Capture) -> Resu
         .cause(cause)
         .next("use -m mmap, or another heap (-e), such as one of contiguous memory")
     };
-    let mut queue = Queue::request(
-        Arc::clone(device),
-        MemoryType::DmaBuf,
-        capture.buffers.get(),
-    )
-    .map_err(|errno| {
-        refused(
-            "VIDIOC_REQBUFS",
-            errno,
-            "the driver does not import DMABUFs",
-        )
-    })?;
+    let mut queue = Queue::request(Rc::clone(device), MemoryType::DmaBuf, capture.buffers.get())
+        .map_err(|errno| {
+            refused(
+                "VIDIOC_REQBUFS",
+                errno,
+                "the driver does not import DMABUFs",
+            )
+        })?;
     for index in 0..queue.count() {
         let planes = format
             .planes
@@ -228,15 +226,18 @@ fn import_heap(device: &Arc<Device>, format: &Format, capture: &Capture) -> Resu
         "memory: DMABUFs from {}, {} x {} bytes",
         capture.heap,
         queue.count(),
-        format.planes.iter().map(|plane| plane.sizeimage).sum::<u32>()
+        format
+            .planes
+            .iter()
+            .map(|plane| plane.sizeimage)
+            .sum::<u32>()
     );
     Ok(queue)
 }
 
-fn driver_memory(device: &Arc<Device>, capture: &Capture) -> Result<Queue<Device>> {
-    let failed =
-        |what: &str, errno| device.error(&format!("{what} on {}", device.path()), errno);
-    let mut queue = Queue::request(Arc::clone(device), MemoryType::Mmap, capture.buffers.get())
+fn driver_memory(device: &Rc<Device>, capture: &Capture) -> Result<Queue<Device>> {
+    let failed = |what: &str, errno| device.error(&format!("{what} on {}", device.path()), errno);
+    let mut queue = Queue::request(Rc::clone(device), MemoryType::Mmap, capture.buffers.get())
         .map_err(|errno| failed("request buffers (VIDIOC_REQBUFS)", errno))?;
     let buffers = queue
         .driver_buffers()
@@ -269,7 +270,10 @@ impl Source for Camera {
 
     fn start(&mut self) -> Result<()> {
         self.queue.start().map_err(|errno| {
-            let what = format!("start streaming on {} (VIDIOC_STREAMON)", self.device.path());
+            let what = format!(
+                "start streaming on {} (VIDIOC_STREAMON)",
+                self.device.path()
+            );
             self.device.error(&what, errno)
         })
     }

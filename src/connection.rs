@@ -264,12 +264,7 @@ impl Connection {
 
     /// Sends `header` and then `payload`, in one call if the socket has room.
     /// Not ended by a stop: half a frame is worth nothing.
-    pub fn send(
-        &self,
-        run: &mut Run<'_>,
-        header: &[u8],
-        payload: Option<View<'_>>,
-    ) -> Result<()> {
+    pub fn send(&self, run: &mut Run<'_>, header: &[u8], payload: Option<View<'_>>) -> Result<()> {
         let total = header.len() + payload.map_or(0, |payload| payload.length());
         let mut sent = 0;
         let mut deadline = Instant::now() + self.patience;
@@ -301,13 +296,12 @@ impl Connection {
         let mut bytes = [0; 16];
         match (&self.socket).read(&mut bytes) {
             Ok(0) => Err(self.lost_to("the receiver closed the connection")),
-            Ok(_) => Err(Error::new(
-                ErrorKind::Protocol,
-                format!("send to {}", self.peer),
-            )
-            .object(&self.peer)
-            .cause("it answered, which a receiver of this protocol never does")
-            .next("check address and port")),
+            Ok(_) => Err(
+                Error::new(ErrorKind::Protocol, format!("send to {}", self.peer))
+                    .object(&self.peer)
+                    .cause("it answered, which a receiver of this protocol never does")
+                    .next("check address and port"),
+            ),
             Err(error) => match error.raw_os_error().map(Errno::from_raw) {
                 Some(Errno::EAGAIN | Errno::EINTR) => Ok(()),
                 Some(errno) => Err(self.lost(errno)),
@@ -384,7 +378,11 @@ impl Connection {
                     deadline = by.unwrap_or_else(|| Instant::now() + self.patience);
                 }
                 Err(Errno::EAGAIN) => {
-                    let on_stop = if received > 0 { OnStop::Finish } else { on_stop };
+                    let on_stop = if received > 0 {
+                        OnStop::Finish
+                    } else {
+                        on_stop
+                    };
                     match run.wait(&[self.poll_fd()], Some(deadline), on_stop)? {
                         Woken::Ready(_) => {}
                         Woken::TimedOut => return Ok(Received::Silent(received)),

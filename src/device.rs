@@ -176,11 +176,7 @@ impl Device {
 
     /// An error of an operation on this device, with what its errno means there.
     pub fn error(&self, operation: &str, errno: Errno) -> Error {
-        let error = |kind| {
-            Error::new(kind, operation)
-                .object(self.path())
-                .errno(errno)
-        };
+        let error = |kind| Error::new(kind, operation).object(self.path()).errno(errno);
         match errno {
             Errno::EBUSY => error(ErrorKind::DeviceBusy)
                 .cause("another program is using the device")

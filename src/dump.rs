@@ -60,7 +60,10 @@ impl Dump {
                 .next("choose a path in a folder that exists and is yours to write")
         };
         let file = match target {
-            DumpTarget::Stdout => std::io::stdout().as_fd().try_clone_to_owned().map(File::from),
+            DumpTarget::Stdout => std::io::stdout()
+                .as_fd()
+                .try_clone_to_owned()
+                .map(File::from),
             DumpTarget::File(path) => OpenOptions::new()
                 .write(true)
                 .create(true)
@@ -111,7 +114,11 @@ impl Dump {
         Ok(())
     }
 
-    fn write_view(&mut self, mut view: View<'_>, run: &mut Run<'_>) -> std::result::Result<(), Failure> {
+    fn write_view(
+        &mut self,
+        mut view: View<'_>,
+        run: &mut Run<'_>,
+    ) -> std::result::Result<(), Failure> {
         while view.length() > 0 {
             let written = match &mut self.bounce {
                 None => io::write(self.file.as_fd(), view),
@@ -148,7 +155,10 @@ impl Dump {
         if self.ours
             && let Err(error) = self.file.set_len(self.bytes)
         {
-            log::warn!("{}: cannot cut off the incomplete frame: {error}", self.name);
+            log::warn!(
+                "{}: cannot cut off the incomplete frame: {error}",
+                self.name
+            );
         }
         let errno = match failure {
             Failure::Run(error) => return error,

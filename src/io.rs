@@ -16,7 +16,11 @@ fn count(result: libc::ssize_t) -> nix::Result<usize> {
 
 /// sendmsg(2) of `header` and then `payload`, in one call and without SIGPIPE;
 /// says how many bytes the socket took.
-pub fn send(socket: BorrowedFd<'_>, header: &[u8], payload: Option<View<'_>>) -> nix::Result<usize> {
+pub fn send(
+    socket: BorrowedFd<'_>,
+    header: &[u8],
+    payload: Option<View<'_>>,
+) -> nix::Result<usize> {
     let mut parts = [
         libc::iovec {
             iov_base: header.as_ptr().cast_mut().cast(),

@@ -25,12 +25,11 @@ impl FromStr for FourCc {
             Ok(bytes) if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) => {
                 Ok(FourCc(u32::from_le_bytes(bytes) | big_endian))
             }
-            _ => Err(Error::new(
-                ErrorKind::Format,
-                format!("use {text:?} as a pixel format"),
-            )
-            .cause("a pixel format is four characters")
-            .next("pad a shorter one with spaces, as in \"Y16 \"")),
+            _ => Err(
+                Error::new(ErrorKind::Format, format!("use {text:?} as a pixel format"))
+                    .cause("a pixel format is four characters")
+                    .next("pad a shorter one with spaces, as in \"Y16 \""),
+            ),
         }
     }
 }
@@ -190,9 +189,7 @@ impl FfmpegOptions {
             }
         };
         Some(FfmpegOptions {
-            input: format!(
-                "-f rawvideo -pixel_format {name} -video_size {read_width}x{height}"
-            ),
+            input: format!("-f rawvideo -pixel_format {name} -video_size {read_width}x{height}"),
             filter: if filters.is_empty() {
                 String::new()
             } else {
@@ -209,4 +206,66 @@ fn padded_width(width: u32, height: u32, sizeimage: u32, bits: u32) -> Option<u3
     let pixels = row.checked_mul(8)? / bits;
     let whole = row * height == sizeimage && pixels * bits == row * 8;
     (whole && pixels > width).then_some(pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive() {
+        for name in ["YUYV", "Y16 ", "Y16 -BE", "NV12"] {
+            let format: FourCc = name.parse().unwrap();
+            assert_eq!(format.to_string(), name);
+        }
+        assert_eq!("YUYV".parse::<FourCc>().unwrap(), FourCc(0x5659_5559));
+        for name in ["", "YUY", "YUYVX", "Y\u{fc}Y", "YUY\n"] {
+            assert!(name.parse::<FourCc>().is_err(), "{name:?} was taken");
+        }
+        assert_eq!(FourCc(1).to_string(), "0x00000001");
+    }
+
+    fn options(name: &str, width: u32, height: u32, sizeimage: u32) -> String {
+        FfmpegOptions::new(name.parse().unwrap(), width, height, sizeimage)
+            .map(|options| format!("{} -i X{}", options.input, options.filter))
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn ffmpeg_is_told_what_the_dump_is() {
+        assert_eq!(
+            options("YUYV", 640, 480, 614_400),
+            "-f rawvideo -pixel_format yuyv422 -video_size 640x480 -i X"
+        );
+        assert_eq!(
+            options("YV12", 640, 480, 460_800),
+            "-f rawvideo -pixel_format yuv420p -video_size 640x480 -i X -vf swapuv"
+        );
+        assert_eq!(options("MJPG", 640, 480, 614_400), "-f mjpeg -i X");
+        assert_eq!(options("XXXX", 640, 480, 614_400), "");
+    }
+
+    #[test]
+    fn padded_rows_are_cropped() {
+        assert_eq!(
+            options("YUYV", 600, 480, 614_400),
+            "-f rawvideo -pixel_format yuyv422 -video_size 640x480 -i X -vf crop=600:480:0:0"
+        );
+        assert_eq!(
+            options("YUYV", 600, 480, 614_401),
+            "-f rawvideo -pixel_format yuyv422 -video_size 600x480 -i X"
+        );
+        assert_eq!(
+            options("GREY", 0, 0, 10),
+            "-f rawvideo -pixel_format gray -video_size 0x0 -i X"
+        );
+    }
+
+    #[test]
+    fn sizes_that_overflow_are_unknown() {
+        let format: FourCc = "RGB4".parse().unwrap();
+        assert_eq!(format.frame_size(u32::MAX, u32::MAX), None);
+        assert_eq!(format.frame_size(2, 3), Some(24));
+        assert_eq!("NV12".parse::<FourCc>().unwrap().frame_size(2, 2), Some(6));
+    }
 }

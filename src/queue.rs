@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use nix::errno::Errno;
 
@@ -66,7 +66,7 @@ pub enum Dequeue {
 /// A driver's buffers of one kind of memory.
 #[derive(Debug)]
 pub struct Queue<D: Driver> {
-    driver: Arc<D>,
+    driver: Rc<D>,
     memory: MemoryType,
     /// A slot an index; what is in it is the driver's.
     slots: Vec<Option<Buffer>>,
@@ -75,7 +75,7 @@ pub struct Queue<D: Driver> {
 impl<D: Driver> Queue<D> {
     /// REQBUFS for `count` buffers. The driver may grant another number: `count`
     /// of the queue tells. On an error nothing stays requested.
-    pub fn request(driver: Arc<D>, memory: MemoryType, count: u32) -> nix::Result<Self> {
+    pub fn request(driver: Rc<D>, memory: MemoryType, count: u32) -> nix::Result<Self> {
         let granted = driver.reqbufs(memory, count)?;
         if granted == 0 {
             return Err(Errno::ENOMEM);

@@ -146,15 +146,20 @@ fn receive_stream_header(
         Received::Stopped => return Ok(None),
         Received::Closed(received) => {
             return Err(peer_error(ErrorKind::Truncated, connection, WHAT)
-                .cause(format!("it closed the connection, and {}", missing(received)))
+                .cause(format!(
+                    "it closed the connection, and {}",
+                    missing(received)
+                ))
                 .next("the sender's own output says why"));
         }
         Received::Silent(received) => {
-            return Err(peer_error(ErrorKind::PeerTimeout, connection, WHAT).cause(format!(
-                "it connected and did not say what it sends within {} s: {}",
-                patience.as_secs_f64(),
-                missing(received)
-            )));
+            return Err(
+                peer_error(ErrorKind::PeerTimeout, connection, WHAT).cause(format!(
+                    "it connected and did not say what it sends within {} s: {}",
+                    patience.as_secs_f64(),
+                    missing(received)
+                )),
+            );
         }
     }
     let header = StreamHeader::decode(&bytes).map_err(|error| {
@@ -181,11 +186,7 @@ fn receive_stream_header(
     Ok(Some(header))
 }
 
-fn allocate(
-    heap: &Heap,
-    config: &ReceiverConfig,
-    header: &StreamHeader,
-) -> Result<VecDeque<Free>> {
+fn allocate(heap: &Heap, config: &ReceiverConfig, header: &StreamHeader) -> Result<VecDeque<Free>> {
     let count = header.buffer_count.get().min(MAX_BUFFERS);
     let length = header.sizeimage.get() as usize;
     let pool = (0..count)

@@ -79,8 +79,7 @@ pub fn send(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>
 
 fn stream_header(stream: &Stream) -> Result<StreamHeader> {
     let nothing = || {
-        Error::new(ErrorKind::Format, "send a stream without bytes or buffers")
-            .errno(Errno::EINVAL)
+        Error::new(ErrorKind::Format, "send a stream without bytes or buffers").errno(Errno::EINVAL)
     };
     Ok(StreamHeader {
         version: Version::V2,

@@ -52,7 +52,11 @@ fn steps(last: u64, next: u64) -> Option<u64> {
     let steps = match (u32::try_from(last), u32::try_from(next)) {
         (Ok(last), Ok(next)) => {
             let steps = next.wrapping_sub(last);
-            if steps > u32::MAX / 2 { 0 } else { u64::from(steps) }
+            if steps > u32::MAX / 2 {
+                0
+            } else {
+                u64::from(steps)
+            }
         }
         _ => next.saturating_sub(last),
     };

@@ -422,11 +422,7 @@ fn buffer(buf_type: BufType, memory: MemoryType, planes: &mut Planes) -> sys::v4
 }
 
 /// VIDIOC_QUERYBUF: the planes of the driver's own buffer `index`.
-pub fn querybuf(
-    fd: BorrowedFd<'_>,
-    buf_type: BufType,
-    index: u32,
-) -> nix::Result<Vec<PlaneInfo>> {
+pub fn querybuf(fd: BorrowedFd<'_>, buf_type: BufType, index: u32) -> nix::Result<Vec<PlaneInfo>> {
     let mut planes: Planes = [zeroed(); MAX_PLANES];
     let mut buffer = buffer(buf_type, MemoryType::Mmap, &mut planes);
     buffer.index = index;

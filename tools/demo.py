@@ -1,4 +1,4 @@
-"""The demonstration: a camera in guest A, its frames in a file of guest B's, and a picture of them.
+"""The demonstration: guest A's camera, captured in guest B, and a picture of it.
 
 Leaves demo/capture.raw and demo/contact-sheet.png. Exit status 0 only if every
 frame arrived.
@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import av
+from PIL import Image, ImageDraw
+
 from guest import CHECKOUT, VENV, HungError, NoGuestError, check, describe
 from pair import PORT, Outcome, run_pair
-from PIL import Image, ImageDraw
 
 FRAMES = 300
 WIDTH, HEIGHT = 1280, 720
@@ -87,8 +88,9 @@ def contact_sheet(capture: Path, sheet: Path) -> None:
 def decode(frame: bytes) -> Image.Image:
     """Decode one YUYV frame."""
     options = {"pixel_format": "yuyv422", "video_size": f"{WIDTH}x{HEIGHT}"}
-    with av.open(io.BytesIO(frame), format="rawvideo", options=options) as container:
-        return next(container.decode(video=0)).to_image()
+    with av.open(io.BytesIO(frame), "r", format="rawvideo", options=options) as container:
+        picture: Image.Image = next(container.decode(video=0)).to_image()
+    return picture
 
 
 def main() -> int:

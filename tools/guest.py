@@ -9,6 +9,7 @@ writable; its output and exit status are the command's own:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import os
 import shlex
@@ -153,7 +154,7 @@ class Guest:
             *("--append", "console=ttyS1 ignore_loglevel"),
             f"--qemu-opts={qemu_options}",
             *([] if has_kvm() else ["--disable-kvm"]),
-            *("--exec", f"sh {shlex.quote(self._script.name)}"),
+            *("--exec", f"bash {shlex.quote(self._script.name)}"),
         ]
         # Pipes, since virtme-ng reopens its output, and would truncate a file.
         self._process = subprocess.Popen(
@@ -175,7 +176,7 @@ class Guest:
 
     @staticmethod
     def _prologue(vivid: str | None, link: Link | None) -> str:
-        lines = [f"fail() {{ echo \"guest: $1\" >&2; exit {_BOOT_FAILED}; }}"]
+        lines = [f'fail() {{ echo "guest: $1" >&2; exit {_BOOT_FAILED}; }}']
         lines.append(f"export PATH={shlex.quote(str(VENV / 'bin'))}:$PATH:/usr/sbin:/sbin")
         lines += [
             f"export {name}={shlex.quote(os.environ[name])}"
@@ -235,10 +236,8 @@ class Guest:
 
     def kill(self) -> None:
         """End the guest, however it is."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
         self._script.close()
 

@@ -4,6 +4,8 @@ from v4l_dmabuf.config import ReceiverConfig, SenderConfig
 from v4l_dmabuf.endpoint import Progress
 from v4l_dmabuf.report import Report
 
+__all__ = ["Receiver", "Sender", "__version__"]
+
 __version__: str
 
 @final

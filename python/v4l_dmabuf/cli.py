@@ -51,13 +51,17 @@ class _Options:
         self.parser = argparse.ArgumentParser(
             prog=program,
             description=description,
-            epilog="Exit status: 0 done, 1 failed, 2 usage, 130 interrupted before -n was reached.",
+            epilog="Exit status: 0 done, 1 failed, 2 usage, 130 interrupted.",
         )
         self._config_class = config_class
         self._defaults = {field.name: field.default for field in fields(config_class)}
 
     def add(
-        self, *flags: str, help: str, type: Callable[[str], Any] = str, **more: Any  # noqa: A002
+        self,
+        *flags: str,
+        help: str,  # noqa: A002 -- argparse's own names
+        type: Callable[[str], Any] = str,  # noqa: A002
+        **more: Any,
     ) -> None:
         default = self._defaults[flags[-1].removeprefix("--").replace("-", "_")]
         if default is not MISSING and default is not None:
@@ -93,9 +97,7 @@ class _Options:
         )  # fmt: skip
         self.parser.add_argument("--version", action="version", version=_core.__version__)
 
-    def parse(
-        self, arguments: Sequence[str] | None
-    ) -> tuple[argparse.Namespace, dict[str, Any]]:
+    def parse(self, arguments: Sequence[str] | None) -> tuple[argparse.Namespace, dict[str, Any]]:
         """Give all options, and those of them that are the configuration's."""
         options = self.parser.parse_args(arguments)
         given = {name: value for name, value in vars(options).items() if name in self._defaults}

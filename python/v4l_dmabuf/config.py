@@ -1,4 +1,4 @@
-"""What a sender and a receiver are told. Bad values are refused here, before anything is opened."""
+"""What a sender and a receiver are told, checked before anything is opened."""
 
 import math
 import os
@@ -46,6 +46,7 @@ class SenderConfig:
     Raises:
         ValueError: a value is out of its range.
         TypeError: a value is of another type.
+
     """
 
     address: str
@@ -106,6 +107,7 @@ class ReceiverConfig:
     Raises:
         ValueError: a value is out of its range.
         TypeError: a value is of another type.
+
     """
 
     port: int

@@ -37,6 +37,7 @@ class _Endpoint:
             Error: the run failed; which class tells how (see `v4l_dmabuf.errors`).
             ValueError: ``frames`` is less than 1.
             RuntimeError: it is running already, or closed.
+
         """
         if frames is not None and frames < 1:
             raise ValueError(f"frames is at least 1, not {frames}")
@@ -102,6 +103,7 @@ class Receiver(_Endpoint):
 
         Raises:
             AddressError: the address can't be listened on.
+
         """
         self._check_open()
         self._core.listen()

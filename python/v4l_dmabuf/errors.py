@@ -6,7 +6,7 @@ script may catch either. Those that are an `OSError` have its attributes filled:
 """
 
 import errno as errno_numbers
-from typing import Self
+from typing import Any
 
 from v4l_dmabuf.report import Report
 
@@ -39,19 +39,15 @@ class Error(Exception):
         return self.message
 
     def __reduce__(self) -> tuple[object, ...]:
-        fields = {"report": self.report}
+        fields: dict[str, Any] = {"report": self.report}
         if isinstance(self, OSError):
             fields |= {"errno": self.errno, "strerror": self.strerror, "filename": self.filename}
         return _rebuild, (type(self), self.message, fields)
 
-    @classmethod
-    def _make(cls, message: str, fields: dict[str, object]) -> Self:
-        return cls(message, **fields)  # type: ignore[arg-type]
 
-
-def _rebuild(cls: type[Error], message: str, fields: dict[str, object]) -> Error:
+def _rebuild(cls: type[Error], message: str, fields: dict[str, Any]) -> Error:
     """Make an exception anew when it is unpickled."""
-    return cls._make(message, fields)
+    return cls(message, **fields)
 
 
 class DeviceError(Error, OSError):
@@ -63,7 +59,7 @@ class DeviceNotFoundError(DeviceError, FileNotFoundError):
 
 
 class DevicePermissionError(DeviceError, PermissionError):
-    """This user may not use the device."""
+    """The user may not use the device."""
 
 
 class DeviceBusyError(DeviceError):
@@ -95,7 +91,7 @@ class HeapNotFoundError(HeapError, FileNotFoundError):
 
 
 class HeapPermissionError(HeapError, PermissionError):
-    """This user may not allocate from the heap."""
+    """The user may not allocate from the heap."""
 
 
 class HeapExhaustedError(HeapError, MemoryError):

@@ -13,7 +13,7 @@ class Report:
 
     frames: int
     """Frames that were sent or received whole."""
-    bytes: int  # noqa: A003 -- the field's own name
+    bytes: int
     """Their payload bytes."""
     seconds: float
     """From the first frame's end to the last one's."""

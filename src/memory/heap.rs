@@ -69,14 +69,13 @@ impl FromStr for HeapName {
             _ if Path::new(name).parent() == Some(Path::new(DMA_HEAPS)) => {
                 Ok(HeapName::DmaHeap(PathBuf::from(name)))
             }
-            _ => Err(Error::new(
-                ErrorKind::HeapNotFound,
-                format!("use {name:?} as a heap"),
-            )
-            .object(name)
-            .errno(Errno::ENOENT)
-            .cause("a heap is /dev/dma_heap/NAME, /dev/udmabuf or memfd")
-            .next(available())),
+            _ => Err(
+                Error::new(ErrorKind::HeapNotFound, format!("use {name:?} as a heap"))
+                    .object(name)
+                    .errno(Errno::ENOENT)
+                    .cause("a heap is /dev/dma_heap/NAME, /dev/udmabuf or memfd")
+                    .next(available()),
+            ),
         }
     }
 }

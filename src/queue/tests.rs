@@ -1,0 +1,245 @@
+//! The queue against a driver whose answers are scripted.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use super::*;
+use crate::memory::{Heap, HeapName};
+use crate::v4l2::PlaneUsed;
+
+const LENGTH: usize = 4096;
+
+/// Answers as it is told to, and notes what it is asked.
+#[derive(Default)]
+struct Script {
+    asked: RefCell<Vec<String>>,
+    granted: Cell<Option<u32>>,
+    qbuf_error: Cell<Option<Errno>>,
+    streamoff_error: Cell<Option<Errno>>,
+    dequeues: RefCell<VecDeque<nix::Result<Dequeued>>>,
+}
+
+impl Script {
+    fn note(&self, what: impl Into<String>) {
+        self.asked.borrow_mut().push(what.into());
+    }
+
+    fn will_dequeue(&self, told: nix::Result<Dequeued>) {
+        self.dequeues.borrow_mut().push_back(told);
+    }
+
+    fn will_fill(&self, index: u32, bytesused: u32, data_offset: u32) {
+        self.will_dequeue(Ok(Dequeued::Buffer(DequeuedBuffer {
+            index,
+            flags: 0,
+            sequence: 7,
+            timestamp: (1, 2),
+            planes: vec![PlaneUsed {
+                bytesused,
+                data_offset,
+            }],
+        })));
+    }
+}
+
+impl Driver for Script {
+    fn reqbufs(&self, _: MemoryType, count: u32) -> nix::Result<u32> {
+        self.note(format!("reqbufs {count}"));
+        Ok(self.granted.get().unwrap_or(count))
+    }
+
+    fn querybuf(&self, _: u32) -> nix::Result<Vec<PlaneInfo>> {
+        Ok(vec![PlaneInfo {
+            length: LENGTH as u32,
+            mem_offset: 0,
+        }])
+    }
+
+    fn expbuf(&self, _: u32, _: u32) -> nix::Result<OwnedFd> {
+        Err(Errno::ENOTTY)
+    }
+
+    fn map(&self, _: PlaneInfo) -> nix::Result<Mapping> {
+        Err(Errno::ENOMEM)
+    }
+
+    fn qbuf(&self, _: MemoryType, index: u32, _: &[PlaneToQueue<'_>]) -> nix::Result<()> {
+        self.note(format!("qbuf {index}"));
+        self.qbuf_error.get().map_or(Ok(()), Err)
+    }
+
+    fn dqbuf(&self, _: MemoryType) -> nix::Result<Dequeued> {
+        self.dequeues
+            .borrow_mut()
+            .pop_front()
+            .unwrap_or(Ok(Dequeued::NotReady))
+    }
+
+    fn streamon(&self) -> nix::Result<()> {
+        Ok(())
+    }
+
+    fn streamoff(&self) -> nix::Result<()> {
+        self.note("streamoff");
+        self.streamoff_error.get().map_or(Ok(()), Err)
+    }
+}
+
+fn free(index: u32) -> Free {
+    let heap = Heap::open(&HeapName::Memfd).unwrap();
+    Free::new(index, vec![heap.allocate(LENGTH).unwrap()])
+}
+
+/// A queue of two buffers, both queued.
+fn queue() -> (Rc<Script>, Queue<Script>) {
+    let script = Rc::new(Script::default());
+    let mut queue = Queue::request(Rc::clone(&script), MemoryType::DmaBuf, 2).unwrap();
+    for index in 0..2 {
+        queue.enqueue(free(index)).unwrap();
+    }
+    (script, queue)
+}
+
+fn dequeue_frame(queue: &mut Queue<Script>) -> Filled {
+    match queue.dequeue() {
+        Ok(Dequeue::Frame(filled)) => filled,
+        other => panic!("a frame was expected, not {other:?}"),
+    }
+}
+
+/// Still mapped: a write to freed memory would end the test with SIGSEGV.
+fn is_alive(free: &Free) -> bool {
+    let access = free.planes()[0].write().unwrap();
+    access.view(0, LENGTH).unwrap().copy_from(&[1; LENGTH]) == LENGTH
+}
+
+#[test]
+fn a_frame_goes_round() {
+    let (script, mut queue) = queue();
+    assert!(matches!(queue.dequeue(), Ok(Dequeue::NotReady)));
+    script.will_fill(1, 100, 0);
+    let filled = dequeue_frame(&mut queue);
+    assert_eq!(filled.index(), 1);
+    assert_eq!(filled.frame().sequence, 7);
+    assert_eq!(filled.frame().bytes(), 100);
+    queue.enqueue(filled.release()).unwrap();
+    assert_eq!(
+        *script.asked.borrow(),
+        ["reqbufs 2", "qbuf 0", "qbuf 1", "qbuf 1"]
+    );
+}
+
+#[test]
+fn the_driver_decides_how_many_buffers_there_are() {
+    let script = Rc::new(Script::default());
+    script.granted.set(Some(5));
+    let queue = Queue::request(Rc::clone(&script), MemoryType::DmaBuf, 2).unwrap();
+    assert_eq!(queue.count(), 5);
+    script.granted.set(Some(0));
+    let none = Queue::request(script, MemoryType::DmaBuf, 2).map(|queue| queue.count());
+    assert_eq!(none, Err(Errno::ENOMEM));
+}
+
+#[test]
+fn a_failed_qbuf_gives_the_buffer_back() {
+    let script = Rc::new(Script::default());
+    let mut queue = Queue::request(Rc::clone(&script), MemoryType::DmaBuf, 1).unwrap();
+    script.qbuf_error.set(Some(Errno::EFAULT));
+    let (buffer, errno) = queue.enqueue(free(0)).unwrap_err();
+    assert_eq!((buffer.index(), errno), (0, Errno::EFAULT));
+    assert!(is_alive(&buffer));
+    script.qbuf_error.set(None);
+    queue.enqueue(buffer).unwrap();
+}
+
+#[test]
+fn streamoff_gives_back_what_was_queued_and_nothing_else() {
+    let (script, mut queue) = queue();
+    script.will_fill(0, 100, 0);
+    let filled = dequeue_frame(&mut queue);
+    let buffers = queue.stop().unwrap();
+    let indices: Vec<u32> = buffers.iter().map(Free::index).collect();
+    assert_eq!(indices, [1], "buffer 0 is the caller's already");
+    assert!(is_alive(&buffers[0]));
+    queue.enqueue(filled.release()).unwrap();
+}
+
+#[test]
+fn a_failed_streamoff_leaves_the_buffers_queued() {
+    let (script, mut queue) = queue();
+    script.streamoff_error.set(Some(Errno::ENODEV));
+    assert_eq!(
+        queue.stop().map(|buffers| buffers.len()),
+        Err(Errno::ENODEV)
+    );
+    script.streamoff_error.set(None);
+    assert_eq!(queue.stop().unwrap().len(), 2);
+}
+
+#[test]
+fn a_buffer_that_is_queued_or_foreign_never_reaches_the_driver() {
+    let (script, mut queue) = queue();
+    let asked = script.asked.borrow().len();
+    for index in [0, 2] {
+        let (buffer, errno) = queue.enqueue(free(index)).unwrap_err();
+        assert_eq!((buffer.index(), errno), (index, Errno::EINVAL));
+    }
+    assert_eq!(script.asked.borrow().len(), asked, "QBUF was called");
+}
+
+#[test]
+fn a_driver_that_contradicts_itself_is_not_believed() {
+    for (index, bytesused, data_offset) in [
+        (2, 1, 0),
+        (u32::MAX, 1, 0),
+        (0, LENGTH as u32 + 1, 0),
+        (0, 10, 11),
+        (0, u32::MAX, u32::MAX),
+    ] {
+        let (script, mut queue) = queue();
+        script.will_fill(index, bytesused, data_offset);
+        let told = queue.dequeue().map(|_| ());
+        assert!(
+            matches!(told, Err(DequeueError::Nonsense(_))),
+            "buffer {index} with bytes {data_offset} to {bytesused}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_buffer_comes_back_once() {
+    let (script, mut queue) = queue();
+    script.will_fill(0, 1, 0);
+    script.will_fill(0, 1, 0);
+    let _out = dequeue_frame(&mut queue);
+    assert!(matches!(queue.dequeue(), Err(DequeueError::Nonsense(_))));
+}
+
+#[test]
+fn a_data_offset_is_no_part_of_the_picture() {
+    let (script, mut queue) = queue();
+    script.will_fill(0, 100, 28);
+    let filled = dequeue_frame(&mut queue);
+    let (_, payload) = filled.planes().next().unwrap();
+    assert_eq!((payload.offset, payload.length), (28, 72));
+}
+
+#[test]
+fn errnos_of_dqbuf_are_handed_on() {
+    let (script, mut queue) = queue();
+    script.will_dequeue(Err(Errno::ENODEV));
+    script.will_dequeue(Ok(Dequeued::LastBuffer));
+    assert_eq!(
+        queue.dequeue().unwrap_err(),
+        DequeueError::Errno(Errno::ENODEV)
+    );
+    assert!(matches!(queue.dequeue(), Ok(Dequeue::Ended)));
+}
+
+#[test]
+fn the_driver_lets_go_before_memory_is_freed() {
+    let (script, queue) = queue();
+    drop(queue);
+    let asked = script.asked.borrow();
+    assert_eq!(asked[asked.len() - 2..], ["streamoff", "reqbufs 0"]);
+}
