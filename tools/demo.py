@@ -89,8 +89,7 @@ def decode(frame: bytes) -> Image.Image:
     """Decode one YUYV frame."""
     options = {"pixel_format": "yuyv422", "video_size": f"{WIDTH}x{HEIGHT}"}
     with av.open(io.BytesIO(frame), "r", format="rawvideo", options=options) as container:
-        picture: Image.Image = next(container.decode(video=0)).to_image()
-    return picture
+        return Image.fromarray(next(container.decode(video=0)).to_ndarray(format="rgb24"))
 
 
 def main() -> int:

@@ -1,0 +1,136 @@
+"""What several tests need: the commands as processes, and both ends in one process."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from v4l_dmabuf import Receiver, ReceiverConfig
+
+BIN = Path(sys.executable).parent
+LOCALHOST = "127.0.0.1"
+PATIENCE = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOCALHOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Command:
+    """A command of ours that runs; its stderr is collected as it comes."""
+
+    def __init__(
+        self,
+        name: str,
+        *arguments: object,
+        stdout: int | None = subprocess.DEVNULL,
+        wrapper: Sequence[str] = (),
+    ) -> None:
+        self.process = subprocess.Popen(
+            [*wrapper, str(BIN / f"v4l-dmabuf-{name}"), *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._lines.append(line.decode())
+
+    @property
+    def stderr(self) -> str:
+        return "".join(self._lines)
+
+    def wait_for(self, text: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.stderr:
+            assert self.process.poll() is None or self._reader.is_alive(), (
+                f"ended without saying {text!r}: {self.stderr}"
+            )
+            assert time.monotonic() < deadline, f"did not say {text!r}: {self.stderr}"
+            time.sleep(0.01)
+
+    def wait(self) -> int:
+        status = self.process.wait(PATIENCE)
+        self._reader.join()
+        return status
+
+    def error(self) -> str:
+        """Give the one line of a failure, having checked that it is one, with exit status 1."""
+        assert self.wait() == 1, self.stderr
+        assert "Traceback" not in self.stderr
+        assert "panicked" not in self.stderr
+        errors = [line for line in self.stderr.splitlines() if " error: " in line]
+        assert len(errors) == 1, self.stderr
+        return errors[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def receiver_command(
+    port: int,
+    *arguments: object,
+    stdout: int | None = subprocess.DEVNULL,
+    wrapper: Sequence[str] = (),
+) -> Command:
+    """Start a receiver on plain memory, and wait until it listens."""
+    command = Command(
+        "receiver",
+        *("--listen", LOCALHOST, "--port", port, "--heap", "memfd", *arguments),
+        stdout=stdout,
+        wrapper=wrapper,
+    )
+    command.wait_for("listening on")
+    return command
+
+
+def sender_command(port: int, *arguments: object) -> Command:
+    """Start a sender of the built-in source on plain memory."""
+    return Command(
+        "sender",
+        *("--device", "test", "--heap", "memfd", "--address", LOCALHOST, "--port", port),
+        *arguments,
+    )
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection((LOCALHOST, port), timeout=PATIENCE)
+
+
+def listening(port: int) -> socket.socket:
+    server = socket.create_server((LOCALHOST, port))
+    server.settimeout(PATIENCE)
+    return server
+
+
+def receiver(port: int, **fields: object) -> Receiver:
+    """Make a receiver on plain memory, for this process."""
+    return Receiver(ReceiverConfig(listen=LOCALHOST, port=port, heap="memfd", **fields))  # type: ignore[arg-type]

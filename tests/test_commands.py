@@ -1,0 +1,186 @@
+"""Signals, exit statuses, and what a person sees."""
+
+import os
+import pty
+import signal
+import subprocess
+import time
+
+import pytest
+
+from reference import frame, stream_header
+from support import (
+    BIN,
+    LOCALHOST,
+    Command,
+    connect,
+    listening,
+    receiver_command,
+    sender_command,
+)
+
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+@SIGNALS
+def test_an_unlimited_run_that_is_interrupted_is_done(port: int, number: signal.Signals) -> None:
+    with receiver_command(port) as end, sender_command(port, "--fps", 50) as sender:
+        end.wait_for("stream of")
+        time.sleep(0.2)
+        sender.process.send_signal(number)
+        assert sender.wait() == 0, sender.stderr
+        assert end.wait() == 0, end.stderr
+    assert "sent " in sender.stderr
+    assert "received " in end.stderr
+    frames = [line.split(" frames")[0].split()[-1] for line in _summaries(sender, end)]
+    assert frames[0] == frames[1], "the frame in flight was not finished"
+
+
+def _summaries(*commands: Command) -> list[str]:
+    return [
+        line
+        for command in commands
+        for line in command.stderr.splitlines()
+        if " frames, " in line and " bytes" in line and ("sent" in line or "received" in line)
+    ]
+
+
+@SIGNALS
+def test_a_limited_run_that_is_interrupted_is_not_done(port: int, number: signal.Signals) -> None:
+    with (
+        receiver_command(port, "-n", 1000) as end,
+        sender_command(port, "--fps", 50, "-n", 1000) as sender,
+    ):
+        end.wait_for("stream of")
+        sender.process.send_signal(number)
+        assert sender.wait() == 130, sender.stderr
+        assert end.wait() == 1, end.stderr
+    assert "of 1000 frames" in end.stderr
+
+
+def test_a_receiver_that_is_interrupted_finishes_its_frame(port: int) -> None:
+    with receiver_command(port) as end, connect(port) as connection:
+        whole = frame(b"x" * 1000)
+        connection.sendall(stream_header() + whole[:500])
+        end.wait_for("stream of")
+        end.process.send_signal(signal.SIGINT)
+        end.wait_for("once more to end at once")
+        connection.sendall(whole[500:])
+        assert end.wait() == 0, end.stderr
+    assert "received 1 frames" in end.stderr
+
+
+def test_waiting_ends_at_a_signal(port: int) -> None:
+    with receiver_command(port) as end:
+        end.process.send_signal(signal.SIGINT)
+        assert end.wait() == 0, end.stderr
+        assert "nothing received" in end.stderr
+    with receiver_command(port, "-n", 1) as end:
+        end.process.send_signal(signal.SIGINT)
+        assert end.wait() == 130, end.stderr
+    with listening(port) as server, sender_command(port, "--fps", "0.001") as sender:
+        server.accept()[0].close()
+        sender.wait()
+
+
+def test_a_second_signal_ends_at_once(port: int) -> None:
+    with receiver_command(port) as end, connect(port) as connection:
+        connection.sendall(stream_header() + frame(b"", bytesused=10))
+        end.wait_for("stream of")
+        end.process.send_signal(signal.SIGINT)
+        end.wait_for("once more to end at once")
+        end.process.send_signal(signal.SIGTERM)
+        assert end.wait() == 130, end.stderr
+
+
+def test_fewer_frames_than_asked_for_is_a_failure(port: int) -> None:
+    with receiver_command(port, "-n", 3) as end:
+        with connect(port) as connection:
+            connection.sendall(stream_header() + frame(b"1") + frame(b"2", sequence=1))
+        assert "the stream ended after 2 of 3 frames" in end.error()
+
+
+def test_a_receiver_stops_after_its_frames(port: int) -> None:
+    with receiver_command(port, "-n", 2) as end, sender_command(port, "--fps", 20) as sender:
+        assert end.wait() == 0, end.stderr
+        assert sender.wait() == 1, sender.stderr
+    assert "received 2 frames" in end.stderr
+
+
+def test_quiet_says_nothing_when_all_is_well(port: int) -> None:
+    with (
+        Command("receiver", "-q", "-l", LOCALHOST, "-p", port, "-e", "memfd") as end,
+    ):
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                connection = connect(port)
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, "it did not listen"
+                time.sleep(0.02)
+            else:
+                break
+        with connection:
+            connection.sendall(stream_header() + frame(b"x"))
+        assert end.wait() == 0
+        assert end.stderr == ""
+
+
+def test_error_frames_are_counted_and_passed_on(port: int) -> None:
+    with receiver_command(port) as end:
+        with connect(port) as connection:
+            connection.sendall(stream_header() + frame(b"x", flags=0x40) + frame(b"", sequence=1))
+        assert end.wait() == 0, end.stderr
+    assert "1 flagged in error" in end.stderr
+
+
+def test_unusable_sequences_are_said_to_be(port: int) -> None:
+    with receiver_command(port) as end:
+        with connect(port) as connection:
+            connection.sendall(stream_header() + frame(b"x") * 3)
+        assert end.wait() == 0, end.stderr
+    assert "warning: drops can't be counted: the sequence number is stuck at 0" in end.stderr
+    assert "drops unknown" in end.stderr
+
+
+def test_a_terminal_has_one_live_line(port: int) -> None:
+    ours, theirs = pty.openpty()
+    with (
+        receiver_command(port),
+        subprocess.Popen(
+            [
+                *(str(BIN / "v4l-dmabuf-sender"), "-d", "test", "-e", "memfd", "-a", LOCALHOST),
+                *("-p", str(port), "--fps", "20", "-n", "40"),
+            ],
+            stderr=theirs,
+        ) as sender,
+    ):
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:  # EIO: the other side is closed
+                break
+            seen += part
+        assert sender.wait() == 0, seen
+    os.close(ours)
+    live = [text for text in seen.decode().split("\r\x1b[K") if " fps" in text]
+    assert any("MB/s, 0 dropped" in text and "\n" not in text for text in live), seen
+
+
+def test_elsewhere_a_line_comes_every_few_seconds(port: int) -> None:
+    with receiver_command(port) as end, sender_command(port, "--fps", 5):
+        end.wait_for(" MB/s, 0 dropped by the driver")
+        assert "\x1b" not in end.stderr
+
+
+def test_help_names_the_options() -> None:
+    for name, options in (
+        ("sender", "--device --address --port --width --height --format --buffers --frames"),
+        ("sender", "--heap --memory --fps --peer-timeout --verbose --quiet --version"),
+        ("receiver", "--listen --port --heap --output --frames --max-memory --peer-timeout"),
+    ):
+        command = [BIN / f"v4l-dmabuf-{name}", "--help"]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert all(option in told for option in options.split()), told
