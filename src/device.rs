@@ -132,10 +132,7 @@ impl Device {
     pub fn offered(&self) -> String {
         match v4l2::enum_formats(self.fd(), self.buf_type) {
             Ok(formats) => {
-                let formats: Vec<String> = formats
-                    .iter()
-                    .map(|(fourcc, description)| format!("{fourcc} ({description})"))
-                    .collect();
+                let formats: Vec<String> = formats.iter().map(FourCc::to_string).collect();
                 format!("it offers {}", formats.join(", "))
             }
             Err(errno) => format!("it does not tell what it offers ({})", errno.desc()),

@@ -234,8 +234,8 @@ pub fn querycap(fd: BorrowedFd<'_>) -> nix::Result<Capability> {
     })
 }
 
-/// VIDIOC_ENUM_FMT: every pixel format that the device offers, and its description.
-pub fn enum_formats(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<Vec<(FourCc, String)>> {
+/// VIDIOC_ENUM_FMT: every pixel format that the device offers.
+pub fn enum_formats(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<Vec<FourCc>> {
     let mut formats = Vec::new();
     for index in 0.. {
         let mut desc: sys::v4l2_fmtdesc = zeroed();
@@ -243,7 +243,7 @@ pub fn enum_formats(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<Vec<(F
         desc.type_ = buf_type.number();
         // SAFETY: the request number fits the structure, which outlives the call.
         match retry(|| unsafe { raw::enum_fmt(fd.as_raw_fd(), &mut desc) }) {
-            Ok(_) => formats.push((FourCc(desc.pixelformat), text(&desc.description))),
+            Ok(_) => formats.push(FourCc(desc.pixelformat)),
             Err(Errno::EINVAL) => break,
             Err(errno) => return Err(errno),
         }

@@ -9,9 +9,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
-from v4l_dmabuf import Receiver, ReceiverConfig
+import pytest
+
+from v4l_dmabuf import Receiver, Report, Sender
 
 BIN = Path(sys.executable).parent
 LOCALHOST = "127.0.0.1"
@@ -23,6 +25,13 @@ def free_port() -> int:
         probe.bind((LOCALHOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip a test that can't run here; where CI runs, that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI has to run this, and can't: {reason}", pytrace=False)
+    pytest.skip(reason)
 
 
 class Command:
@@ -131,6 +140,21 @@ def listening(port: int) -> socket.socket:
     return server
 
 
-def receiver(port: int, **fields: object) -> Receiver:
-    """Make a receiver on plain memory, for this process."""
-    return Receiver(ReceiverConfig(listen=LOCALHOST, port=port, heap="memfd", **fields))  # type: ignore[arg-type]
+def transfer(
+    sender: Sender, frames: int, port: int, output: Path | None = None, heap: str = "memfd"
+) -> tuple[Report, Report]:
+    """Run a sender and a receiver in this process; gives the reports of both."""
+    received: list[Report] = []
+    with receiver(port, output=output, heap=heap) as end, sender:
+        thread = threading.Thread(target=lambda: received.append(end.run()))
+        thread.start()
+        try:
+            sent = sender.run(frames=frames)
+        finally:
+            thread.join(PATIENCE)
+    return sent, received[0]
+
+
+def receiver(port: int, *, heap: str = "memfd", **fields: object) -> Receiver:
+    """Make a receiver for this process, on plain memory unless told otherwise."""
+    return Receiver(listen=LOCALHOST, port=port, heap=heap, **fields)

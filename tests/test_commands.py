@@ -181,6 +181,6 @@ def test_help_names_the_options() -> None:
         ("sender", "--heap --memory --fps --peer-timeout --verbose --quiet --version"),
         ("receiver", "--listen --port --heap --output --frames --max-memory --peer-timeout"),
     ):
-        command = [BIN / f"v4l-dmabuf-{name}", "--help"]
+        command = [str(BIN / f"v4l-dmabuf-{name}"), "--help"]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert all(option in told for option in options.split()), told

@@ -5,14 +5,13 @@ import shutil
 import signal
 import stat
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
 from reference import frame, pattern, stream_header
-from support import Command, connect, receiver, receiver_command, sender_command
-from v4l_dmabuf import Report, Sender
+from support import Command, connect, receiver_command, sender_command, transfer
+from v4l_dmabuf import Sender
 
 
 @pytest.mark.parametrize(
@@ -29,21 +28,16 @@ def test_every_byte_arrives(
     port: int, tmp_path: Path, width: int, height: int, pixel_format: str, size: int
 ) -> None:
     dump = tmp_path / "dump"
-    reports: list[Report] = []
-    with receiver(port, output=dump) as end:
-        thread = threading.Thread(target=lambda: reports.append(end.run()))
-        thread.start()
-        sent = Sender(
-            device="test",
-            heap="memfd",
-            address="127.0.0.1",
-            port=port,
-            width=width,
-            height=height,
-            format=pixel_format,
-        ).run(frames=9)
-        thread.join()
-    received = reports[0]
+    sender = Sender(
+        device="test",
+        heap="memfd",
+        address="127.0.0.1",
+        port=port,
+        width=width,
+        height=height,
+        format=pixel_format,
+    )
+    sent, received = transfer(sender, 9, port, dump)
     assert (sent.frames, sent.bytes, sent.drops) == (9, 9 * size, 0)
     assert (received.frames, received.bytes, received.drops) == (9, 9 * size, 0)
     assert sent.sizeimage == received.sizeimage == size

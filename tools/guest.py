@@ -201,8 +201,6 @@ class Guest:
             ) from None
         finally:
             self.kill()
-        for pump in self._pumps:
-            pump.join()
         return self._process.returncode
 
     def wait_for(self, text: str, timeout: float = TIMEOUT) -> None:
@@ -239,6 +237,11 @@ class Guest:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        for pump in self._pumps:
+            pump.join()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
         self._script.close()
 
     def __enter__(self) -> Guest:

@@ -1,0 +1,45 @@
+"""Two guests, and a cable between them."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from guest import CHECKOUT
+from pair import Outcome, run_pair
+
+pytestmark = [pytest.mark.guests, pytest.mark.timeout(600)]
+
+FRAMES = 300
+
+
+def run(device: str, checker: str) -> tuple[Outcome, Outcome, list[object]]:
+    """Send 300 frames; the receiving guest has ``checker`` judge its dump, in JSON."""
+    with tempfile.TemporaryDirectory(dir=CHECKOUT, prefix=".pair-") as folder:
+        answer = Path(folder) / "answer"
+        dump = "/dev/shm/dump"  # noqa: S108 -- the guest's
+        sent, received = run_pair(
+            f"--device {device} --width 320 --height 180 --fps 30 --frames {FRAMES}",
+            f"--output {dump} --frames {FRAMES} && {checker} {dump} > {answer}",
+        )
+        told = f"A: {sent.stderr}\nB: {received.stderr}"
+        assert (sent.status, received.status) == (0, 0), told
+        return sent, received, json.loads(answer.read_text())
+
+
+def drops(outcome: Outcome) -> str:
+    (line,) = (line for line in outcome.stderr.splitlines() if "flagged in error" in line)
+    return line.split(": ")[1]
+
+
+def test_the_test_source_s_frames_arrive_byte_for_byte() -> None:
+    sent, received, wrong = run("test", f"python {CHECKOUT}/tests/check_pattern.py 115200")
+    assert wrong == [FRAMES, []], "these frames differ"
+    assert drops(sent) == drops(received) == "0 dropped by the driver, 0 flagged in error"
+
+
+def test_a_camera_s_frames_arrive_without_a_gap_that_the_driver_did_not_make() -> None:
+    sent, received, answer = run("/dev/video0", "stat --format '[%s]'")
+    assert answer == [FRAMES * 115200]
+    assert drops(sent) == drops(received)

@@ -1,0 +1,299 @@
+"""A real V4L2 device: vivid, with options of each test's own."""
+
+import logging
+import re
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guest import CHECKOUT
+from support import LOCALHOST, Command, receiver_command, transfer, unavailable
+from v4l_dmabuf import Report, Sender, errors
+
+pytestmark = pytest.mark.vivid
+
+SYSTEM_HEAP = "/dev/dma_heap/system"
+UDMABUF = "/dev/udmabuf"
+SHM = Path("/dev/shm")  # noqa: S108 -- files of hundreds of megabytes, in memory
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+class Vivid:
+    """The driver, loaded with certain options."""
+
+    def __init__(self, **options: object) -> None:
+        options = {"n_devs": 1, "node_types": "0x101"} | options
+        subprocess.run(["modprobe", "-r", "vivid"], check=True)
+        run("modprobe", "vivid", *(f"{name}={value}" for name, value in options.items()))
+        run("udevadm", "settle")
+        names = {
+            path.parent.name: path.read_text().strip()
+            for path in Path("/sys/class/video4linux").glob("*/name")
+        }
+        (self.capture,) = (f"/dev/{node}" for node, name in names.items() if "vid-cap" in name)
+        (self.output,) = (f"/dev/{node}" for node, name in names.items() if "vid-out" in name)
+
+    def set(self, **controls: int) -> None:
+        settings = ",".join(f"{name}={value}" for name, value in controls.items())
+        run("v4l2-ctl", "-d", self.capture, "-c", settings)
+
+    def stand_still(self) -> None:
+        """Make every frame the same: no text, no movement."""
+        self.set(osd_text_mode=2)
+
+    def sender(self, port: int, **fields: object) -> Sender:
+        fields = {"device": self.capture, "fps": 30.0} | fields
+        return Sender(address=LOCALHOST, port=port, **fields)
+
+    def captured_by_another(self, width: int, height: int, pixel_format: str) -> bytes:
+        """Give a frame as another V4L2 program captures it."""
+        with tempfile.NamedTemporaryFile(dir=SHM) as file:
+            run(
+                *("v4l2-ctl", "-d", self.capture, "--stream-mmap", "--stream-count=1"),
+                f"--set-fmt-video=width={width},height={height},pixelformat={pixel_format}",
+                f"--stream-to={file.name}",
+            )
+            return Path(file.name).read_bytes()
+
+
+@pytest.fixture
+def vivid() -> Vivid:
+    return Vivid()
+
+
+@pytest.fixture
+def dump() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=SHM) as folder:
+        yield Path(folder) / "dump"
+
+
+def check_frames(dump: Path, expected: bytes, count: int) -> None:
+    with dump.open("rb") as file:
+        for number in range(count):
+            assert file.read(len(expected)) == expected, f"frame {number} differs"
+        assert file.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("heap", "memory", "used"),
+    [
+        (SYSTEM_HEAP, "auto", ("dmabuf", SYSTEM_HEAP)),
+        (SYSTEM_HEAP, "dmabuf", ("dmabuf", SYSTEM_HEAP)),
+        (UDMABUF, "dmabuf", ("dmabuf", UDMABUF)),
+        (SYSTEM_HEAP, "mmap", ("mmap", None)),
+    ],
+)
+def test_frames_are_what_another_program_captures(
+    vivid: Vivid, port: int, dump: Path, heap: str, memory: str, used: tuple[str, str | None]
+) -> None:
+    vivid.stand_still()
+    sender = vivid.sender(port, heap=heap, memory=memory, width=1280, height=720)
+    sent, received = transfer(sender, 10, port, dump, heap=heap)
+    assert (sent.memory, sent.heap) == used
+    assert (received.memory, received.heap) == ("dmabuf", heap)
+    assert sent.frames == received.frames == 10
+    assert sent.drops == received.drops
+    assert sent.error_frames == received.error_frames == 0
+    check_frames(dump, vivid.captured_by_another(1280, 720, "YUYV"), 10)
+
+
+@pytest.mark.parametrize("pixel_format", ["UYVY", "NV12", "RGB3", "Y16 ", "422P"])
+def test_other_formats(vivid: Vivid, port: int, dump: Path, pixel_format: str) -> None:
+    vivid.stand_still()
+    sender = vivid.sender(port, format=pixel_format)
+    sent, received = transfer(sender, 5, port, dump, heap=SYSTEM_HEAP)
+    assert sent.format == received.format == pixel_format
+    check_frames(dump, vivid.captured_by_another(640, 480, pixel_format), 5)
+
+
+def test_a_multi_planar_device(port: int, dump: Path) -> None:
+    vivid = Vivid(multiplanar=2)
+    vivid.stand_still()
+    for memory in ("dmabuf", "mmap"):
+        sent, _ = transfer(vivid.sender(port, memory=memory), 5, port, dump, heap=SYSTEM_HEAP)
+        assert sent.memory == memory
+        check_frames(dump, vivid.captured_by_another(640, 480, "YUYV"), 5)
+
+
+def test_a_format_of_several_memory_planes_is_refused(port: int) -> None:
+    sender = Vivid(multiplanar=2).sender(port, format="NM12")
+    with pytest.raises(errors.FormatError, match=r"2 memory planes, .* carries one.*YUYV"):
+        sender.run()
+
+
+def test_a_driver_that_needs_contiguous_memory(
+    port: int, dump: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    vivid = Vivid(allocators=1)
+    vivid.stand_still()
+    size = {"width": 1280, "height": 720}
+    with caplog.at_level(logging.WARNING):
+        sent, _ = transfer(vivid.sender(port, **size), 5, port, dump)
+    assert (sent.memory, sent.heap) == ("mmap", None)
+    assert re.search(r"falling back .*VIDIOC_QBUF.*EFAULT.*contiguous memory", caplog.text)
+    check_frames(dump, vivid.captured_by_another(1280, 720, "YUYV"), 5)
+    with pytest.raises(errors.ImportRefusedError, match=r"contiguous memory.*-m mmap") as refused:
+        vivid.sender(port, memory="dmabuf", **size).run()
+    assert refused.value.filename == vivid.capture
+
+
+@pytest.mark.parametrize("where", ["reqbufs", "qbuf"])
+def test_a_refused_import_falls_back(
+    vivid: Vivid, port: int, caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    inject = {f"inject_vidioc_{where}_error": 1}
+    vivid.set(**inject)
+    with caplog.at_level(logging.WARNING):
+        sent, _ = transfer(vivid.sender(port), 3, port)
+    assert sent.memory == "mmap"
+    assert f"VIDIOC_{where.upper()}" in caplog.text
+    vivid.set(**inject)
+    with pytest.raises(errors.ImportRefusedError, match=f"VIDIOC_{where.upper()}"):
+        vivid.sender(port, memory="dmabuf").run()
+    assert transfer(vivid.sender(port), 3, port)[0].memory == "dmabuf"
+
+
+def test_drops_are_counted_at_both_ends(vivid: Vivid, port: int) -> None:
+    vivid.set(percentage_of_dropped_buffers=50)
+    sent, received = transfer(vivid.sender(port), 30, port)
+    assert sent.drops is not None
+    assert sent.drops >= 5
+    assert received.drops == sent.drops
+
+
+def test_a_sequence_that_wraps_is_no_drop(vivid: Vivid, port: int) -> None:
+    vivid.set(wrap_sequence_number=1)
+    sent, received = transfer(vivid.sender(port, width=320, height=180, fps=60.0), 150, port)
+    assert sent.drops is not None
+    assert sent.drops < 1000
+    assert received.drops == sent.drops
+
+
+def while_streaming(vivid: Vivid, port: int, control: str) -> tuple[Report, Report]:
+    """Set a control once frames flow."""
+    timer = threading.Timer(1.0, vivid.set, kwargs={control: 1})
+    timer.start()
+    try:
+        return transfer(vivid.sender(port), 60, port)
+    finally:
+        timer.join()
+
+
+def test_error_flags_arrive(vivid: Vivid, port: int) -> None:
+    sent, received = while_streaming(vivid, port, "inject_v4l2_buf_flag_error")
+    assert sent.error_frames == received.error_frames == 1
+
+
+def test_a_device_that_is_unplugged(vivid: Vivid, port: int) -> None:
+    with pytest.raises(errors.DeviceGoneError, match="unplugged") as gone:
+        while_streaming(vivid, port, "disconnect")
+    assert gone.value.report is not None
+    assert gone.value.report.frames > 0
+
+
+def test_a_fatal_streaming_error(vivid: Vivid, port: int) -> None:
+    with pytest.raises(errors.DeviceError, match="fatal error") as failed:
+        while_streaming(vivid, port, "inject_fatal_streaming_error")
+    assert failed.value.report is not None
+    assert failed.value.report.frames > 0
+    assert transfer(vivid.sender(port), 3, port)[0].frames == 3, "the device was left unusable"
+
+
+def test_a_streamon_that_fails(vivid: Vivid, port: int) -> None:
+    vivid.set(inject_vidioc_streamon_error=1)
+    with pytest.raises(errors.DeviceError, match="VIDIOC_STREAMON"):
+        transfer(vivid.sender(port), 3, port)
+
+
+def test_what_is_no_free_capture_device(vivid: Vivid, port: int) -> None:
+    with pytest.raises(errors.NotACaptureDeviceError, match=r"does not capture.*/dev/video"):
+        vivid.sender(port, device=vivid.output).run()
+    command = ["v4l2-ctl", "-d", vivid.capture, "--stream-mmap", "--stream-count=1000"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as other:
+        time.sleep(2)
+        with pytest.raises(errors.DeviceBusyError, match="fuser -v"):
+            vivid.sender(port).run()
+        other.kill()
+
+
+def test_what_the_driver_grants_instead_is_said(
+    vivid: Vivid, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(errors.FormatError, match=r"gives \w{4} instead.*YUYV"):
+        vivid.sender(port, format="H264").run()
+    with caplog.at_level(logging.WARNING):
+        sent, received = transfer(vivid.sender(port, width=643, height=359, fps=17.0), 3, port)
+    assert (sent.width, sent.height) == (received.width, received.height) != (643, 359)
+    assert f"643x359 wanted, {sent.width}x{sent.height} granted" in caplog.text
+    assert "17 fps wanted" in caplog.text
+
+
+def test_an_exhausted_or_refusing_heap_is_an_error(vivid: Vivid, port: int) -> None:
+    with pytest.raises(MemoryError, match=r"size_limit_mb|no memory left"):
+        Sender(
+            device="test", heap=UDMABUF, address=LOCALHOST, port=port, width=8192, height=8192
+        ).run()
+    with pytest.raises(errors.HeapNotFoundError, match=SYSTEM_HEAP):
+        vivid.sender(port, heap="/dev/dma_heap/nope").run()
+
+
+def test_the_test_source_in_dmabufs(port: int, dump: Path) -> None:
+    from reference import pattern  # noqa: PLC0415 -- of this test alone
+
+    for heap in (SYSTEM_HEAP, UDMABUF):
+        sender = Sender(device="test", heap=heap, address=LOCALHOST, port=port, width=333)
+        size = 333 * 480 * 2
+        transfer(sender, 20, port, dump, heap=heap)
+        with dump.open("rb") as file:
+            for number in range(20):
+                assert file.read(size) == pattern(number, size), f"frame {number} differs"
+
+
+def test_a_dump_into_a_9p_folder(vivid: Vivid, port: int) -> None:
+    """9p pins the pages of what it writes, which a DMABUF's mapping has none of."""
+    kind = run("findmnt", "-n", "-o", "FSTYPE", "-T", str(CHECKOUT)).strip()
+    if kind != "9p":
+        unavailable(f"the checkout is on {kind}, not on 9p")
+    vivid.stand_still()
+    with tempfile.TemporaryDirectory(dir=CHECKOUT, prefix=".guest-") as folder:
+        dump = Path(folder) / "dump"
+        transfer(vivid.sender(port), 5, port, dump, heap=SYSTEM_HEAP)
+        check_frames(dump, vivid.captured_by_another(640, 480, "YUYV"), 5)
+
+
+def test_a_full_disk_keeps_whole_frames(vivid: Vivid, port: int, tmp_path: Path) -> None:
+    run("mount", "-t", "tmpfs", "-o", "size=2m", "none", str(tmp_path))
+    dump = tmp_path / "dump"
+    try:
+        with (
+            receiver_command(port, "-o", dump) as end,
+            Command("sender", "-d", vivid.capture, "--fps", 30, "-a", LOCALHOST, "-p", port),
+        ):
+            error = end.error()
+        assert f"{dump}: No space left on device" in error
+        assert "3 whole frames" in error
+        assert dump.stat().st_size == 3 * 640 * 480 * 2
+    finally:
+        run("umount", str(tmp_path))
+
+
+def open_files() -> list[str]:
+    links = Path("/proc/self/fd").iterdir()
+    return sorted(str(link.readlink()) for link in links if link.exists())
+
+
+def test_no_descriptors_are_left_after_20_runs(vivid: Vivid, port: int) -> None:
+    transfer(vivid.sender(port), 1, port)
+    before = open_files()
+    for number in range(20):
+        memory = ("dmabuf", "mmap")[number % 2]
+        transfer(vivid.sender(port, memory=memory), 1, port, heap=SYSTEM_HEAP)
+    assert open_files() == before
