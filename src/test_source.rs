@@ -1,10 +1,12 @@
 //! The built-in source (`-d test`): frames that a receiver can check byte by
 //! byte, in the same kind of buffers as a camera's.
 //!
-//! Byte `i` of frame `n` is `(i + 3·⌊i/256⌋ + 5·⌊i/65536⌋ + 7·n) mod 256`.
+//! With `L = ⌈sizeimage / height⌉` bytes a row, byte `x` of row `y` of frame `n`
+//! is `(⌊x/8⌋ + x mod 4 + y + 5·⌊y/256⌋ + 7·n) mod 256`.
+//!
 //! Between two frames less than 256 apart every byte differs, so a single torn
-//! byte shows; within a frame the two middle terms tell bytes apart that are
-//! displaced by a page or more. On a screen it is a moving diagonal ramp.
+//! byte shows; within a frame the terms tell bytes apart that are displaced by
+//! a few bytes, by rows or by pages. On a screen it is a slope that moves.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -21,7 +23,8 @@ use crate::report::Stream;
 use crate::source::{Next, Source, WaitsFor};
 use crate::v4l2;
 
-const BLOCK: usize = 256;
+/// Bytes after which the ramp repeats: 256 steps of 8.
+const PERIOD: usize = 2048;
 
 /// The built-in source.
 #[derive(Debug)]
@@ -31,8 +34,7 @@ pub struct TestSource {
     interval: Duration,
     due: Instant,
     sequence: u32,
-    /// 0, 1, … 255, twice: every block of a frame is a window of it.
-    ramp: [u8; 2 * BLOCK],
+    ramp: Ramp,
 }
 
 impl TestSource {
@@ -58,10 +60,6 @@ impl TestSource {
         let free = (0..capture.buffers.get())
             .map(|index| Ok(Free::new(index, vec![heap.allocate(sizeimage as usize)?])))
             .collect::<Result<VecDeque<Free>>>()?;
-        let mut ramp = [0; 2 * BLOCK];
-        for (byte, value) in ramp.iter_mut().zip((0..=u8::MAX).cycle()) {
-            *byte = value;
-        }
         log::info!(
             "test source: {width}x{height} {format}, {}, {} x {sizeimage} bytes from {}",
             capture
@@ -86,17 +84,33 @@ impl TestSource {
                 .map_or(Duration::ZERO, |fps| Duration::from_secs_f64(1.0 / fps)),
             due: Instant::now(),
             sequence: 0,
-            ramp,
+            ramp: Ramp::new(),
         })
     }
+}
 
-    fn draw(&self, view: View<'_>, number: u32) {
-        for block in 0..view.length().div_ceil(BLOCK) {
-            let start = (3 * block + 5 * (block / BLOCK)) as u32;
-            let start = (start.wrapping_add(number.wrapping_mul(7)) & 0xff) as usize;
-            let bytes = self.ramp.get(start..start + BLOCK).unwrap_or_default();
-            if let Some(rest) = view.skip(block * BLOCK) {
-                rest.copy_from(bytes);
+/// `⌊x/8⌋ + x mod 4`, two periods of it. To add `c` to it is to begin `8·c` bytes
+/// later, so that every row is a window of it and drawing is copying.
+#[derive(Debug)]
+struct Ramp(Vec<u8>);
+
+impl Ramp {
+    fn new() -> Self {
+        Ramp((0..2 * PERIOD).map(|x| (x / 8 + x % 4) as u8).collect())
+    }
+
+    /// Draws frame `number` in rows of `row_bytes`.
+    fn draw(&self, view: View<'_>, row_bytes: usize, number: u32) {
+        for (y, start) in (0..view.length()).step_by(row_bytes).enumerate() {
+            let terms = y + 5 * (y / 256) + 7 * number as usize;
+            let begin = terms % 256 * 8;
+            let window = self.0.get(begin..begin + PERIOD).unwrap_or_default();
+            let end = view.length().min(start + row_bytes);
+            for start in (start..end).step_by(PERIOD) {
+                let piece = window.get(..end - start).unwrap_or(window);
+                if let Some(rest) = view.skip(start) {
+                    rest.copy_from(piece);
+                }
             }
         }
     }
@@ -124,9 +138,11 @@ impl Source for TestSource {
         // burst makes up for what the network did not take.
         self.due = (self.due + self.interval).max(now);
         let length = self.stream.sizeimage as usize;
+        let row_bytes = self.stream.sizeimage.div_ceil(self.stream.height) as usize;
         for plane in free.planes() {
             let access = plane.write()?;
-            self.draw(access.view(0, length)?, self.sequence);
+            self.ramp
+                .draw(access.view(0, length)?, row_bytes, self.sequence);
             access.end()?;
         }
         let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC)

@@ -1,4 +1,4 @@
-"""Check a dump of the built-in source: `check_pattern.py BYTES_A_FRAME DUMP`.
+"""Check a dump of the built-in source: `check_pattern.py BYTES_A_FRAME HEIGHT DUMP`.
 
 Prints, as JSON, how many frames there are and the numbers of those that differ.
 """
@@ -11,12 +11,12 @@ from reference import pattern
 
 
 def main() -> None:
-    size = int(sys.argv[1])
+    size, height = int(sys.argv[1]), int(sys.argv[2])
     wrong = []
     count = 0
-    with Path(sys.argv[2]).open("rb") as file:
+    with Path(sys.argv[3]).open("rb") as file:
         while frame := file.read(size):
-            if frame != pattern(count, size):
+            if frame != pattern(count, size, height):
                 wrong.append(count)
             count += 1
     print(json.dumps([count, wrong]))

@@ -69,13 +69,15 @@ def receive_frames(connection: socket.socket) -> Iterator[ReceivedFrame]:
         yield ReceivedFrame(index, flags, sequence, (seconds, microseconds), payload)
 
 
-_RAMP = bytes(range(256)) * 2
-
-
-def pattern(number: int, length: int) -> bytes:
+def pattern(number: int, length: int, height: int) -> bytes:
     """Give frame ``number`` of the built-in source: see the documentation of the test pattern."""
-    blocks = []
-    for block in range(-(-length // 256)):
-        start = (3 * block + 5 * (block // 256) + 7 * number) % 256
-        blocks.append(_RAMP[start : start + 256])
-    return b"".join(blocks)[:length]
+    row = -(-length // height)
+    ramp = bytes((x // 8 + x % 4) % 256 for x in range(row))
+    rows = []
+    for y in range(-(-length // row)):
+        added = (y + 5 * (y // 256) + 7 * number) % 256
+        rows.append(ramp.translate(_ADD[added]))
+    return b"".join(rows)[:length]
+
+
+_ADD = [bytes((value + added) % 256 for value in range(256)) for added in range(256)]

@@ -34,7 +34,7 @@ def drops(outcome: Outcome) -> str:
 
 
 def test_the_test_source_s_frames_arrive_byte_for_byte() -> None:
-    sent, received, wrong = run("test", f"python {CHECKOUT}/tests/check_pattern.py 115200")
+    sent, received, wrong = run("test", f"python {CHECKOUT}/tests/check_pattern.py 115200 180")
     assert wrong == [FRAMES, []], "these frames differ"
     assert drops(sent) == drops(received) == "0 dropped by the driver, 0 flagged in error"
 

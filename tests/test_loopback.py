@@ -43,7 +43,7 @@ def test_every_byte_arrives(
     assert sent.sizeimage == received.sizeimage == size
     with dump.open("rb") as file:
         for number in range(9):
-            assert file.read(size) == pattern(number, size), f"frame {number} differs"
+            assert file.read(size) == pattern(number, size, height), f"frame {number} differs"
         assert file.read() == b""
 
 
@@ -67,7 +67,7 @@ def test_standard_output_is_for_data_alone(port: int) -> None:
         data = end.process.stdout.read()
         assert end.wait() == 0, end.stderr
         assert sender.wait() == 0, sender.stderr
-    assert data == b"".join(pattern(number, 4096) for number in range(3))
+    assert data == b"".join(pattern(number, 4096, 32) for number in range(3))
 
 
 def test_what_reads_the_pipe_may_go_away(port: int) -> None:
@@ -109,7 +109,7 @@ def test_a_limit_on_the_file_leaves_whole_frames_and_says_how_many(
         assert sender.wait() == 1
     assert str(dump) in error
     assert "2 whole frames, 8192 bytes" in error
-    assert dump.read_bytes() == pattern(0, 4096) + pattern(1, 4096)
+    assert dump.read_bytes() == pattern(0, 4096, 32) + pattern(1, 4096, 32)
 
 
 def test_a_device_that_is_full_is_named(port: int) -> None:

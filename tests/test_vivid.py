@@ -254,7 +254,7 @@ def test_the_test_source_in_dmabufs(port: int, dump: Path) -> None:
         transfer(sender, 20, port, dump, heap=heap)
         with dump.open("rb") as file:
             for number in range(20):
-                assert file.read(size) == pattern(number, size), f"frame {number} differs"
+                assert file.read(size) == pattern(number, size, 480), f"frame {number} differs"
 
 
 def test_a_dump_into_a_9p_folder(vivid: Vivid, port: int) -> None:

@@ -29,6 +29,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 VENV = CHECKOUT / ".venv"
 VIVID = "n_devs=1 node_types=0x101"
 """One capture and one output node."""
+DISK = "/dev/vda"
+"""A guest's disk, where it has one."""
 
 # Longer than a slow command's, shorter than a person's patience.
 TIMEOUT = 900.0
@@ -126,11 +128,14 @@ class Guest:
         *,
         vivid: str | None = VIVID,
         link: Link | None = None,
+        disk: Path | None = None,
         memory: str = "1G",
         stdout: Sink | None = None,
         stderr: Sink | None = None,
     ) -> None:
         """Boot; ``vivid`` are the driver's module options, None loads none.
+
+        ``disk`` is a file of the host's that the guest has as `DISK`.
 
         What the command writes is collected in ``stdout`` and ``stderr``, and
         passed on to the sinks a line at a time.
@@ -141,11 +146,15 @@ class Guest:
         self._script = tempfile.NamedTemporaryFile(  # noqa: SIM115
             "w", prefix=".guest-", suffix=".sh", dir=CHECKOUT
         )
-        self._script.write(self._prologue(vivid, link) + command + "\n")
+        self._script.write(self._prologue(vivid, link, disk) + command + "\n")
         self._script.flush()
         qemu_options = f"-chardev file,id=log,path={self._console.name} -serial chardev:log"
         if link is not None:
             qemu_options += " " + link.qemu_options()
+        if disk is not None:
+            qemu_options += (
+                f" -drive file={disk},format=raw,if=none,id=disk -device virtio-blk-pci,drive=disk"
+            )
         arguments = [
             *(str(VENV / "bin/vng"), "--run", str(kernel())),
             *("--user", "root", "--disable-microvm", "--force-9p"),
@@ -175,7 +184,7 @@ class Guest:
         ]
 
     @staticmethod
-    def _prologue(vivid: str | None, link: Link | None) -> str:
+    def _prologue(vivid: str | None, link: Link | None, disk: Path | None) -> str:
         lines = [f'fail() {{ echo "guest: $1" >&2; exit {_BOOT_FAILED}; }}']
         lines.append(f"export PATH={shlex.quote(str(VENV / 'bin'))}:$PATH:/usr/sbin:/sbin")
         lines += [
@@ -189,6 +198,9 @@ class Guest:
             lines.append("udevadm settle")
         if link is not None:
             lines.append(link.setup())
+        if disk is not None:
+            lines.append("modprobe virtio_blk")
+            lines.append(f"until test -b {DISK}; do sleep 0.1; done")
         return "\n".join(lines) + "\n"
 
     def wait(self, timeout: float = TIMEOUT) -> int:

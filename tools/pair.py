@@ -23,13 +23,16 @@ def run_pair(
     sender: str,
     receiver: str,
     *,
+    prepare: str = ":",
+    disk: Path | None = None,
     tell: Sink | None = None,
     timeout: float = 300.0,
 ) -> tuple[Outcome, Outcome]:
     """Run ``v4l-dmabuf-sender SENDER`` in guest A and ``v4l-dmabuf-receiver RECEIVER`` in guest B.
 
-    Addresses and ports are added. A boots while B does, and waits until B
-    listens. Gives the sender's and the receiver's outcome.
+    Addresses and ports are added. A boots while B does, runs ``prepare``, and
+    waits until B listens. ``disk`` is B's. Gives the sender's and the receiver's
+    outcome.
     """
     say = tell or (lambda _line: None)
     with (
@@ -40,14 +43,16 @@ def run_pair(
         socket = Path(cable) / "link"
         with (
             Guest(
-                f"v4l-dmabuf-receiver --port {PORT} {receiver}",
+                f"v4l-dmabuf-receiver --port {PORT} {receiver}; status=$?; sync; exit $status",
                 vivid=None,
+                disk=disk,
                 link=Link(socket, RECEIVER_ADDRESS, is_server=True),
                 stderr=lambda line: say(f"B {line}"),
             ) as b,
         ):
             b.wait_for_file(socket)
             with Guest(
+                f"{prepare}\n"
                 f"until test -e {listening}; do sleep 0.1; done\n"
                 f"v4l-dmabuf-sender --address {RECEIVER_ADDRESS} --port {PORT} {sender}",
                 link=Link(socket, SENDER_ADDRESS, is_server=False),

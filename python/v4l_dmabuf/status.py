@@ -80,9 +80,11 @@ class Status:
         if report.stream_unknown:
             return "waiting for the other side"
         text = f"{report.frames} frames"
+        fps, megabytes = report.fps, report.megabytes_per_second
         if last is not None:
             fps = (report.frames - last.frames) / elapsed
             megabytes = (report.bytes - last.bytes) / elapsed / 1e6
+        if fps is not None:
             text += f", {fps:.1f} fps, {megabytes:.1f} MB/s"
         return f"{text}, {describe_drops(report)}"
 
