@@ -318,9 +318,11 @@ impl Connection {
         }
         let deadline = Instant::now() + self.patience;
         loop {
-            match run.wait(&[self.poll_fd()], Some(deadline), OnStop::Finish)? {
-                Woken::TimedOut => return Err(self.timeout("the receiver did not end the stream")),
-                Woken::Ready(_) | Woken::Stopped => {}
+            run.wait(&[self.poll_fd()], Some(deadline), OnStop::Finish)?;
+            // Looked at rather than told by the wait: a peer that talks on and
+            // on would never let it time out.
+            if Instant::now() >= deadline {
+                return Err(self.timeout("the receiver did not end the stream"));
             }
             match (&self.socket).read(&mut [0]) {
                 Ok(0) => return Ok(()),

@@ -134,7 +134,7 @@ impl<D: Driver> Queue<D> {
             .iter()
             .map(|plane| PlaneToQueue {
                 dmabuf: plane.dmabuf().filter(|_| import),
-                length: plane.length() as u32,
+                length: u32::try_from(plane.length()).unwrap_or(u32::MAX),
             })
             .collect();
         match self.driver.qbuf(self.memory, index, &queued) {

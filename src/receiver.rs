@@ -193,9 +193,6 @@ fn allocate(heap: &Heap, config: &ReceiverConfig, header: &StreamHeader) -> Resu
         .map(|index| Ok(Free::new(index, vec![heap.allocate(length)?])))
         .collect::<Result<VecDeque<Free>>>()?;
     log::info!("memory: {count} x {length} bytes from {}", config.heap);
-    if config.heap == HeapName::Memfd {
-        log::info!("a memfd is plain shared memory, no DMABUF");
-    }
     Ok(pool)
 }
 

@@ -117,6 +117,21 @@ def test_a_peer_that_answers_is_no_receiver(port: int) -> None:
             assert "a receiver of this protocol never does" in command.error()
 
 
+def test_a_receiver_that_talks_instead_of_ending_is_given_up(port: int) -> None:
+    with (
+        listening(port) as server,
+        sender_command(port, "-n", "1", "--peer-timeout", "0.3") as command,
+    ):
+        connection, _ = server.accept()
+        with connection:
+            while command.process.poll() is None:
+                try:
+                    connection.sendall(b"and then ")
+                except ConnectionError:
+                    break
+            command.error()
+
+
 def test_a_receiver_that_does_not_take_the_end_is_an_error(port: int) -> None:
     with (
         listening(port) as server,

@@ -123,6 +123,62 @@ def test_a_multi_planar_device(port: int, dump: Path) -> None:
         check_frames(dump, vivid.captured_by_another(640, 480, "YUYV"), 5)
 
 
+NO_EXPBUF = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    va_list arguments;
+    va_start(arguments, request);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (request == 0xc0405610) { /* VIDIOC_EXPBUF */
+        errno = ENOTTY;
+        return -1;
+    }
+    return ((int (*)(int, unsigned long, void *))dlsym(RTLD_NEXT, "ioctl"))(fd, request, argument);
+}
+"""
+
+
+def test_a_driver_that_exports_nothing(
+    vivid: Vivid, port: int, dump: Path, tmp_path: Path
+) -> None:
+    """As virtio-media guests may find it; vivid does export, so the ioctl is kept from it."""
+    (tmp_path / "no_expbuf.c").write_text(NO_EXPBUF)
+    library = tmp_path / "no_expbuf.so"
+    run("cc", "-shared", "-fPIC", "-o", str(library), str(tmp_path / "no_expbuf.c"), "-ldl")
+    vivid.stand_still()
+    with (
+        receiver_command(port, "-o", dump) as end,
+        Command(
+            "sender",
+            *(
+                "-d",
+                vivid.capture,
+                "-m",
+                "mmap",
+                "--fps",
+                30,
+                "-n",
+                5,
+                "-a",
+                LOCALHOST,
+                "-p",
+                port,
+            ),
+            wrapper=["env", f"LD_PRELOAD={library}"],
+        ) as sender,
+    ):
+        assert sender.wait() == 0, sender.stderr
+        assert end.wait() == 0, end.stderr
+    assert "which it does not export as DMABUFs" in sender.stderr
+    check_frames(dump, vivid.captured_by_another(640, 480, "YUYV"), 5)
+
+
 def test_a_format_of_several_memory_planes_is_refused(port: int) -> None:
     sender = Vivid(multiplanar=2).sender(port, format="NM12")
     with pytest.raises(errors.FormatError, match=r"2 memory planes, .* carries one.*YUYV"):

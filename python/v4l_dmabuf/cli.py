@@ -139,7 +139,7 @@ def _run(
     except Error as error:
         failure, report = error, error.report
     line.clear()
-    if report is not None:
+    if report is not None and (failure is None or report.frames > 0):
         for text in summary(report, verb):
             _LOGGER.info("%s", text)
     if failure is not None:

@@ -94,52 +94,52 @@ impl fmt::Display for HeapName {
 #[derive(Debug)]
 pub struct Heap {
     name: HeapName,
-    /// None for a memfd, which needs no device.
-    device: Option<File>,
+    allocator: Allocator,
+}
+
+#[derive(Debug)]
+enum Allocator {
+    DmaHeap(File),
+    Udmabuf(File),
+    Memfd,
 }
 
 impl Heap {
     /// Opens the heap, and names those that there are if it can't be had.
     pub fn open(name: &HeapName) -> Result<Self> {
-        let path = match name {
-            HeapName::DmaHeap(path) => Some(path.as_path()),
-            HeapName::Udmabuf => Some(Path::new(UDMABUF)),
-            HeapName::Memfd => None,
+        let allocator = match name {
+            HeapName::DmaHeap(path) => Allocator::DmaHeap(open_device(path)?),
+            HeapName::Udmabuf => Allocator::Udmabuf(open_device(Path::new(UDMABUF))?),
+            HeapName::Memfd => {
+                log::info!("heap memfd: plain shared memory, no DMABUF");
+                Allocator::Memfd
+            }
         };
-        let device = path
-            .map(|path| {
-                OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .open(path)
-                    .map_err(|error| open_error(path, &error))
-            })
-            .transpose()?;
         Ok(Heap {
             name: name.clone(),
-            device,
+            allocator,
         })
     }
 
     /// Which kind of memory it gives.
     pub fn memory_used(&self) -> MemoryUsed {
-        match self.name {
-            HeapName::DmaHeap(_) | HeapName::Udmabuf => MemoryUsed::DmaBuf,
-            HeapName::Memfd => MemoryUsed::Memfd,
+        match self.allocator {
+            Allocator::DmaHeap(_) | Allocator::Udmabuf(_) => MemoryUsed::DmaBuf,
+            Allocator::Memfd => MemoryUsed::Memfd,
         }
     }
 
     /// Allocates and maps a plane of at least `length` bytes, in whole pages.
     pub fn allocate(&self, length: usize) -> Result<Plane> {
         let pages = length.checked_next_multiple_of(page_size()).unwrap_or(0);
-        match (&self.name, &self.device) {
-            (HeapName::DmaHeap(_), Some(device)) => {
+        match &self.allocator {
+            Allocator::DmaHeap(device) => {
                 dma_heap_alloc(device, pages).and_then(|dmabuf| Plane::of_dmabuf(dmabuf, pages))
             }
-            (HeapName::Udmabuf, Some(device)) => {
+            Allocator::Udmabuf(device) => {
                 udmabuf_create(device, pages).and_then(|dmabuf| Plane::of_dmabuf(dmabuf, pages))
             }
-            (_, _) => sized_memfd(pages)
+            Allocator::Memfd => sized_memfd(pages)
                 .and_then(|memfd| Mapping::new(memfd.as_fd(), pages, 0))
                 .map(Plane::of_mapping),
         }
@@ -225,6 +225,14 @@ fn sized_memfd(length: usize) -> nix::Result<OwnedFd> {
     )?;
     ftruncate(&memfd, i64::try_from(length).map_err(|_| Errno::EFBIG)?)?;
     Ok(memfd)
+}
+
+fn open_device(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|error| open_error(path, &error))
 }
 
 fn open_error(path: &Path, error: &io::Error) -> Error {

@@ -4,6 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use super::*;
+use std::os::fd::AsFd;
+
+use nix::sys::memfd::MFdFlags;
+
 use crate::memory::{Heap, HeapName};
 use crate::v4l2::PlaneUsed;
 
@@ -59,8 +63,10 @@ impl Driver for Script {
         Err(Errno::ENOTTY)
     }
 
-    fn map(&self, _: PlaneInfo) -> nix::Result<Mapping> {
-        Err(Errno::ENOMEM)
+    fn map(&self, plane: PlaneInfo) -> nix::Result<Mapping> {
+        let memfd = nix::sys::memfd::memfd_create(c"test", MFdFlags::MFD_CLOEXEC)?;
+        nix::unistd::ftruncate(&memfd, i64::from(plane.length))?;
+        Mapping::new(memfd.as_fd(), plane.length as usize, 0)
     }
 
     fn qbuf(&self, _: MemoryType, index: u32, _: &[PlaneToQueue<'_>]) -> nix::Result<()> {
@@ -138,6 +144,18 @@ fn the_driver_decides_how_many_buffers_there_are() {
     script.granted.set(Some(0));
     let none = Queue::request(script, MemoryType::DmaBuf, 2).map(|queue| queue.count());
     assert_eq!(none, Err(Errno::ENOMEM));
+}
+
+#[test]
+fn a_driver_that_exports_nothing_is_mapped() {
+    let script = Rc::new(Script::default());
+    let queue = Queue::request(script, MemoryType::Mmap, 3).unwrap();
+    let buffers = queue.driver_buffers().unwrap();
+    assert_eq!(buffers.len(), 3);
+    for buffer in &buffers {
+        assert!(buffer.planes()[0].dmabuf().is_none());
+        assert!(is_alive(buffer));
+    }
 }
 
 #[test]
