@@ -152,9 +152,12 @@ impl Dump {
 
     /// Cuts a file back to its whole frames, and tells what there is.
     fn give_up(&mut self, failure: Failure) -> Error {
-        if self.ours
-            && let Err(error) = self.file.set_len(self.bytes)
-        {
+        let cut = if self.ours {
+            self.file.set_len(self.bytes)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = cut {
             log::warn!(
                 "{}: cannot cut off the incomplete frame: {error}",
                 self.name

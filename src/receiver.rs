@@ -209,9 +209,8 @@ fn announce(header: &StreamHeader, config: &ReceiverConfig) {
         "stream of {width}x{height} {pixel_format}, up to {sizeimage} bytes a frame (wire version {})",
         header.version.number()
     );
-    if let Some(expected) = pixel_format.frame_size(width, height)
-        && expected != sizeimage.get()
-    {
+    let expected = pixel_format.frame_size(width, height);
+    if let Some(expected) = expected.filter(|expected| *expected != sizeimage.get()) {
         log::warn!(
             "frames may have {sizeimage} bytes where {expected} are expected: rows or planes are \
              likely padded, and the wire does not tell how"

@@ -134,6 +134,16 @@ def connect(port: int) -> socket.socket:
     return socket.create_connection((LOCALHOST, port), timeout=PATIENCE)
 
 
+def connect_when_it_listens(port: int) -> socket.socket:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return connect(port)
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, "nothing came to listen"
+            time.sleep(0.01)
+
+
 def listening(port: int) -> socket.socket:
     server = socket.create_server((LOCALHOST, port))
     server.settimeout(PATIENCE)

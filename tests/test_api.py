@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reference import frame, stream_header
-from support import connect, listening, receiver
+from support import connect, connect_when_it_listens, listening, receiver
 from v4l_dmabuf import Error, Receiver, Report, Sender, errors
 
 
@@ -74,16 +74,7 @@ class in_the_background:  # noqa: N801 -- reads as a statement
 
 
 def connect_and_send(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            connection = connect(port)
-        except ConnectionRefusedError:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        else:
-            break
-    with connection:
+    with connect_when_it_listens(port) as connection:
         connection.sendall(stream_header() + frame(b"x"))
 
 

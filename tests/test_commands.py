@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from support import (
     LOCALHOST,
     Command,
     connect,
+    connect_when_it_listens,
     listening,
     receiver_command,
     sender_command,
@@ -108,19 +110,8 @@ def test_a_receiver_stops_after_its_frames(port: int) -> None:
 
 
 def test_quiet_says_nothing_when_all_is_well(port: int) -> None:
-    with (
-        Command("receiver", "-q", "-l", LOCALHOST, "-p", port, "-e", "memfd") as end,
-    ):
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                connection = connect(port)
-            except ConnectionRefusedError:
-                assert time.monotonic() < deadline, "it did not listen"
-                time.sleep(0.02)
-            else:
-                break
-        with connection:
+    with Command("receiver", "-q", "-l", LOCALHOST, "-p", port, "-e", "memfd") as end:
+        with connect_when_it_listens(port) as connection:
             connection.sendall(stream_header() + frame(b"x"))
         assert end.wait() == 0
         assert end.stderr == ""
@@ -173,6 +164,22 @@ def test_elsewhere_a_line_comes_every_few_seconds(port: int) -> None:
     with receiver_command(port) as end, sender_command(port, "--fps", 5):
         end.wait_for(" MB/s, 0 dropped by the driver")
         assert "\x1b" not in end.stderr
+
+
+def test_closed_standard_streams_do_no_harm(port: int, tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+    receiver = [str(BIN / "v4l-dmabuf-receiver"), "-p", str(port), "-e", "memfd"]
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    with subprocess.Popen([*shell, *receiver, "-l", LOCALHOST, "-o", dump]) as end:
+        connection = connect_when_it_listens(port)
+        with connection:
+            connection.sendall(stream_header() + frame(b"x"))
+        assert end.wait(30) == 0
+    assert dump.read_bytes() == b"x"
+    to_nowhere = ["sh", "-c", 'exec "$@" >&-', "sh", *receiver, "-o", "-"]
+    told = subprocess.run(to_nowhere, stderr=subprocess.PIPE, text=True, check=False)
+    assert told.returncode == 2, told.stderr
+    assert "standard output is not a file or a pipe" in told.stderr
 
 
 def test_help_names_the_options() -> None:

@@ -39,6 +39,17 @@ def _bytes(text: str) -> int:
     return int(text[:-1] if shift else text) << shift
 
 
+def _claim_standard_streams() -> None:
+    """Open those that are closed: else a device or a socket would get their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 -- a number, for good
+
+
 class _Options:
     """Command-line options that are the fields of a configuration class.
 
@@ -155,6 +166,7 @@ def _run(
 
 def sender_main(arguments: Sequence[str] | None = None) -> int:
     """Run `v4l-dmabuf-sender`; the result is its exit status."""
+    _claim_standard_streams()
     signals = _Signals()
     options = _Options(
         "v4l-dmabuf-sender",
@@ -186,6 +198,7 @@ def sender_main(arguments: Sequence[str] | None = None) -> int:
 
 def receiver_main(arguments: Sequence[str] | None = None) -> int:
     """Run `v4l-dmabuf-receiver`; the result is its exit status."""
+    _claim_standard_streams()
     signals = _Signals()
     options = _Options(
         "v4l-dmabuf-receiver",
@@ -206,8 +219,8 @@ def receiver_main(arguments: Sequence[str] | None = None) -> int:
     )
     options.add_common()
     chosen, given = options.parse(arguments)
-    if given.get("output") == "-" and sys.stdout.isatty():
-        options.parser.error("output: standard output is a terminal, pipe it into a program")
+    if given.get("output") == "-" and (sys.stdout is None or sys.stdout.isatty()):
+        options.parser.error("output: standard output is not a file or a pipe")
     try:
         receiver = Receiver(**given)
     except ValueError as error:

@@ -80,10 +80,10 @@ impl<'a> Access<'a> {
 
 impl Drop for Access<'_> {
     fn drop(&mut self) {
-        if self.open
-            && let Err(error) = synchronize(self.plane, self.direction.flags() | SYNC_END)
-        {
-            log::error!("{error}");
+        if self.open {
+            if let Err(error) = synchronize(self.plane, self.direction.flags() | SYNC_END) {
+                log::error!("{error}");
+            }
         }
     }
 }

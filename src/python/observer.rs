@@ -31,11 +31,11 @@ impl PythonObserver {
 
     fn look(&mut self, py: Python<'_>, report: &Report) -> PyResult<()> {
         py.check_signals()?;
-        if let Some(progress) = &self.progress
-            && self.told.elapsed() >= PROGRESS
-        {
+        if self.told.elapsed() >= PROGRESS {
             self.told = Instant::now();
-            progress.call1(py, (super::report::to_python(py, report)?,))?;
+            if let Some(progress) = &self.progress {
+                progress.call1(py, (super::report::to_python(py, report)?,))?;
+            }
         }
         Ok(())
     }
