@@ -1,5 +1,6 @@
 """Our own two ends against each other, byte for byte."""
 
+import logging
 import os
 import shutil
 import signal
@@ -7,10 +8,11 @@ import stat
 import subprocess
 from pathlib import Path
 
+import av
 import pytest
 
 from reference import frame, pattern, stream_header
-from support import Command, connect, receiver_command, sender_command, transfer
+from support import LOCALHOST, Command, connect, receiver_command, sender_command, transfer
 from v4l_dmabuf import Sender
 
 
@@ -141,6 +143,37 @@ def test_a_fifo_is_an_output(port: int, tmp_path: Path) -> None:
         assert reader.stdout is not None
         assert reader.stdout.read() == b"through the pipe"
     assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+def raw_formats() -> list[str]:
+    """Give the formats that the built-in source knows, as its refusal lists them."""
+    with pytest.raises(ValueError, match="use one of") as refused:
+        Sender(device="test", heap="memfd", address=LOCALHOST, port=1, format="MJPG").run()
+    return str(refused.value).split("use one of ")[1].split(", ")
+
+
+@pytest.mark.parametrize("pixel_format", raw_formats())
+def test_ffmpeg_reads_the_dump_with_the_options_that_are_told(
+    port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture, pixel_format: str
+) -> None:
+    dump = tmp_path / "dump"
+    caplog.set_level(logging.INFO)
+    sender = Sender(
+        device="test",
+        heap="memfd",
+        address=LOCALHOST,
+        port=port,
+        width=64,
+        height=48,
+        format=pixel_format,
+    )
+    transfer(sender, 3, port, dump)
+    (command,) = (text for text in caplog.messages if text.startswith("to watch: ffplay "))
+    words = iter(command.split(f" -i {dump}")[0].split()[3:])
+    options = {name.removeprefix("-"): value for name, value in zip(words, words, strict=True)}
+    with av.open(str(dump), "r", format=options.pop("f"), options=options) as container:
+        frames = [(frame.width, frame.height) for frame in container.decode(video=0)]
+    assert frames == [(64, 48)] * 3
 
 
 def test_the_commands_that_show_the_dump_are_exact(port: int, tmp_path: Path) -> None:
