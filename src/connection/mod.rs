@@ -3,6 +3,9 @@
 //! Sockets are non-blocking and every wait is the run's, so a stop, an interrupt
 //! and a peer that has gone silent are noticed wherever the loop is.
 
+mod connect;
+mod listen;
+
 use std::io::Read;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
@@ -16,6 +19,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::io;
 use crate::memory::View;
 use crate::run::{OnStop, Run, Woken};
+
+pub use connect::connect;
+pub use listen::Listener;
 
 /// A connected peer.
 #[derive(Debug)]
@@ -37,218 +43,6 @@ pub enum Received {
     Stopped,
     /// The peer was silent for too long after so many bytes of it.
     Silent(usize),
-}
-
-/// The addresses of `host`, which may be a literal or a name; None on a stop.
-fn resolve(run: &mut Run<'_>, host: &str, port: u16) -> Result<Option<Vec<SocketAddr>>> {
-    let wanted = host.to_owned();
-    let resolved = run.wait_for_thread(move || {
-        (wanted.as_str(), port)
-            .to_socket_addrs()
-            .map(Vec::from_iter)
-    })?;
-    let Some(resolved) = resolved else {
-        return Ok(None);
-    };
-    match resolved {
-        Ok(addresses) if !addresses.is_empty() => Ok(Some(addresses)),
-        Ok(_) => Err(resolve_error(host).cause("the name has no address")),
-        Err(error) => Err(resolve_error(host).io(&error)),
-    }
-}
-
-fn resolve_error(host: &str) -> Error {
-    Error::new(ErrorKind::Address, format!("resolve the address {host:?}"))
-        .object(host)
-        .next("give an IPv4 or IPv6 address, or a name that resolves here")
-}
-
-fn tcp_socket(address: &SocketAddr) -> std::io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(*address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-/// Connects to the first address of `host` that answers; None on a stop.
-pub fn connect(
-    run: &mut Run<'_>,
-    host: &str,
-    port: u16,
-    patience: Duration,
-) -> Result<Option<Connection>> {
-    let Some(addresses) = resolve(run, host, port)? else {
-        return Ok(None);
-    };
-    let mut failure = resolve_error(host);
-    for address in addresses {
-        match connect_to(run, address, patience) {
-            Ok(connection) => return Ok(connection),
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
-            Err(error) => {
-                log::debug!("{error}");
-                failure = error;
-            }
-        }
-    }
-    Err(failure)
-}
-
-fn connect_to(
-    run: &mut Run<'_>,
-    address: SocketAddr,
-    patience: Duration,
-) -> Result<Option<Connection>> {
-    let failed = |error: &std::io::Error| connect_error(address, error);
-    let socket = tcp_socket(&address).map_err(|error| failed(&error))?;
-    match socket.connect(&address.into()) {
-        Ok(()) => {}
-        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {
-            let polled = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
-            match run.wait(&polled, Some(Instant::now() + patience), OnStop::End)? {
-                Woken::Ready(_) => {
-                    if let Some(error) = socket.take_error().map_err(|error| failed(&error))? {
-                        return Err(failed(&error));
-                    }
-                }
-                Woken::TimedOut => {
-                    return Err(failed(&Errno::ETIMEDOUT.into()));
-                }
-                Woken::Stopped => return Ok(None),
-            }
-        }
-        Err(error) => return Err(failed(&error)),
-    }
-    socket
-        .set_tcp_user_timeout(Some(patience))
-        .and_then(|()| socket.set_tcp_nodelay(true))
-        .map_err(|error| failed(&error))?;
-    Ok(Some(Connection {
-        socket,
-        peer: address.to_string(),
-        patience,
-    }))
-}
-
-fn connect_error(address: SocketAddr, error: &std::io::Error) -> Error {
-    let next = match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ECONNREFUSED) => "nothing listens there: start the receiver first, and check \
-                                      address and port"
-            .to_owned(),
-        Some(Errno::ETIMEDOUT) => {
-            "nothing answers there: check the address, the route and firewalls".to_owned()
-        }
-        Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH) => {
-            "check the address, and that the network is up (ip route)".to_owned()
-        }
-        _ => "check the address and the network".to_owned(),
-    };
-    Error::new(ErrorKind::Connect, format!("connect to {address}"))
-        .object(address.to_string())
-        .io(error)
-        .next(next)
-}
-
-/// A bound address that waits for a sender.
-#[derive(Debug)]
-pub struct Listener {
-    socket: Socket,
-    address: String,
-}
-
-impl Listener {
-    /// Binds the first address of `host`; None on a stop. `::` takes IPv4 as well.
-    pub fn bind(run: &mut Run<'_>, host: &str, port: u16) -> Result<Option<Self>> {
-        let Some(addresses) = resolve(run, host, port)? else {
-            return Ok(None);
-        };
-        let mut failure = resolve_error(host);
-        for address in addresses {
-            match bind_to(address) {
-                Ok(socket) => {
-                    return Ok(Some(Listener {
-                        socket,
-                        address: address.to_string(),
-                    }));
-                }
-                Err(error) => failure = listen_error(address, &error),
-            }
-        }
-        Err(failure)
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> &str {
-        &self.address
-    }
-
-    /// Waits for a peer; None on a stop.
-    pub fn accept(&self, run: &mut Run<'_>, patience: Duration) -> Result<Option<Connection>> {
-        let failed = |error: std::io::Error| {
-            Error::new(
-                ErrorKind::Address,
-                format!("accept a connection on {}", self.address),
-            )
-            .object(&self.address)
-            .io(&error)
-        };
-        loop {
-            let polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-            if run.wait(&polled, None, OnStop::End)? == Woken::Stopped {
-                return Ok(None);
-            }
-            let (socket, address) = match self.socket.accept() {
-                Ok(accepted) => accepted,
-                // The peer is gone again, or a signal came: wait for the next.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        std::io::ErrorKind::WouldBlock
-                            | std::io::ErrorKind::Interrupted
-                            | std::io::ErrorKind::ConnectionAborted
-                    ) =>
-                {
-                    continue;
-                }
-                Err(error) => return Err(failed(error)),
-            };
-            socket.set_nonblocking(true).map_err(failed)?;
-            return Ok(Some(Connection {
-                socket,
-                peer: address
-                    .as_socket()
-                    .map_or_else(|| "a peer".to_owned(), |address| address.to_string()),
-                patience,
-            }));
-        }
-    }
-}
-
-fn bind_to(address: SocketAddr) -> std::io::Result<Socket> {
-    let socket = tcp_socket(&address)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(1)?;
-    Ok(socket)
-}
-
-fn listen_error(address: SocketAddr, error: &std::io::Error) -> Error {
-    let next = match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EADDRINUSE) => "another program listens there: stop it or use another port",
-        Some(Errno::EADDRNOTAVAIL) => "the address is not this machine's: see ip address",
-        Some(Errno::EACCES) => "ports below 1024 are root's: use a higher one",
-        _ => "check address and port",
-    };
-    Error::new(ErrorKind::Address, format!("listen on {address}"))
-        .object(address.to_string())
-        .io(error)
-        .next(next)
 }
 
 impl Connection {
@@ -439,4 +233,38 @@ fn read(mut socket: &Socket, bytes: &mut [u8], received: usize) -> nix::Result<u
     socket
         .read(rest)
         .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+}
+
+/// The addresses of `host`, which may be a literal or a name; None on a stop.
+fn resolve(run: &mut Run<'_>, host: &str, port: u16) -> Result<Option<Vec<SocketAddr>>> {
+    let wanted = host.to_owned();
+    let resolved = run.wait_for_thread(move || {
+        (wanted.as_str(), port)
+            .to_socket_addrs()
+            .map(Vec::from_iter)
+    })?;
+    let Some(resolved) = resolved else {
+        return Ok(None);
+    };
+    match resolved {
+        Ok(addresses) if !addresses.is_empty() => Ok(Some(addresses)),
+        Ok(_) => Err(resolve_error(host).cause("the name has no address")),
+        Err(error) => Err(resolve_error(host).io(&error)),
+    }
+}
+
+fn resolve_error(host: &str) -> Error {
+    Error::new(ErrorKind::Address, format!("resolve the address {host:?}"))
+        .object(host)
+        .next("give an IPv4 or IPv6 address, or a name that resolves here")
+}
+
+fn tcp_socket(address: &SocketAddr) -> std::io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(*address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }

@@ -1,0 +1,261 @@
+//! What a device is and what it captures: QUERYCAP, ENUM_FMT, S_FMT, S_PARM.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+use v4l2_sys_mit as sys;
+
+use super::{BufType, MAX_PLANES, Plain, retry, zeroed};
+use crate::pixel_format::FourCc;
+
+mod raw {
+    use v4l2_sys_mit as sys;
+
+    nix::ioctl_read!(querycap, b'V', 0, sys::v4l2_capability);
+    nix::ioctl_readwrite!(enum_fmt, b'V', 2, sys::v4l2_fmtdesc);
+    nix::ioctl_readwrite!(g_fmt, b'V', 4, sys::v4l2_format);
+    nix::ioctl_readwrite!(s_fmt, b'V', 5, sys::v4l2_format);
+    nix::ioctl_readwrite!(g_parm, b'V', 21, sys::v4l2_streamparm);
+    nix::ioctl_readwrite!(s_parm, b'V', 22, sys::v4l2_streamparm);
+}
+
+// SAFETY: integers.
+unsafe impl Plain for sys::v4l2_capability {}
+// SAFETY: integers.
+unsafe impl Plain for sys::v4l2_fmtdesc {}
+// SAFETY: an integer, and a union of structures of integers and pointers.
+unsafe impl Plain for sys::v4l2_format {}
+// SAFETY: an integer, and a union of structures of integers.
+unsafe impl Plain for sys::v4l2_streamparm {}
+
+/// What VIDIOC_QUERYCAP tells.
+#[derive(Debug, Clone)]
+pub struct Capability {
+    /// The driver's name, such as `vivid` or `uvcvideo`.
+    pub driver: String,
+    /// The device's name.
+    pub card: String,
+    /// Where the device sits.
+    pub bus_info: String,
+    /// The capabilities of this node (`device_caps` where the driver has them).
+    capabilities: u32,
+}
+
+impl Capability {
+    /// The capture API to use, single-planar first; None if it doesn't capture.
+    pub fn capture_type(&self) -> Option<BufType> {
+        if self.capabilities & sys::V4L2_CAP_VIDEO_CAPTURE != 0 {
+            Some(BufType::Capture)
+        } else if self.capabilities & sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE != 0 {
+            Some(BufType::CaptureMplane)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the node has streaming I/O (REQBUFS and what follows).
+    pub fn can_stream(&self) -> bool {
+        self.capabilities & sys::V4L2_CAP_STREAMING != 0
+    }
+}
+
+/// A capture format, as asked for or as granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Format {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// The pixel format.
+    pub pixel_format: FourCc,
+    /// The layout of each memory plane; empty in a format that is asked for.
+    pub planes: Vec<PlaneFormat>,
+}
+
+/// The layout of one memory plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlaneFormat {
+    /// Bytes that a buffer for this plane must hold.
+    pub sizeimage: u32,
+    /// Bytes from a row to the next; 0 for compressed formats.
+    pub bytesperline: u32,
+}
+
+fn text(bytes: &[u8]) -> String {
+    let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// VIDIOC_QUERYCAP: what the node is.
+pub fn querycap(fd: BorrowedFd<'_>) -> nix::Result<Capability> {
+    let mut cap: sys::v4l2_capability = zeroed();
+    // SAFETY: the request number fits the structure, which outlives the call.
+    retry(|| unsafe { raw::querycap(fd.as_raw_fd(), &mut cap) })?;
+    let of_node = cap.capabilities & sys::V4L2_CAP_DEVICE_CAPS != 0;
+    Ok(Capability {
+        driver: text(&cap.driver),
+        card: text(&cap.card),
+        bus_info: text(&cap.bus_info),
+        capabilities: if of_node {
+            cap.device_caps
+        } else {
+            cap.capabilities
+        },
+    })
+}
+
+/// VIDIOC_ENUM_FMT: every pixel format that the device offers.
+pub fn enum_formats(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<Vec<FourCc>> {
+    let mut formats = Vec::new();
+    for index in 0.. {
+        let mut desc: sys::v4l2_fmtdesc = zeroed();
+        desc.index = index;
+        desc.type_ = buf_type.number();
+        // SAFETY: the request number fits the structure, which outlives the call.
+        match retry(|| unsafe { raw::enum_fmt(fd.as_raw_fd(), &mut desc) }) {
+            Ok(_) => formats.push(FourCc(desc.pixelformat)),
+            Err(Errno::EINVAL) => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(formats)
+}
+
+fn read_format(buf_type: BufType, raw: &sys::v4l2_format) -> Format {
+    match buf_type {
+        BufType::Capture => {
+            // SAFETY: for this buffer type the driver fills `pix`; every bit
+            // pattern is a value of its integers.
+            let pix = unsafe { raw.fmt.pix };
+            Format {
+                width: pix.width,
+                height: pix.height,
+                pixel_format: FourCc(pix.pixelformat),
+                planes: vec![PlaneFormat {
+                    sizeimage: pix.sizeimage,
+                    bytesperline: pix.bytesperline,
+                }],
+            }
+        }
+        BufType::CaptureMplane => {
+            // SAFETY: for this buffer type the driver fills `pix_mp`; every bit
+            // pattern is a value of its integers.
+            let pix = unsafe { raw.fmt.pix_mp };
+            // The structure is packed: its array is copied out before it is borrowed.
+            let plane_fmt = { pix.plane_fmt };
+            Format {
+                width: pix.width,
+                height: pix.height,
+                pixel_format: FourCc(pix.pixelformat),
+                planes: plane_fmt
+                    .iter()
+                    .take(usize::from(pix.num_planes))
+                    .map(|plane| PlaneFormat {
+                        sizeimage: plane.sizeimage,
+                        bytesperline: plane.bytesperline,
+                    })
+                    .collect(),
+            }
+        }
+    }
+}
+
+/// VIDIOC_S_FMT over what VIDIOC_G_FMT tells, so that colorimetry and the like
+/// stay the driver's. Answers with what was granted, which may differ.
+pub fn set_format(fd: BorrowedFd<'_>, buf_type: BufType, wanted: &Format) -> nix::Result<Format> {
+    let mut format: sys::v4l2_format = zeroed();
+    format.type_ = buf_type.number();
+    // SAFETY: the request number fits the structure, which outlives the call.
+    retry(|| unsafe { raw::g_fmt(fd.as_raw_fd(), &mut format) })?;
+    match buf_type {
+        BufType::Capture => {
+            // SAFETY: for this buffer type the driver filled `pix`, an integer structure.
+            let pix = unsafe { &mut format.fmt.pix };
+            pix.width = wanted.width;
+            pix.height = wanted.height;
+            pix.pixelformat = wanted.pixel_format.0;
+            pix.field = sys::v4l2_field_V4L2_FIELD_ANY;
+            pix.bytesperline = 0;
+            pix.sizeimage = 0;
+        }
+        BufType::CaptureMplane => {
+            // SAFETY: for this buffer type the driver filled `pix_mp`, an integer structure.
+            let pix = unsafe { &mut format.fmt.pix_mp };
+            pix.width = wanted.width;
+            pix.height = wanted.height;
+            pix.pixelformat = wanted.pixel_format.0;
+            pix.field = sys::v4l2_field_V4L2_FIELD_ANY;
+            pix.num_planes = 0;
+            for plane in 0..MAX_PLANES {
+                if let Some(plane) = { &mut pix.plane_fmt }.get_mut(plane) {
+                    plane.bytesperline = 0;
+                    plane.sizeimage = 0;
+                }
+            }
+        }
+    }
+    // SAFETY: the request number fits the structure, which outlives the call.
+    retry(|| unsafe { raw::s_fmt(fd.as_raw_fd(), &mut format) })?;
+    Ok(read_format(buf_type, &format))
+}
+
+/// A frame interval in seconds, as a fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// Seconds, times `denominator`.
+    pub numerator: u32,
+    /// Never 0 in what a driver grants; a driver that says so has no rate.
+    pub denominator: u32,
+}
+
+impl Interval {
+    /// The interval of so many frames a second, to a thousandth of a frame.
+    pub fn of_rate(fps: f64) -> Self {
+        let thousandths = (fps * 1000.0).round().clamp(1.0, f64::from(u32::MAX));
+        Interval {
+            numerator: 1000,
+            denominator: thousandths as u32,
+        }
+    }
+
+    /// Frames a second; None for an interval that has no rate.
+    pub fn rate(self) -> Option<f64> {
+        (self.numerator != 0 && self.denominator != 0)
+            .then(|| f64::from(self.denominator) / f64::from(self.numerator))
+    }
+}
+
+/// VIDIOC_S_PARM: asks for a frame interval; None if the device has none to set.
+pub fn set_interval(
+    fd: BorrowedFd<'_>,
+    buf_type: BufType,
+    wanted: Interval,
+) -> nix::Result<Option<Interval>> {
+    let mut parm: sys::v4l2_streamparm = zeroed();
+    parm.type_ = buf_type.number();
+    parm.parm.capture.timeperframe = sys::v4l2_fract {
+        numerator: wanted.numerator,
+        denominator: wanted.denominator,
+    };
+    // SAFETY: the request number fits the structure, which outlives the call.
+    retry(|| unsafe { raw::s_parm(fd.as_raw_fd(), &mut parm) })?;
+    Ok(read_interval(&parm))
+}
+
+/// VIDIOC_G_PARM: the frame interval; None if the device has none to tell.
+pub fn get_interval(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<Option<Interval>> {
+    let mut parm: sys::v4l2_streamparm = zeroed();
+    parm.type_ = buf_type.number();
+    // SAFETY: the request number fits the structure, which outlives the call.
+    retry(|| unsafe { raw::g_parm(fd.as_raw_fd(), &mut parm) })?;
+    Ok(read_interval(&parm))
+}
+
+fn read_interval(parm: &sys::v4l2_streamparm) -> Option<Interval> {
+    // SAFETY: for a capture type the driver fills `capture`, an integer structure.
+    let capture = unsafe { parm.parm.capture };
+    (capture.capability & sys::V4L2_CAP_TIMEPERFRAME != 0).then_some(Interval {
+        numerator: capture.timeperframe.numerator,
+        denominator: capture.timeperframe.denominator,
+    })
+}

@@ -1,0 +1,75 @@
+//! The V4L2 ioctls: one safe function each, over plain types of our own.
+//!
+//! This layer knows no policy. It tells the errnos that are no errors apart
+//! (`Dequeued::NotReady`, `Dequeued::LastBuffer`) and hands every other one
+//! back as it is. Source: the kernel's "Linux Media Userspace API", part V4L2.
+
+#![allow(unsafe_code)]
+
+mod buffers;
+mod format;
+
+use std::mem;
+
+use nix::errno::Errno;
+use v4l2_sys_mit as sys;
+
+pub use buffers::{
+    Dequeued, DequeuedBuffer, MemoryType, PlaneInfo, PlaneToQueue, PlaneUsed, dqbuf, expbuf, qbuf,
+    querybuf, reqbufs, streamoff, streamon,
+};
+pub use format::{
+    Capability, Format, Interval, PlaneFormat, enum_formats, get_interval, querycap, set_format,
+    set_interval,
+};
+
+/// The most memory planes that a frame can have (`VIDEO_MAX_PLANES`).
+pub const MAX_PLANES: usize = sys::VIDEO_MAX_PLANES as usize;
+
+/// `V4L2_BUF_FLAG_ERROR`: the frame may be corrupt, streaming goes on.
+pub const BUF_FLAG_ERROR: u32 = sys::V4L2_BUF_FLAG_ERROR;
+
+/// `V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC`: the timestamp is of CLOCK_MONOTONIC.
+pub const BUF_FLAG_TIMESTAMP_MONOTONIC: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
+
+/// Which of the two capture APIs a device speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BufType {
+    /// `V4L2_BUF_TYPE_VIDEO_CAPTURE`
+    Capture,
+    /// `V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE`
+    CaptureMplane,
+}
+
+impl BufType {
+    fn number(self) -> u32 {
+        match self {
+            BufType::Capture => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE,
+            BufType::CaptureMplane => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
+        }
+    }
+}
+
+/// Restarts a call that a signal interrupted: ioctl(2) is not restarted by nix.
+fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// A V4L2 structure with every byte zero, as the API wants unused fields.
+fn zeroed<T: Plain>() -> T {
+    // SAFETY: whoever implements `Plain` guarantees that all-zero bytes are a value.
+    unsafe { mem::zeroed() }
+}
+
+/// C structures for which all-zero bytes are a value.
+///
+/// # Safety
+///
+/// To be implemented for nothing but structures of integers, raw pointers, and
+/// unions of these.
+unsafe trait Plain: Copy {}
