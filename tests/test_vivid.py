@@ -1,6 +1,7 @@
 """A real V4L2 device: vivid, with options of each test's own."""
 
 import logging
+import os
 import re
 import subprocess
 import tempfile
@@ -299,6 +300,24 @@ def test_an_exhausted_or_refusing_heap_is_an_error(vivid: Vivid, port: int) -> N
         ).run()
     with pytest.raises(errors.HeapNotFoundError, match=SYSTEM_HEAP):
         vivid.sender(port, heap="/dev/dma_heap/nope").run()
+
+
+def test_what_is_not_permitted(vivid: Vivid, port: int) -> None:
+    nobody = 65534
+    test_source = Sender(device="test", heap=SYSTEM_HEAP, address=LOCALHOST, port=port)
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(nobody)
+    os.seteuid(nobody)
+    try:
+        with pytest.raises(errors.DevicePermissionError, match="group video"):
+            vivid.sender(port).run()
+        with pytest.raises(errors.HeapPermissionError, match=f"{SYSTEM_HEAP}.*udev rule"):
+            test_source.run()
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
 
 
 def test_the_test_source_in_dmabufs(port: int, dump: Path) -> None:
