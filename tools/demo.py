@@ -23,6 +23,9 @@ CAPTURE = CHECKOUT / "demo/capture.raw"
 SHEET = CHECKOUT / "demo/contact-sheet.png"
 COLUMNS, ROWS = 4, 3
 THUMBNAIL = (480, 270)
+GAP = 6
+CLOCK = (16, 15, 160, 31)
+"""Where vivid writes its clock and its frame counter."""
 
 SENDER = f"--width {WIDTH} --height {HEIGHT} --format YUYV --fps 30 --frames {FRAMES}"
 
@@ -83,18 +86,23 @@ def over_loopback() -> tuple[Outcome, Outcome]:
 
 
 def contact_sheet(capture: Path, sheet: Path) -> None:
-    """Draw frames from across the run, each with its number."""
+    """Draw frames from across the run, each with its number and its corner enlarged."""
     count = COLUMNS * ROWS
-    width, height = THUMBNAIL
-    picture = Image.new("RGB", (COLUMNS * width, ROWS * height))
+    width, height = (side + GAP for side in THUMBNAIL)
+    picture = Image.new("RGB", (COLUMNS * width - GAP, ROWS * height - GAP), "white")
     draw = ImageDraw.Draw(picture)
     with capture.open("rb") as file:
         for place in range(count):
             number = place * (FRAMES - 1) // (count - 1)
             file.seek(number * FRAME_BYTES)
+            frame = decode(file.read(FRAME_BYTES))
             x, y = place % COLUMNS * width, place // COLUMNS * height
-            picture.paste(decode(file.read(FRAME_BYTES)).resize(THUMBNAIL), (x, y))
-            draw.text((x + 8, y + height - 24), f"frame {number}", fill="white", font_size=18)
+            picture.paste(frame.resize(THUMBNAIL), (x, y))
+            corner = frame.crop(CLOCK)
+            corner = corner.resize((corner.width * 2, corner.height * 2))
+            right, bottom = x + THUMBNAIL[0], y + THUMBNAIL[1]
+            picture.paste(corner, (right - corner.width, bottom - corner.height))
+            draw.text((x + 8, bottom - 28), f"frame {number}", fill="white", font_size=20)
     picture.save(sheet)
 
 

@@ -148,20 +148,20 @@ class Guest:
         )
         self._script.write(self._prologue(vivid, link, disk) + command + "\n")
         self._script.flush()
-        qemu_options = f"-chardev file,id=log,path={self._console.name} -serial chardev:log"
+        qemu_options = []
         if link is not None:
-            qemu_options += " " + link.qemu_options()
+            qemu_options.append(link.qemu_options())
         if disk is not None:
-            qemu_options += (
-                f" -drive file={disk},format=raw,if=none,id=disk -device virtio-blk-pci,drive=disk"
+            qemu_options.append(
+                f"-drive file={disk},format=raw,if=none,id=disk -device virtio-blk-pci,drive=disk"
             )
         arguments = [
             *(str(VENV / "bin/vng"), "--run", str(kernel())),
             *("--user", "root", "--disable-microvm", "--force-9p"),
             *("--cpus", "1", "--memory", memory),
             *("--cwd", str(CHECKOUT), "--rwdir", str(CHECKOUT)),
-            *("--append", "console=ttyS1 ignore_loglevel"),
-            f"--qemu-opts={qemu_options}",
+            *("--append", "ignore_loglevel", "--qemu", str(CHECKOUT / "tools/qemu")),
+            *([f"--qemu-opts={' '.join(qemu_options)}"] if qemu_options else []),
             *([] if has_kvm() else ["--disable-kvm"]),
             *("--exec", f"bash {shlex.quote(self._script.name)}"),
         ]
@@ -173,7 +173,11 @@ class Guest:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env=os.environ | {"PATH": f"{VENV}/bin:{os.environ['PATH']}:/usr/sbin:/sbin"},
+            env=os.environ
+            | {
+                "PATH": f"{VENV}/bin:{os.environ['PATH']}:/usr/sbin:/sbin",
+                "GUEST_CONSOLE": self._console.name,
+            },
             start_new_session=True,
         )
         self.stdout: list[str] = []
