@@ -1,11 +1,12 @@
 //! A frame buffer, owned by the state that it is in.
 //!
-//! `Free` may be given to the driver or written to, `Filled` holds a frame.
-//! A queued buffer is neither: the queue owns it (see `queue`). Each change of
-//! state consumes the old one, so a buffer can't be queued twice, nor queued
-//! while its frame is still being sent.
+//! `Free` may be given to the driver or written to, `Filled` holds a frame, and
+//! `InFlight` one that the network refers to. A queued buffer is none of these:
+//! the queue owns it (see `queue`). Each change of state consumes the old one, so
+//! a buffer can't be queued twice, nor queued while its frame is still being sent.
 
-use crate::memory::Plane;
+use crate::error::{Error, ErrorKind, Result};
+use crate::memory::{Plane, View};
 
 /// The memory of one frame, bound to its number in the pool for good: the
 /// driver keeps an import cached for as long as an index brings the same DMABUF.
@@ -74,7 +75,111 @@ impl Filled {
     pub fn release(self) -> Free {
         Free(self.buffer)
     }
+
+    /// Hands it to the network without a copy, behind `header`. From here only
+    /// the kernel's word brings it back.
+    pub fn take_off(self, header: Box<[u8]>) -> Result<InFlight> {
+        for plane in &self.buffer.planes {
+            plane.begin_read()?;
+        }
+        Ok(InFlight {
+            buffer: self.buffer,
+            frame: self.frame,
+            header,
+            calls: Vec::new(),
+            is_sent: false,
+        })
+    }
 }
+
+/// A buffer whose bytes the network still refers to. There is no other way out
+/// of this state than `land`, which asks for what the kernel has completed: a
+/// buffer in flight can't be queued, since a `Free` is what the queue takes.
+#[derive(Debug)]
+pub struct InFlight {
+    buffer: Buffer,
+    frame: Frame,
+    /// On the heap, for the network refers to it as well.
+    header: Box<[u8]>,
+    /// The numbers of the calls that refer to it and are not completed.
+    calls: Vec<u32>,
+    is_sent: bool,
+}
+
+/// What the kernel says that it is done with: the calls from `first` to `last`,
+/// counted in 32 bits that wrap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Completion {
+    /// The first call.
+    pub first: u32,
+    /// The last call, itself included.
+    pub last: u32,
+    /// Whether the kernel copied the bytes after all.
+    pub copied: bool,
+}
+
+impl Completion {
+    fn covers(&self, call: u32) -> bool {
+        call.wrapping_sub(self.first) <= self.last.wrapping_sub(self.first)
+    }
+}
+
+impl InFlight {
+    /// Its header's bytes.
+    pub fn header(&self) -> &[u8] {
+        &self.header
+    }
+
+    /// The whole of its payload.
+    pub fn payload(&self) -> Result<View<'_>> {
+        match (
+            self.buffer.planes.as_slice(),
+            self.frame.payloads.as_slice(),
+        ) {
+            ([plane], [payload]) => plane.view(payload.offset, payload.length),
+            _ => Err(Error::new(
+                ErrorKind::System,
+                "send a frame of several memory planes",
+            )),
+        }
+    }
+
+    /// Notes that call number `call` refers to it.
+    pub fn refer(&mut self, call: u32) {
+        self.calls.push(call);
+    }
+
+    /// Notes that no further call will refer to it.
+    pub fn is_sent(&mut self) {
+        self.is_sent = true;
+    }
+
+    /// Takes the kernel's word for some of its calls.
+    pub fn complete(&mut self, completion: &Completion) {
+        self.calls.retain(|call| !completion.covers(*call));
+    }
+
+    /// Gives the buffer back if the kernel is done with every byte of it, else
+    /// stays in flight.
+    #[allow(clippy::result_large_err)] // It is moved once a frame.
+    pub fn land(self) -> std::result::Result<Free, InFlight> {
+        let is_referred_to = !self.calls.is_empty();
+        #[cfg(test)]
+        let is_referred_to = is_referred_to && !tests::LANDS_EARLY.get();
+        if is_referred_to || !self.is_sent {
+            return Err(self);
+        }
+        for plane in &self.buffer.planes {
+            if let Err(error) = plane.end_read() {
+                log::error!("{error}");
+            }
+        }
+        Ok(Free(self.buffer))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 /// What is known of a frame beside its pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -268,6 +268,10 @@ impl Source for Camera {
         &self.stream
     }
 
+    fn can_pin(&self) -> nix::Result<()> {
+        self.queue.try_pin()
+    }
+
     fn start(&mut self) -> Result<()> {
         self.queue.start().map_err(|errno| {
             let what = format!(
@@ -297,7 +301,11 @@ impl Source for Camera {
     }
 
     fn waits_for(&self) -> WaitsFor<'_> {
-        WaitsFor::Readable(self.device.fd())
+        if self.queue.has_queued() {
+            WaitsFor::Readable(self.device.fd())
+        } else {
+            WaitsFor::Buffer
+        }
     }
 
     fn poll_error(&self) -> Error {

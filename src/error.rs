@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Heap,
     /// The driver refuses to import a DMABUF.
     ImportRefused,
+    /// Frames can't be sent without a copy, and have to be.
+    ZeroCopy,
     /// An address can't be resolved, bound or listened on.
     Address,
     /// The receiver can't be connected to.

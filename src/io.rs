@@ -6,9 +6,10 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::libc;
 
-use crate::memory::View;
+use crate::memory::{Plane, View};
 
 fn count(result: libc::ssize_t) -> nix::Result<usize> {
     Errno::result(result).map(|bytes| bytes as usize)
@@ -20,6 +21,25 @@ pub fn send(
     socket: BorrowedFd<'_>,
     header: &[u8],
     payload: Option<View<'_>>,
+) -> nix::Result<usize> {
+    send_message(socket, header, payload, 0)
+}
+
+/// As `send`, with MSG_ZEROCOPY: the kernel refers to both ranges until its
+/// completion says otherwise. Who changes them before that sends other bytes.
+pub fn send_zero_copy(
+    socket: BorrowedFd<'_>,
+    header: &[u8],
+    payload: Option<View<'_>>,
+) -> nix::Result<usize> {
+    send_message(socket, header, payload, libc::MSG_ZEROCOPY)
+}
+
+fn send_message(
+    socket: BorrowedFd<'_>,
+    header: &[u8],
+    payload: Option<View<'_>>,
+    flags: libc::c_int,
 ) -> nix::Result<usize> {
     let mut parts = [
         libc::iovec {
@@ -40,7 +60,31 @@ pub fn send(
     message.msg_iovlen = parts.len();
     // SAFETY: the message points to two ranges, each empty or alive for longer
     // than the call, which only reads them.
-    count(unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) })
+    count(unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags | libc::MSG_NOSIGNAL) })
+}
+
+/// SO_ZEROCOPY: allows `send_zero_copy` on a socket.
+pub fn enable_zero_copy(socket: BorrowedFd<'_>) -> nix::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option takes an int, which outlives the call.
+    Errno::result(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ZEROCOPY,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    })
+    .map(|_| ())
+}
+
+/// Bytes in a socket's send queue, those that are on their way included (SIOCOUTQ).
+pub fn unacknowledged(socket: BorrowedFd<'_>) -> nix::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request takes a pointer to an int, which outlives the call.
+    Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) })?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
 /// recv(2) into `into`; says how many bytes came, 0 at the stream's end.
@@ -55,4 +99,14 @@ pub fn write(file: BorrowedFd<'_>, from: View<'_>) -> nix::Result<usize> {
     let range = from.iovec();
     // SAFETY: the range is mapped for as long as the view lives.
     count(unsafe { libc::write(file.as_raw_fd(), range.iov_base, range.iov_len) })
+}
+
+/// Tries whether the kernel can pin a plane's pages, as sending without a copy
+/// does, by vmsplice(2) of one into a pipe that nobody reads. `EFAULT`: it can't.
+pub fn try_pin(plane: &Plane) -> nix::Result<()> {
+    let (_reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    let range = plane.view(0, 1).map_err(|_| Errno::EFAULT)?.iovec();
+    // SAFETY: the range is mapped for as long as the plane lives, and the pipe
+    // takes references to its pages, not to its address.
+    count(unsafe { libc::vmsplice(writer.as_raw_fd(), &range, 1, 0) }).map(|_| ())
 }

@@ -13,7 +13,8 @@
 //! | [`test_source`] | frames without a device |
 //! | [`wire`] | the bytes between sender and receiver |
 //! | [`connection`] | the TCP connection that they travel on |
-//! | [`sender`] | from a [`source`] onto a connection |
+//! | [`transmitter`] | frames onto it, without a copy where that can be had |
+//! | [`sender`] | from a [`source`] to a transmitter |
 //! | [`receiver`] | from a connection into buffers, and into a [`dump`] |
 //!
 //! Beside that way stand [`run`] (stopping, observing, waiting), [`report`] and
@@ -39,6 +40,7 @@ pub mod sender;
 pub mod sequence;
 pub mod source;
 pub mod test_source;
+pub mod transmitter;
 pub mod v4l2;
 pub mod wire;
 

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 
 use crate::buffer::{Buffer, Filled, Frame, Free, Payload, Timestamp};
+use crate::io;
 use crate::memory::{Mapping, Plane};
 use crate::v4l2::{Dequeued, DequeuedBuffer, MemoryType, PlaneInfo, PlaneToQueue};
 
@@ -90,6 +91,19 @@ impl<D: Driver> Queue<D> {
     /// How many buffers the driver granted.
     pub fn count(&self) -> u32 {
         self.slots.len() as u32
+    }
+
+    /// Whether the driver has a buffer to fill.
+    pub fn has_queued(&self) -> bool {
+        self.slots.iter().any(Option::is_some)
+    }
+
+    /// Tries whether the buffers can be sent without a copy.
+    pub fn try_pin(&self) -> nix::Result<()> {
+        let queued = self.slots.iter().flatten();
+        queued
+            .flat_map(|buffer| &buffer.planes)
+            .try_for_each(io::try_pin)
     }
 
     /// The driver's own buffers, each plane as a DMABUF (EXPBUF) where the driver

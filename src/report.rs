@@ -18,9 +18,28 @@ pub struct Report {
     pub sequence: Sequence,
     /// What the frames are; None before that is known.
     pub stream: Option<Stream>,
+    /// How a sender's frames left.
+    pub zero_copy: ZeroCopy,
     /// Whether a stop ended the run.
     pub stopped: bool,
     span: Option<(Instant, Instant)>,
+}
+
+/// How a sender's frames left: without a copy, and if not, why.
+#[derive(Debug, Clone, Default)]
+pub struct ZeroCopy {
+    /// Whether sending without a copy was chosen, and why or why not; None before
+    /// it was looked into, and for a receiver.
+    pub chosen: Option<(bool, String)>,
+    /// Frames handed to the network without a copy.
+    pub frames: u64,
+    /// Of these, frames of which a part had to be copied (ENOBUFS).
+    pub fell_back: u64,
+    /// Times that the source had no buffer left because the network was slow.
+    pub waits_for_network: u64,
+    /// Times that the source had no buffer left though everything was sent and
+    /// acknowledged, because the kernel's completions were late.
+    pub waits_for_completion: u64,
 }
 
 /// What the frames of a run are, and the memory that they are in.

@@ -9,13 +9,14 @@ use nix::poll::{PollFd, PollFlags};
 
 use crate::buffer::Filled;
 use crate::camera::{Camera, Capture};
-use crate::connection::{self, Connection};
+use crate::connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Stream;
 use crate::run::{OnStop, Run, Woken};
 use crate::source::{Next, Source, WaitsFor};
 use crate::test_source::TestSource;
-use crate::wire::{FrameHeader, StreamHeader, Version};
+use crate::transmitter::{self, Transmitter, ZeroCopyMode};
+use crate::wire::{StreamHeader, Version};
 
 /// A source that is silent for longer than this is worth a warning.
 const SILENT_SOURCE: Duration = Duration::from_secs(5);
@@ -40,6 +41,8 @@ pub struct SenderConfig {
     pub address: String,
     /// The receiver's port.
     pub port: u16,
+    /// Whether to send without a copy.
+    pub zero_copy: ZeroCopyMode,
     /// How long the receiver may take nothing.
     pub peer_timeout: Duration,
 }
@@ -55,6 +58,7 @@ pub fn send(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>
     let stream = source.stream().clone();
     let header = stream_header(&stream)?;
     run.report.stream = Some(stream);
+    let zero_copy = transmitter::choose(config.zero_copy, source.as_ref(), run)?;
     let Some(connection) =
         connection::connect(run, &config.address, config.port, config.peer_timeout)?
     else {
@@ -62,19 +66,20 @@ pub fn send(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>
     };
     log::info!("connected to {}", connection.peer());
     connection.send(run, &header.encode(), None)?;
+    let mut transmitter = Transmitter::new(connection, config.zero_copy, zero_copy, run)?;
     source.start()?;
     while frames.is_none_or(|frames| run.report.frames < frames.get()) {
         run.tick()?;
-        let Some(filled) = next_frame(source.as_mut(), &connection, run)? else {
+        let Some(filled) = next_frame(source.as_mut(), &mut transmitter, run)? else {
             break;
         };
-        send_frame(&connection, run, &filled)?;
-        run.report.count(filled.frame());
-        source.recycle(filled.release())?;
+        let frame = filled.frame().clone();
+        transmitter.send(run, filled)?;
+        run.report.count(&frame);
     }
     // The device is let go before the wait for the receiver.
     drop(source);
-    connection.finish(run)
+    transmitter.finish(run)
 }
 
 fn stream_header(stream: &Stream) -> Result<StreamHeader> {
@@ -94,12 +99,16 @@ fn stream_header(stream: &Stream) -> Result<StreamHeader> {
 /// Waits for a frame; None at the source's end and on a stop.
 fn next_frame(
     source: &mut dyn Source,
-    connection: &Connection,
+    transmitter: &mut Transmitter,
     run: &mut Run<'_>,
 ) -> Result<Option<Filled>> {
     let mut silent_since = Some(Instant::now());
     let mut source_failed = false;
+    let mut is_starved = false;
     loop {
+        for free in transmitter.returned(run)? {
+            source.recycle(free)?;
+        }
         if run.is_stopped() {
             return Ok(None);
         }
@@ -112,10 +121,21 @@ fn next_frame(
             Next::NotReady if source_failed => return Err(source.poll_error()),
             Next::NotReady => {}
         }
+        let connection = transmitter.connection();
         let peer = connection.poll_fd();
         let (polled, due) = match source.waits_for() {
             WaitsFor::Readable(fd) => (vec![peer, PollFd::new(fd, PollFlags::POLLIN)], None),
             WaitsFor::Time(due) => (vec![peer], Some(due)),
+            WaitsFor::Buffer => {
+                if !std::mem::replace(&mut is_starved, true) {
+                    let counts = &mut run.report.zero_copy;
+                    match connection.unacknowledged() {
+                        0 => counts.waits_for_completion += 1,
+                        _ => counts.waits_for_network += 1,
+                    }
+                }
+                (vec![peer], None)
+            }
         };
         let warn_at = silent_since.map(|since| since + SILENT_SOURCE);
         let deadline = [due, warn_at].into_iter().flatten().min();
@@ -139,26 +159,4 @@ fn next_frame(
             Woken::TimedOut | Woken::Stopped => {}
         }
     }
-}
-
-fn send_frame(connection: &Connection, run: &mut Run<'_>, filled: &Filled) -> Result<()> {
-    let frame = filled.frame();
-    for (plane, payload) in filled.planes() {
-        let header = FrameHeader {
-            index: filled.index(),
-            // A payload fits its plane, and planes are sized in 32 bits.
-            bytesused: payload.length as u32,
-            flags: frame.flags,
-            sequence: frame.sequence,
-            timestamp: frame.timestamp,
-        };
-        let access = plane.read()?;
-        connection.send(
-            run,
-            &header.encode(),
-            Some(access.view(payload.offset, payload.length)?),
-        )?;
-        access.end()?;
-    }
-    Ok(())
 }

@@ -25,12 +25,17 @@ pub enum WaitsFor<'a> {
     Readable(BorrowedFd<'a>),
     /// A time.
     Time(Instant),
+    /// One of its buffers to be given back: all are elsewhere.
+    Buffer,
 }
 
 /// A source of frames, negotiated and with its buffers at hand.
 pub trait Source {
     /// What it gives.
     fn stream(&self) -> &Stream;
+    /// Whether its buffers can be sent without a copy, by trial: the errno says
+    /// why not.
+    fn can_pin(&self) -> nix::Result<()>;
     /// Frames come from now on.
     fn start(&mut self) -> Result<()>;
     /// The next frame, without waiting.

@@ -17,6 +17,7 @@ use nix::time::{ClockId, clock_gettime};
 use crate::buffer::{Frame, Free, Payload, Timestamp};
 use crate::camera::Capture;
 use crate::error::{Error, ErrorKind, Result};
+use crate::io;
 use crate::memory::{Heap, View};
 use crate::pixel_format::FourCc;
 use crate::report::Stream;
@@ -121,6 +122,13 @@ impl Source for TestSource {
         &self.stream
     }
 
+    fn can_pin(&self) -> nix::Result<()> {
+        self.free
+            .iter()
+            .flat_map(Free::planes)
+            .try_for_each(io::try_pin)
+    }
+
     fn start(&mut self) -> Result<()> {
         self.due = Instant::now();
         Ok(())
@@ -161,7 +169,11 @@ impl Source for TestSource {
     }
 
     fn waits_for(&self) -> WaitsFor<'_> {
-        WaitsFor::Time(self.due)
+        if self.free.is_empty() {
+            WaitsFor::Buffer
+        } else {
+            WaitsFor::Time(self.due)
+        }
     }
 
     fn poll_error(&self) -> Error {

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from v4l_dmabuf import Receiver, Report, Sender
 BIN = Path(sys.executable).parent
 LOCALHOST = "127.0.0.1"
 PATIENCE = 30.0
+SHM = Path("/dev/shm")  # noqa: S108 -- files of hundreds of megabytes, in memory
 
 
 def free_port() -> int:
@@ -168,3 +170,45 @@ def transfer(
 def receiver(port: int, *, heap: str = "memfd", **fields: object) -> Receiver:
     """Make a receiver for this process, on plain memory unless told otherwise."""
     return Receiver(listen=LOCALHOST, port=port, heap=heap, **fields)
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+class Vivid:
+    """The driver, loaded with certain options."""
+
+    def __init__(self, **options: object) -> None:
+        options = {"n_devs": 1, "node_types": "0x101"} | options
+        subprocess.run(["modprobe", "-r", "vivid"], check=True)
+        run("modprobe", "vivid", *(f"{name}={value}" for name, value in options.items()))
+        run("udevadm", "settle")
+        names = {
+            path.parent.name: path.read_text().strip()
+            for path in Path("/sys/class/video4linux").glob("*/name")
+        }
+        (self.capture,) = (f"/dev/{node}" for node, name in names.items() if "vid-cap" in name)
+        (self.output,) = (f"/dev/{node}" for node, name in names.items() if "vid-out" in name)
+
+    def set(self, **controls: int) -> None:
+        settings = ",".join(f"{name}={value}" for name, value in controls.items())
+        run("v4l2-ctl", "-d", self.capture, "-c", settings)
+
+    def stand_still(self) -> None:
+        """Make every frame the same: no text, no movement."""
+        self.set(osd_text_mode=2)
+
+    def sender(self, port: int, **fields: object) -> Sender:
+        fields = {"device": self.capture, "fps": 30.0} | fields
+        return Sender(address=LOCALHOST, port=port, **fields)
+
+    def captured_by_another(self, width: int, height: int, pixel_format: str) -> bytes:
+        """Give a frame as another V4L2 program captures it."""
+        with tempfile.NamedTemporaryFile(dir=SHM) as file:
+            run(
+                *("v4l2-ctl", "-d", self.capture, "--stream-mmap", "--stream-count=1"),
+                f"--set-fmt-video=width={width},height={height},pixelformat={pixel_format}",
+                f"--stream-to={file.name}",
+            )
+            return Path(file.name).read_bytes()

@@ -13,56 +13,13 @@ from pathlib import Path
 import pytest
 
 from guest import CHECKOUT
-from support import LOCALHOST, Command, receiver_command, transfer, unavailable
+from support import LOCALHOST, SHM, Command, Vivid, receiver_command, run, transfer, unavailable
 from v4l_dmabuf import Report, Sender, errors
 
 pytestmark = pytest.mark.vivid
 
 SYSTEM_HEAP = "/dev/dma_heap/system"
 UDMABUF = "/dev/udmabuf"
-SHM = Path("/dev/shm")  # noqa: S108 -- files of hundreds of megabytes, in memory
-
-
-def run(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-class Vivid:
-    """The driver, loaded with certain options."""
-
-    def __init__(self, **options: object) -> None:
-        options = {"n_devs": 1, "node_types": "0x101"} | options
-        subprocess.run(["modprobe", "-r", "vivid"], check=True)
-        run("modprobe", "vivid", *(f"{name}={value}" for name, value in options.items()))
-        run("udevadm", "settle")
-        names = {
-            path.parent.name: path.read_text().strip()
-            for path in Path("/sys/class/video4linux").glob("*/name")
-        }
-        (self.capture,) = (f"/dev/{node}" for node, name in names.items() if "vid-cap" in name)
-        (self.output,) = (f"/dev/{node}" for node, name in names.items() if "vid-out" in name)
-
-    def set(self, **controls: int) -> None:
-        settings = ",".join(f"{name}={value}" for name, value in controls.items())
-        run("v4l2-ctl", "-d", self.capture, "-c", settings)
-
-    def stand_still(self) -> None:
-        """Make every frame the same: no text, no movement."""
-        self.set(osd_text_mode=2)
-
-    def sender(self, port: int, **fields: object) -> Sender:
-        fields = {"device": self.capture, "fps": 30.0} | fields
-        return Sender(address=LOCALHOST, port=port, **fields)
-
-    def captured_by_another(self, width: int, height: int, pixel_format: str) -> bytes:
-        """Give a frame as another V4L2 program captures it."""
-        with tempfile.NamedTemporaryFile(dir=SHM) as file:
-            run(
-                *("v4l2-ctl", "-d", self.capture, "--stream-mmap", "--stream-count=1"),
-                f"--set-fmt-video=width={width},height={height},pixelformat={pixel_format}",
-                f"--stream-to={file.name}",
-            )
-            return Path(file.name).read_bytes()
 
 
 @pytest.fixture

@@ -186,6 +186,10 @@ def sender_main(arguments: Sequence[str] | None = None) -> int:
         help="capture into the heap's DMABUFs (dmabuf), into the driver's own buffers (mmap), "
         "or into the driver's if it refuses the heap's (auto)",
     )  # fmt: skip
+    options.add(
+        "--zero-copy", choices=["auto", "on", "off"], metavar="MODE",
+        help="send without a copy: where it can be had (auto), or fail (on), or never (off)",
+    )  # fmt: skip
     options.add("--fps", type=float, help="frames a second to ask for (default: the driver's)")
     options.add_common()
     chosen, given = options.parse(arguments)

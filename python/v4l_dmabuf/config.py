@@ -69,6 +69,8 @@ class SenderConfig:
     """Whose memory to capture into; ``auto`` falls back from the heap's to the driver's."""
     fps: float | None = None
     """Frames a second to ask the driver for; None leaves the rate as it is."""
+    zero_copy: Literal["auto", "on", "off"] = "auto"
+    """Whether to send without a copy; ``on`` is an error where that can't be had."""
     peer_timeout: float = 30.0
     """Seconds that the receiver may take nothing."""
 
@@ -87,6 +89,8 @@ class SenderConfig:
         _check_heap(self.heap)
         if self.memory not in {"auto", "dmabuf", "mmap"}:
             raise ValueError(f"memory is auto, dmabuf or mmap, not {self.memory!r}")
+        if self.zero_copy not in {"auto", "on", "off"}:
+            raise ValueError(f"zero_copy is auto, on or off, not {self.zero_copy!r}")
         if self.device == "test":
             if self.memory == "mmap":
                 raise ValueError("memory mmap is a driver's own, and device test has no driver")

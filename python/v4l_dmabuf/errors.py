@@ -78,6 +78,10 @@ class ImportRefusedError(DeviceError):
     """The driver does not take the heap's DMABUFs."""
 
 
+class ZeroCopyError(Error, OSError):
+    """Frames have to be sent without a copy (``zero_copy="on"``), and can't be."""
+
+
 class FormatError(Error, ValueError):
     """The device does not have that pixel format, or the wire can't carry it."""
 

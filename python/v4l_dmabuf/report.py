@@ -40,6 +40,19 @@ class Report:
     heap: str | None = None
     """The heap that the buffers are from; None for the driver's own."""
 
+    zero_copy: bool | None = None
+    """Whether a sender sent without a copy, to the end; None for a receiver."""
+    zero_copy_reason: str | None = None
+    """Why it did, or did not."""
+    zero_copy_frames: int = 0
+    """Frames handed to the network without a copy."""
+    fallback_frames: int = 0
+    """Of these, frames of which a part had to be copied: no room for locked pages."""
+    waits_for_network: int = 0
+    """Times that the source had no buffer left because the network was slow."""
+    waits_for_completion: int = 0
+    """Times that it had none though all was sent, because the kernel was late to say so."""
+
     @property
     def stream_unknown(self) -> bool:
         """Whether the run ended, or is, before it knew what the stream is."""

@@ -109,11 +109,20 @@ def summary(report: Report, verb: str) -> list[str]:
         "mmap": "the driver's own (mmap)",
         "memfd": "memfd (plain memory, no DMABUF)",
     }
+    copying = []
+    if report.zero_copy is not None:
+        how = "without a copy" if report.zero_copy else "by copying"
+        copying = [
+            f"{how}: {report.zero_copy_reason}; {report.fallback_frames} frames fell back, the "
+            f"source waited {report.waits_for_network} times for the network and "
+            f"{report.waits_for_completion} times for completions"
+        ]
     return [
         f"{verb} {report.frames} frames, {report.bytes} bytes{rate}",
         f"{describe_drops(report)}, {report.error_frames} flagged in error",
         f"{report.width}x{report.height} {report.format}, {report.buffers} buffers of "
         f"{report.sizeimage} bytes, memory: {memory.get(report.memory or '', report.memory)}",
+        *copying,
     ]
 
 

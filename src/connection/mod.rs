@@ -5,6 +5,7 @@
 
 mod connect;
 mod listen;
+mod zero_copy;
 
 use std::io::Read;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -22,6 +23,7 @@ use crate::run::{OnStop, Run, Woken};
 
 pub use connect::connect;
 pub use listen::Listener;
+pub use zero_copy::Flights;
 
 /// A connected peer.
 #[derive(Debug)]
@@ -30,6 +32,32 @@ pub struct Connection {
     peer: String,
     /// How long the peer may be silent, or take nothing.
     patience: Duration,
+}
+
+/// A way to send something, piece by piece.
+trait Send {
+    /// Sends what follows the first `sent` bytes; says how many more that were.
+    fn step(&mut self, sent: usize) -> nix::Result<usize>;
+    /// Something happened on the socket.
+    fn woken(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct CopyingSend<'a> {
+    socket: &'a Socket,
+    header: &'a [u8],
+    payload: Option<View<'a>>,
+}
+
+impl Send for CopyingSend<'_> {
+    fn step(&mut self, sent: usize) -> nix::Result<usize> {
+        let payload = self
+            .payload
+            .and_then(|payload| payload.skip(sent.saturating_sub(self.header.len())));
+        let header = self.header.get(sent..).unwrap_or_default();
+        io::send(self.socket.as_fd(), header, payload)
+    }
 }
 
 /// What a receive brought.
@@ -60,13 +88,19 @@ impl Connection {
     /// Not ended by a stop: half a frame is worth nothing.
     pub fn send(&self, run: &mut Run<'_>, header: &[u8], payload: Option<View<'_>>) -> Result<()> {
         let total = header.len() + payload.map_or(0, |payload| payload.length());
+        let mut job = CopyingSend {
+            socket: &self.socket,
+            header,
+            payload,
+        };
+        self.send_all(run, total, &mut job)
+    }
+
+    fn send_all(&self, run: &mut Run<'_>, total: usize, job: &mut dyn Send) -> Result<()> {
         let mut sent = 0;
         let mut deadline = Instant::now() + self.patience;
         while sent < total {
-            let header_left = header.get(sent..).unwrap_or_default();
-            let payload_left =
-                payload.and_then(|payload| payload.skip(sent.saturating_sub(header.len())));
-            match io::send(self.socket.as_fd(), header_left, payload_left) {
+            match job.step(sent) {
                 Ok(bytes) => {
                     sent += bytes;
                     deadline = Instant::now() + self.patience;
@@ -76,12 +110,18 @@ impl Connection {
                     if run.wait(&polled, Some(deadline), OnStop::Finish)? == Woken::TimedOut {
                         return Err(self.timeout("the receiver took nothing"));
                     }
+                    job.woken()?;
                 }
                 Err(Errno::EINTR) => run.tick()?,
                 Err(errno) => return Err(self.lost(errno)),
             }
         }
         Ok(())
+    }
+
+    /// Bytes that were sent and that the receiver's machine has not acknowledged.
+    pub fn unacknowledged(&self) -> usize {
+        io::unacknowledged(self.socket.as_fd()).unwrap_or(0)
     }
 
     /// What a readable socket means to a sender: the receiver hung up, or it is

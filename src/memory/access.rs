@@ -15,8 +15,6 @@ use crate::error::{Error, ErrorKind, Result};
 
 const SYNC_READ: u64 = 1;
 const SYNC_WRITE: u64 = 2;
-const SYNC_START: u64 = 0;
-const SYNC_END: u64 = 4;
 
 mod raw {
     // struct dma_buf_sync is a single u64 of flags.
@@ -28,6 +26,22 @@ mod raw {
 pub(super) enum Direction {
     Read,
     Write,
+}
+
+/// Which end of an access.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Edge {
+    Start,
+    End,
+}
+
+impl Edge {
+    fn flags(self) -> u64 {
+        match self {
+            Edge::Start => 0,
+            Edge::End => 4,
+        }
+    }
 }
 
 impl Direction {
@@ -50,7 +64,7 @@ pub struct Access<'a> {
 
 impl<'a> Access<'a> {
     pub(super) fn begin(plane: &'a Plane, direction: Direction) -> Result<Self> {
-        synchronize(plane, direction.flags() | SYNC_START)?;
+        synchronize(plane, direction, Edge::Start)?;
         Ok(Access {
             plane,
             direction,
@@ -63,36 +77,31 @@ impl<'a> Access<'a> {
     /// An error of kind `System` if it leaves the plane: sizes are checked
     /// where they enter, so this is a fault of ours.
     pub fn view(&self, offset: usize, length: usize) -> Result<View<'_>> {
-        let whole = self.plane.length();
-        self.plane.mapping.view(offset, length).ok_or_else(|| {
-            Error::new(ErrorKind::System, "reach into a buffer").cause(format!(
-                "{length} bytes from {offset} leave its {whole} bytes"
-            ))
-        })
+        self.plane.view(offset, length)
     }
 
     /// Ends the access, so that the device sees what the CPU wrote.
     pub fn end(mut self) -> Result<()> {
         self.open = false;
-        synchronize(self.plane, self.direction.flags() | SYNC_END)
+        synchronize(self.plane, self.direction, Edge::End)
     }
 }
 
 impl Drop for Access<'_> {
     fn drop(&mut self) {
         if self.open {
-            if let Err(error) = synchronize(self.plane, self.direction.flags() | SYNC_END) {
+            if let Err(error) = synchronize(self.plane, self.direction, Edge::End) {
                 log::error!("{error}");
             }
         }
     }
 }
 
-fn synchronize(plane: &Plane, flags: u64) -> Result<()> {
+pub(super) fn synchronize(plane: &Plane, direction: Direction, edge: Edge) -> Result<()> {
     let Some(dmabuf) = plane.dmabuf() else {
         return Ok(());
     };
-    sync_ioctl(dmabuf, flags).map_err(|errno| {
+    sync_ioctl(dmabuf, direction.flags() | edge.flags()).map_err(|errno| {
         Error::new(
             ErrorKind::Heap,
             "synchronize a DMABUF for the CPU (DMA_BUF_IOCTL_SYNC)",

@@ -136,9 +136,7 @@ impl Heap {
             Allocator::DmaHeap(device) => {
                 dma_heap_alloc(device, pages).and_then(|dmabuf| Plane::of_dmabuf(dmabuf, pages))
             }
-            Allocator::Udmabuf(device) => {
-                udmabuf_create(device, pages).and_then(|dmabuf| Plane::of_dmabuf(dmabuf, pages))
-            }
+            Allocator::Udmabuf(device) => udmabuf_create(device, pages),
             Allocator::Memfd => sized_memfd(pages)
                 .and_then(|memfd| Mapping::new(memfd.as_fd(), pages, 0))
                 .map(Plane::of_mapping),
@@ -201,7 +199,7 @@ fn dma_heap_alloc(heap: &File, length: usize) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(request.fd as RawFd) })
 }
 
-fn udmabuf_create(device: &File, length: usize) -> nix::Result<OwnedFd> {
+fn udmabuf_create(device: &File, length: usize) -> nix::Result<Plane> {
     let memfd = sized_memfd(length)?;
     // udmabuf takes only a memfd that can't shrink under it.
     fcntl(&memfd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
@@ -215,7 +213,9 @@ fn udmabuf_create(device: &File, length: usize) -> nix::Result<OwnedFd> {
     // the memfd is open for as long, and the DMABUF keeps its pages after it.
     let fd = unsafe { raw::udmabuf_create(device.as_raw_fd(), &request)? };
     // SAFETY: the call succeeded, so what it returned is a new fd of ours alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let dmabuf = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mapping = Mapping::new(memfd.as_fd(), length, 0)?;
+    Ok(Plane::of_udmabuf(dmabuf, mapping))
 }
 
 fn sized_memfd(length: usize) -> nix::Result<OwnedFd> {

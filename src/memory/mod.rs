@@ -10,6 +10,8 @@ mod mapping;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::error::{Error, ErrorKind};
+
 pub use access::Access;
 pub use heap::{Heap, HeapName};
 pub use mapping::{Mapping, View};
@@ -37,6 +39,35 @@ impl Plane {
             mapping,
             dmabuf: None,
         }
+    }
+
+    /// A udmabuf, mapped by way of the memfd behind it: that mapping has page
+    /// structs, so the network can send from it; the DMABUF's own has none.
+    fn of_udmabuf(dmabuf: OwnedFd, memfd: Mapping) -> Self {
+        Plane {
+            mapping: memfd,
+            dmabuf: Some(dmabuf),
+        }
+    }
+
+    /// Begins a read by the CPU that outlives this borrow; `end_read` ends it.
+    pub(crate) fn begin_read(&self) -> crate::Result<()> {
+        access::synchronize(self, access::Direction::Read, access::Edge::Start)
+    }
+
+    /// Ends what `begin_read` began.
+    pub(crate) fn end_read(&self) -> crate::Result<()> {
+        access::synchronize(self, access::Direction::Read, access::Edge::End)
+    }
+
+    /// The range of `length` bytes from `offset`, for whoever has begun a read.
+    pub(crate) fn view(&self, offset: usize, length: usize) -> crate::Result<View<'_>> {
+        self.mapping.view(offset, length).ok_or_else(|| {
+            Error::new(ErrorKind::System, "reach into a buffer").cause(format!(
+                "{length} bytes from {offset} leave its {} bytes",
+                self.length()
+            ))
+        })
     }
 
     /// Bytes.

@@ -25,6 +25,7 @@ pub struct SenderAttributes {
     heap: String,
     memory: String,
     fps: Option<f64>,
+    zero_copy: String,
     peer_timeout: f64,
 }
 
@@ -68,6 +69,7 @@ impl TryFrom<SenderAttributes> for SenderConfig {
             },
             address: python.address,
             port: python.port,
+            zero_copy: python.zero_copy.parse().map_err(refused)?,
             peer_timeout: seconds(python.peer_timeout)?,
         })
     }

@@ -22,6 +22,7 @@ fn class_name(error: &Error) -> &'static str {
         ErrorKind::HeapExhausted => "HeapExhaustedError",
         ErrorKind::Heap => "HeapError",
         ErrorKind::ImportRefused => "ImportRefusedError",
+        ErrorKind::ZeroCopy => "ZeroCopyError",
         ErrorKind::Address => "AddressError",
         ErrorKind::Connect if error.errno_value() == Some(Errno::ECONNREFUSED) => {
             "ConnectRefusedError"

@@ -15,6 +15,17 @@ pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, P
     fields.set_item("drops", report.sequence.drops())?;
     fields.set_item("error_frames", report.error_frames)?;
     fields.set_item("stopped", report.stopped)?;
+    if let Some((chosen, why)) = &report.zero_copy.chosen {
+        fields.set_item("zero_copy", chosen)?;
+        fields.set_item("zero_copy_reason", why)?;
+        fields.set_item("zero_copy_frames", report.zero_copy.frames)?;
+        fields.set_item("fallback_frames", report.zero_copy.fell_back)?;
+        fields.set_item("waits_for_network", report.zero_copy.waits_for_network)?;
+        fields.set_item(
+            "waits_for_completion",
+            report.zero_copy.waits_for_completion,
+        )?;
+    }
     if let Some(stream) = &report.stream {
         fields.set_item("width", stream.width)?;
         fields.set_item("height", stream.height)?;

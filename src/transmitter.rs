@@ -1,0 +1,191 @@
+//! Frames onto a connection, without a copy where that can be had.
+//!
+//! A buffer comes back when its frame has left: at once if it was copied, else
+//! when the kernel has said that it is done with it.
+
+use std::str::FromStr;
+
+use crate::buffer::{Filled, Free};
+use crate::connection::{Connection, Flights};
+use crate::error::{Error, ErrorKind, Result};
+use crate::report::MemoryUsed;
+use crate::run::Run;
+use crate::source::Source;
+use crate::wire::FrameHeader;
+
+/// Whether to send without a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ZeroCopyMode {
+    /// If the buffers and the network allow it.
+    Auto,
+    /// Or not at all.
+    On,
+    /// Never.
+    Off,
+}
+
+impl FromStr for ZeroCopyMode {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(ZeroCopyMode::Auto),
+            "on" => Ok(ZeroCopyMode::On),
+            "off" => Ok(ZeroCopyMode::Off),
+            _ => Err(
+                Error::new(ErrorKind::Format, format!("use {name:?} for zero-copy"))
+                    .cause("it is auto, on or off"),
+            ),
+        }
+    }
+}
+
+/// Finds out by trial whether a source's buffers can be sent without a copy, and
+/// notes in the report what was chosen and why. An error if it must be, and can't.
+pub fn choose(mode: ZeroCopyMode, source: &dyn Source, run: &mut Run<'_>) -> Result<bool> {
+    let stream = source.stream();
+    let memory = match (stream.memory, &stream.heap) {
+        (MemoryUsed::Mmap, _) => "the driver's own buffers".to_owned(),
+        (_, Some(heap)) => format!("buffers of {heap}"),
+        (_, None) => "these buffers".to_owned(),
+    };
+    let chosen = match (mode, source.can_pin()) {
+        (ZeroCopyMode::Off, _) => (false, "not wanted".to_owned()),
+        (_, Ok(())) => (true, format!("the network can refer to {memory}")),
+        (ZeroCopyMode::Auto, Err(errno)) => {
+            let why = format!("the network can't refer to {memory} ({})", errno.desc());
+            (false, why)
+        }
+        (ZeroCopyMode::On, Err(errno)) => {
+            return Err(
+                Error::new(ErrorKind::ZeroCopy, format!("send {memory} without a copy"))
+                    .errno(errno)
+                    .cause("their mapping has no pages that the network could refer to")
+                    .next(
+                        "use -e /dev/udmabuf, or -m mmap with a driver that allocates with vmalloc",
+                    ),
+            );
+        }
+    };
+    let (zero_copy, why) = &chosen;
+    let how = if *zero_copy {
+        "without a copy"
+    } else {
+        "by copying"
+    };
+    log::info!("sending {how}: {why}");
+    let zero_copy = *zero_copy;
+    run.report.zero_copy.chosen = Some(chosen);
+    Ok(zero_copy)
+}
+
+/// Sends frames, and gives their buffers back.
+pub struct Transmitter {
+    connection: Connection,
+    mode: ZeroCopyMode,
+    /// What was sent without a copy, from the first such frame on.
+    flights: Option<Flights>,
+    copies: bool,
+    /// Buffers whose frame was copied.
+    copied: Vec<Free>,
+}
+
+impl Transmitter {
+    /// Sends on `connection`, without a copy if `zero_copy` and the kernel has it.
+    pub fn new(
+        connection: Connection,
+        mode: ZeroCopyMode,
+        zero_copy: bool,
+        run: &mut Run<'_>,
+    ) -> Result<Self> {
+        let flights = match zero_copy.then(|| connection.enable_zero_copy()) {
+            None => None,
+            Some(Ok(flights)) => Some(flights),
+            Some(Err(errno)) if mode == ZeroCopyMode::On => {
+                return Err(
+                    Error::new(ErrorKind::ZeroCopy, "send without a copy (SO_ZEROCOPY)")
+                        .errno(errno)
+                        .next("use --zero-copy auto"),
+                );
+            }
+            Some(Err(errno)) => {
+                let why = format!("the kernel refuses SO_ZEROCOPY ({})", errno.desc());
+                log::info!("sending by copying: {why}");
+                run.report.zero_copy.chosen = Some((false, why));
+                None
+            }
+        };
+        Ok(Transmitter {
+            connection,
+            mode,
+            copies: flights.is_none(),
+            flights,
+            copied: Vec::new(),
+        })
+    }
+
+    /// The connection, to wait for and to look after.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Sends a frame. Its buffer comes back by `returned`, now or later.
+    pub fn send(&mut self, run: &mut Run<'_>, filled: Filled) -> Result<()> {
+        let header = header(&filled).encode();
+        match &mut self.flights {
+            Some(flights) if !self.copies => {
+                self.connection
+                    .send_zero_copy(run, flights, Box::new(header), filled)?;
+                run.report.zero_copy.frames += 1;
+                run.report.zero_copy.fell_back = flights.fell_back;
+            }
+            _ => {
+                for (plane, payload) in filled.planes() {
+                    let access = plane.read()?;
+                    let view = access.view(payload.offset, payload.length)?;
+                    self.connection.send(run, &header, Some(view))?;
+                    access.end()?;
+                }
+                self.copied.push(filled.release());
+            }
+        }
+        Ok(())
+    }
+
+    /// The buffers that are free again since the last time.
+    pub fn returned(&mut self, run: &mut Run<'_>) -> Result<Vec<Free>> {
+        let mut returned = std::mem::take(&mut self.copied);
+        if let Some(flights) = &mut self.flights {
+            self.connection.reap(flights)?;
+            returned.append(&mut flights.landed());
+            if self.mode == ZeroCopyMode::Auto && !self.copies && flights.copied_by_kernel > 0 {
+                self.copies = true;
+                let why = "the kernel copies for this network all the same, as over loopback";
+                log::info!("sending by copying from now on: {why}");
+                run.report.zero_copy.chosen = Some((false, why.to_owned()));
+            }
+        }
+        Ok(returned)
+    }
+
+    /// Ends the stream; see `Connection::finish`.
+    pub fn finish(self, run: &mut Run<'_>) -> Result<()> {
+        // What is in flight stays alive in `flights` until the receiver has it.
+        self.connection.finish(run)
+    }
+}
+
+fn header(filled: &Filled) -> FrameHeader {
+    let frame = filled.frame();
+    FrameHeader {
+        index: filled.index(),
+        // A payload fits its plane, and planes are sized in 32 bits.
+        bytesused: frame.bytes() as u32,
+        flags: frame.flags,
+        sequence: frame.sequence,
+        timestamp: frame.timestamp,
+    }
+}
+
+#[cfg(test)]
+mod tests;

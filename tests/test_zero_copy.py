@@ -1,0 +1,101 @@
+"""Sending without a copy: chosen by trial, told in the report, and right to the byte."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reference import pattern
+from support import LOCALHOST, SHM, Vivid, transfer
+from v4l_dmabuf import Sender, errors
+
+SIZE = 640 * 480 * 2
+SYSTEM_HEAP = "/dev/dma_heap/system"
+UDMABUF = "/dev/udmabuf"
+
+
+@pytest.fixture
+def dump() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=SHM) as folder:
+        yield Path(folder) / "dump"
+
+
+def check_pattern(dump: Path, count: int) -> None:
+    with dump.open("rb") as file:
+        for number in range(count):
+            assert file.read(SIZE) == pattern(number, SIZE, 480), f"frame {number} differs"
+
+
+def test_source(port: int, **fields: object) -> Sender:
+    return Sender(device="test", address=LOCALHOST, port=port, **{"heap": "memfd"} | fields)
+
+
+test_source.__test__ = False  # type: ignore[attr-defined] # a sender, not a test
+
+
+@pytest.mark.parametrize("buffers", [1, 2, 5])
+def test_every_byte_arrives_without_a_copy(port: int, dump: Path, buffers: int) -> None:
+    sender = test_source(port, zero_copy="on", buffers=buffers)
+    sent, received = transfer(sender, 30, port, dump)
+    assert (sent.zero_copy, sent.zero_copy_frames, sent.fallback_frames) == (True, 30, 0)
+    assert "can refer to buffers of memfd" in str(sent.zero_copy_reason)
+    assert received.zero_copy is None
+    check_pattern(dump, 30)
+
+
+def test_auto_stops_where_the_kernel_copies_all_the_same(port: int, dump: Path) -> None:
+    sent, _ = transfer(test_source(port), 30, port, dump)
+    assert sent.zero_copy is False
+    assert "as over loopback" in str(sent.zero_copy_reason)
+    assert 0 < sent.zero_copy_frames < 30
+    check_pattern(dump, 30)
+
+
+def test_off_is_off(port: int) -> None:
+    sent, _ = transfer(test_source(port, zero_copy="off"), 5, port)
+    assert (sent.zero_copy, sent.zero_copy_frames) == (False, 0)
+    assert sent.zero_copy_reason == "not wanted"
+
+
+@pytest.mark.vivid
+@pytest.mark.parametrize("memory", [{"heap": UDMABUF, "memory": "dmabuf"}, {"memory": "mmap"}])
+def test_a_camera_s_frames_leave_without_a_copy(
+    port: int, dump: Path, memory: dict[str, str]
+) -> None:
+    vivid = Vivid()
+    vivid.stand_still()
+    sender = vivid.sender(port, zero_copy="on", **memory)
+    sent, _ = transfer(sender, 20, port, dump)
+    assert (sent.zero_copy, sent.zero_copy_frames) == (True, 20)
+    frame = vivid.captured_by_another(640, 480, "YUYV")
+    assert dump.read_bytes() == frame * 20
+
+
+@pytest.mark.vivid
+def test_memory_without_pages_is_copied_or_refused(port: int) -> None:
+    for allocators, memory, named in (
+        (0, {"heap": SYSTEM_HEAP}, SYSTEM_HEAP),
+        (1, {"memory": "mmap"}, "the driver's own buffers"),
+    ):
+        vivid = Vivid(allocators=allocators)
+        sent, _ = transfer(vivid.sender(port, **memory), 3, port)
+        assert sent.zero_copy is False
+        assert re.search(f"can't refer to .*{named} .Bad address", str(sent.zero_copy_reason))
+        with pytest.raises(errors.ZeroCopyError, match=f"{named}.*-e /dev/udmabuf") as refused:
+            vivid.sender(port, zero_copy="on", **memory).run()
+        assert refused.value.errno == 14
+
+
+@pytest.mark.vivid
+def test_no_room_for_completions_falls_back_frame_by_frame(port: int, dump: Path) -> None:
+    limit = Path("/proc/sys/net/core/optmem_max")
+    before = limit.read_text()
+    limit.write_text("1")
+    try:
+        sent, _ = transfer(test_source(port, zero_copy="on"), 10, port, dump)
+    finally:
+        limit.write_text(before)
+    assert sent.fallback_frames == 10
+    check_pattern(dump, 10)
