@@ -10,7 +10,8 @@ use nix::errno::Errno;
 use crate::buffer::Free;
 use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{Heap, HeapName};
+use crate::io;
+use crate::memory::{Heap, HeapChoice, HeapName};
 use crate::pixel_format::FourCc;
 use crate::queue::{Dequeue, DequeueError, Queue};
 use crate::report::{MemoryUsed, Stream};
@@ -56,7 +57,7 @@ pub struct Capture {
     /// Buffers to ask the driver for.
     pub buffers: NonZeroU32,
     /// Where DMABUFs come from.
-    pub heap: HeapName,
+    pub heap: HeapChoice,
     /// Whose memory to use.
     pub memory: MemoryMode,
     /// Frames a second; None leaves the rate as it is.
@@ -93,15 +94,18 @@ impl Camera {
             device.capability().card,
             device.capability().driver,
         );
-        let (queue, memory) = fill_queue(&device, &format, capture)?;
+        let Filling { queue, heap } = fill_queue(&device, &format, capture)?;
         let stream = Stream {
             width: format.width,
             height: format.height,
             pixel_format: format.pixel_format,
             sizeimage,
             buffers: queue.count(),
-            memory,
-            heap: (memory == MemoryUsed::DmaBuf).then(|| capture.heap.to_string()),
+            memory: match heap {
+                Some(_) => MemoryUsed::DmaBuf,
+                None => MemoryUsed::Mmap,
+            },
+            heap: heap.map(|name| name.to_string()),
         };
         if queue.count() != capture.buffers.get() {
             log::warn!(
@@ -142,36 +146,93 @@ fn one_plane(device: &Device, format: &Format) -> Result<u32> {
     }
 }
 
-fn fill_queue(
-    device: &Rc<Device>,
-    format: &Format,
-    capture: &Capture,
-) -> Result<(Queue<Device>, MemoryUsed)> {
-    let import = || import_heap(device, format, capture).map(|queue| (queue, MemoryUsed::DmaBuf));
-    let own = || driver_memory(device, capture).map(|queue| (queue, MemoryUsed::Mmap));
+/// What the driver captures into: its queue, filled, and the heap that the
+/// buffers are from, if they are not its own.
+struct Filling {
+    queue: Queue<Device>,
+    heap: Option<HeapName>,
+}
+
+fn fill_queue(device: &Rc<Device>, format: &Format, capture: &Capture) -> Result<Filling> {
+    let import = || match &capture.heap {
+        HeapChoice::Named(name) => import_heap(device, format, capture, name),
+        HeapChoice::Auto => import_best_heap(device, format, capture),
+    };
     match capture.memory {
         MemoryMode::DmaBuf => import(),
-        MemoryMode::Mmap => own(),
+        MemoryMode::Mmap => driver_memory(device, capture),
         MemoryMode::Auto => match import() {
             Err(error) if error.kind() == ErrorKind::ImportRefused => {
                 log::warn!("falling back to the driver's own buffers (MMAP): {error}");
-                own()
+                driver_memory(device, capture)
             }
             result => result,
         },
     }
 }
 
+/// The first heap that the driver takes and that can be sent without a copy; if
+/// there is none, the first that it takes, from the system heap on.
+fn import_best_heap(device: &Rc<Device>, format: &Format, capture: &Capture) -> Result<Filling> {
+    let mut rejected = Vec::new();
+    let candidates = HeapName::candidates();
+    for must_pin in [true, false] {
+        // Without pinning to look for, what was last is first: the system heap.
+        let ordered: Vec<&HeapName> = if must_pin {
+            candidates.iter().collect()
+        } else {
+            candidates.iter().rev().collect()
+        };
+        for name in ordered {
+            let reason = match try_heap(name, must_pin)
+                .and_then(|()| import_heap(device, format, capture, name))
+            {
+                Ok(filling) => return Ok(filling),
+                Err(error) if error.kind() == ErrorKind::DeviceBusy => return Err(error),
+                Err(error) => error.to_string(),
+            };
+            log::debug!("heap {name}: {reason}");
+            rejected.push(format!("{name}: {reason}"));
+        }
+    }
+    Err(Error::new(
+        ErrorKind::ImportRefused,
+        format!("find a heap whose DMABUFs {} imports", device.path()),
+    )
+    .object(device.path())
+    .errno(Errno::ENOENT)
+    .cause(rejected.pop().unwrap_or("there is no heap".to_owned()))
+    .next("use -m mmap; -v tells of each heap"))
+}
+
+/// Whether a heap gives memory, and memory that can be sent without a copy.
+fn try_heap(name: &HeapName, must_pin: bool) -> Result<()> {
+    let plane = Heap::open(name)?.allocate(1)?;
+    match io::try_pin(&plane) {
+        Err(errno) if must_pin => Err(Error::new(
+            ErrorKind::ZeroCopy,
+            format!("send buffers of {name} without a copy"),
+        )
+        .errno(errno)),
+        _ => Ok(()),
+    }
+}
+
 /// DMABUFs from the heap, imported by the driver. Only a real QBUF proves that
 /// it takes them: REQBUFS succeeds on drivers that then refuse every buffer.
-fn import_heap(device: &Rc<Device>, format: &Format, capture: &Capture) -> Result<Queue<Device>> {
-    let heap = Heap::open(&capture.heap)?;
-    if capture.heap == HeapName::Memfd {
+fn import_heap(
+    device: &Rc<Device>,
+    format: &Format,
+    capture: &Capture,
+    name: &HeapName,
+) -> Result<Filling> {
+    let heap = Heap::open(name)?;
+    if *name == HeapName::Memfd {
         return Err(Error::new(
             ErrorKind::Heap,
             format!("capture from {} into a memfd", device.path()),
         )
-        .object(capture.heap.to_string())
+        .object(name.to_string())
         .errno(Errno::EINVAL)
         .cause("a memfd is no DMABUF, and a driver imports nothing else")
         .next("use -e /dev/udmabuf or a dma-heap, or -m mmap"));
@@ -182,11 +243,7 @@ fn import_heap(device: &Rc<Device>, format: &Format, capture: &Capture) -> Resul
         }
         Error::new(
             ErrorKind::ImportRefused,
-            format!(
-                "import DMABUFs of {} into {} ({ioctl})",
-                capture.heap,
-                device.path()
-            ),
+            format!("import DMABUFs of {name} into {} ({ioctl})", device.path()),
         )
         .object(device.path())
         .errno(errno)
@@ -223,8 +280,7 @@ fn import_heap(device: &Rc<Device>, format: &Format, capture: &Capture) -> Resul
             })?;
     }
     log::info!(
-        "memory: DMABUFs from {}, {} x {} bytes",
-        capture.heap,
+        "memory: DMABUFs from {name}, {} x {} bytes",
         queue.count(),
         format
             .planes
@@ -232,10 +288,13 @@ fn import_heap(device: &Rc<Device>, format: &Format, capture: &Capture) -> Resul
             .map(|plane| plane.sizeimage)
             .sum::<u32>()
     );
-    Ok(queue)
+    Ok(Filling {
+        queue,
+        heap: Some(name.clone()),
+    })
 }
 
-fn driver_memory(device: &Rc<Device>, capture: &Capture) -> Result<Queue<Device>> {
+fn driver_memory(device: &Rc<Device>, capture: &Capture) -> Result<Filling> {
     let failed = |what: &str, errno| device.error(&format!("{what} on {}", device.path()), errno);
     let mut queue = Queue::request(Rc::clone(device), MemoryType::Mmap, capture.buffers.get())
         .map_err(|errno| failed("request buffers (VIDIOC_REQBUFS)", errno))?;
@@ -260,7 +319,7 @@ fn driver_memory(device: &Rc<Device>, capture: &Capture) -> Result<Queue<Device>
             .enqueue(buffer)
             .map_err(|(_, errno)| failed("queue a buffer (VIDIOC_QBUF)", errno))?;
     }
-    Ok(queue)
+    Ok(Filling { queue, heap: None })
 }
 
 impl Source for Camera {

@@ -18,7 +18,7 @@ use crate::buffer::{Frame, Free, Payload, Timestamp};
 use crate::camera::Capture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io;
-use crate::memory::{Heap, View};
+use crate::memory::{Heap, HeapChoice, HeapName, View};
 use crate::pixel_format::FourCc;
 use crate::report::Stream;
 use crate::source::{Next, Source, WaitsFor};
@@ -57,7 +57,11 @@ impl TestSource {
                 .cause("the format is compressed or unknown, or the frame too big")
                 .next(format!("use one of {}", known.join(", ")))
             })?;
-        let heap = Heap::open(&capture.heap)?;
+        let name = match &capture.heap {
+            HeapChoice::Named(name) => name.clone(),
+            HeapChoice::Auto => usable_heap(),
+        };
+        let heap = Heap::open(&name)?;
         let free = (0..capture.buffers.get())
             .map(|index| Ok(Free::new(index, vec![heap.allocate(sizeimage as usize)?])))
             .collect::<Result<VecDeque<Free>>>()?;
@@ -67,7 +71,7 @@ impl TestSource {
                 .fps
                 .map_or("as fast as it can".to_owned(), |fps| format!("{fps} fps")),
             capture.buffers,
-            capture.heap
+            name
         );
         Ok(TestSource {
             stream: Stream {
@@ -77,7 +81,7 @@ impl TestSource {
                 sizeimage,
                 buffers: capture.buffers.get(),
                 memory: heap.memory_used(),
-                heap: Some(capture.heap.to_string()),
+                heap: Some(name.to_string()),
             },
             free,
             interval: capture
@@ -88,6 +92,14 @@ impl TestSource {
             ramp: Ramp::new(),
         })
     }
+}
+
+/// The first heap of DMABUFs that gives memory, else a memfd.
+fn usable_heap() -> HeapName {
+    HeapName::candidates()
+        .into_iter()
+        .find(|name| Heap::open(name).and_then(|heap| heap.allocate(1)).is_ok())
+        .unwrap_or(HeapName::Memfd)
 }
 
 /// `⌊x/8⌋ + x mod 4`, two periods of it. To add `c` to it is to begin `8·c` bytes

@@ -1,5 +1,6 @@
 """Sending without a copy: chosen by trial, told in the report, and right to the byte."""
 
+import logging
 import re
 import tempfile
 from collections.abc import Iterator
@@ -99,3 +100,21 @@ def test_no_room_for_completions_falls_back_frame_by_frame(port: int, dump: Path
         limit.write_text(before)
     assert sent.fallback_frames == 10
     check_pattern(dump, 10)
+
+
+@pytest.mark.vivid
+def test_auto_takes_the_heap_that_can_be_sent_without_a_copy(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent, _ = transfer(Vivid().sender(port, heap="auto"), 3, port)
+    assert (sent.memory, sent.heap) == ("dmabuf", UDMABUF)
+    assert transfer(test_source(port, heap="auto"), 3, port)[0].heap == UDMABUF
+    caplog.set_level(logging.DEBUG)
+    size = {"width": 1280, "height": 720}
+    vivid = Vivid(allocators=1)
+    sent, _ = transfer(vivid.sender(port, heap="auto", **size), 3, port)
+    assert sent.memory == "mmap"
+    for rejected in (f"heap {UDMABUF}: .*VIDIOC_QBUF", f"heap {SYSTEM_HEAP}: .*without a copy"):
+        assert re.search(rejected, caplog.text), rejected
+    with pytest.raises(errors.ImportRefusedError, match="-v tells of each heap"):
+        vivid.sender(port, heap="auto", memory="dmabuf", **size).run()

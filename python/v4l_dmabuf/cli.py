@@ -180,7 +180,7 @@ def sender_main(arguments: Sequence[str] | None = None) -> int:
     options.add("-H", "--height", type=int, metavar="PIXELS", help="capture height")
     options.add("-f", "--format", metavar="FOURCC", help="pixel format, four characters")
     options.add("-b", "--buffers", type=int, metavar="N", help="number of buffers")
-    options.add("-e", "--heap", help=f"where DMABUFs come from: {_HEAPS}")
+    options.add("-e", "--heap", help=f"where DMABUFs come from: {_HEAPS}; auto tries them")
     options.add(
         "-m", "--memory", choices=["auto", "dmabuf", "mmap"], metavar="MODE",
         help="capture into the heap's DMABUFs (dmabuf), into the driver's own buffers (mmap), "

@@ -64,7 +64,9 @@ class SenderConfig:
     buffers: int = 4
     """How many buffers to ask for."""
     heap: str = DEFAULT_HEAP
-    """``/dev/dma_heap/NAME``, ``/dev/udmabuf`` or ``memfd`` (no DMABUF; for ``test`` alone)."""
+    """``/dev/dma_heap/NAME``, ``/dev/udmabuf``, ``memfd`` (no DMABUF; for ``test`` alone), or
+    ``auto``: the first that the driver takes and that can be sent without a copy, then the system
+    heap."""
     memory: Literal["auto", "dmabuf", "mmap"] = "auto"
     """Whose memory to capture into; ``auto`` falls back from the heap's to the driver's."""
     fps: float | None = None
@@ -86,7 +88,8 @@ class SenderConfig:
             raise ValueError(
                 f"format is four characters such as 'YUYV' or 'Y16 ', not {self.format!r}"
             )
-        _check_heap(self.heap)
+        if self.heap != "auto":
+            _check_heap(self.heap)
         if self.memory not in {"auto", "dmabuf", "mmap"}:
             raise ValueError(f"memory is auto, dmabuf or mmap, not {self.memory!r}")
         if self.zero_copy not in {"auto", "on", "off"}:

@@ -48,7 +48,27 @@ mod raw {
     nix::ioctl_write_ptr!(udmabuf_create, b'u', 0x42, super::UdmabufCreate);
 }
 
-/// A heap's name, as options give it.
+/// Which heap to use, as options give it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeapChoice {
+    /// The best of those that there are.
+    Auto,
+    /// This one.
+    Named(HeapName),
+}
+
+impl FromStr for HeapChoice {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(HeapChoice::Auto),
+            name => name.parse().map(HeapChoice::Named),
+        }
+    }
+}
+
+/// A heap's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeapName {
     /// `/dev/dma_heap/…`
@@ -87,6 +107,20 @@ impl fmt::Display for HeapName {
             HeapName::Udmabuf => f.write_str(UDMABUF),
             HeapName::Memfd => f.write_str(MEMFD),
         }
+    }
+}
+
+impl HeapName {
+    /// The heaps of DMABUFs to try when none is named: udmabuf first, whose
+    /// buffers can be sent without a copy, then what dma-heaps there are, and the
+    /// system heap last of these.
+    pub fn candidates() -> Vec<HeapName> {
+        let (system, others): (Vec<PathBuf>, Vec<PathBuf>) = dma_heaps()
+            .into_iter()
+            .partition(|path| path.ends_with("system"));
+        std::iter::once(HeapName::Udmabuf)
+            .chain(others.into_iter().chain(system).map(HeapName::DmaHeap))
+            .collect()
     }
 }
 
@@ -251,15 +285,24 @@ fn open_error(path: &Path, error: &io::Error) -> Error {
         .next(next)
 }
 
-/// Which heaps this machine has, in words.
-fn available() -> String {
-    let mut names: Vec<String> = std::fs::read_dir(DMA_HEAPS)
+/// The paths of this machine's dma-heaps.
+fn dma_heaps() -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(DMA_HEAPS)
         .into_iter()
         .flatten()
         .flatten()
-        .map(|entry| entry.path().display().to_string())
+        .map(|entry| entry.path())
         .collect();
-    names.sort();
+    paths.sort();
+    paths
+}
+
+/// Which heaps this machine has, in words.
+fn available() -> String {
+    let mut names: Vec<String> = dma_heaps()
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     let udmabuf = if Path::new(UDMABUF).exists() {
         names.push(UDMABUF.to_owned());
         ""

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::error::{Error, ErrorKind};
 
 pub use access::Access;
-pub use heap::{Heap, HeapName};
+pub use heap::{Heap, HeapChoice, HeapName};
 pub use mapping::{Mapping, View};
 
 /// One plane of one frame's memory, mapped for the CPU.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::*;
 use crate::buffer::tests::LANDS_EARLY;
 use crate::camera::{Capture, MemoryMode};
-use crate::memory::HeapName;
+use crate::memory::{HeapChoice, HeapName};
 use crate::report::Report;
 use crate::run::{Observer, Stop};
 use crate::sender::{self, Input, SenderConfig};
@@ -74,7 +74,7 @@ fn wrong_bytes(zero_copy: ZeroCopyMode) -> (usize, Report) {
             height: NonZeroU32::new(HEIGHT).unwrap(),
             pixel_format: "YUYV".parse().unwrap(),
             buffers: NonZeroU32::new(3).unwrap(),
-            heap: HeapName::Memfd,
+            heap: HeapChoice::Named(HeapName::Memfd),
             memory: MemoryMode::Auto,
             fps: None,
         },
