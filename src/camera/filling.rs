@@ -1,159 +1,30 @@
-//! A V4L2 device as a source: which memory it captures into, and why.
+//! Which memory a camera captures into, found out by giving it to the driver.
 
-use std::num::NonZeroU32;
-use std::path::Path;
 use std::rc::Rc;
-use std::str::FromStr;
 
 use nix::errno::Errno;
 
+use super::{Capture, MemoryMode};
 use crate::buffer::Free;
 use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io;
 use crate::memory::{Heap, HeapChoice, HeapName};
-use crate::pixel_format::FourCc;
-use crate::queue::{Dequeue, DequeueError, Queue};
-use crate::report::{MemoryUsed, Stream};
-use crate::source::{Next, Source, WaitsFor};
+use crate::queue::Queue;
 use crate::v4l2::{Format, MemoryType};
-
-/// Whose memory to capture into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MemoryMode {
-    /// A heap's DMABUFs if the driver takes them, else the driver's own buffers.
-    Auto,
-    /// A heap's DMABUFs.
-    DmaBuf,
-    /// The driver's own buffers.
-    Mmap,
-}
-
-impl FromStr for MemoryMode {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "auto" => Ok(MemoryMode::Auto),
-            "dmabuf" => Ok(MemoryMode::DmaBuf),
-            "mmap" => Ok(MemoryMode::Mmap),
-            _ => Err(
-                Error::new(ErrorKind::Format, format!("use {name:?} as a memory mode"))
-                    .cause("it is auto, dmabuf or mmap"),
-            ),
-        }
-    }
-}
-
-/// What to capture.
-#[derive(Debug, Clone)]
-pub struct Capture {
-    /// Pixels.
-    pub width: NonZeroU32,
-    /// Pixels.
-    pub height: NonZeroU32,
-    /// The pixel format.
-    pub pixel_format: FourCc,
-    /// Buffers to ask the driver for.
-    pub buffers: NonZeroU32,
-    /// Where DMABUFs come from.
-    pub heap: HeapChoice,
-    /// Whose memory to use.
-    pub memory: MemoryMode,
-    /// Frames a second; None leaves the rate as it is.
-    pub fps: Option<f64>,
-}
-
-/// A capture device with all its buffers queued.
-#[derive(Debug)]
-pub struct Camera {
-    device: Rc<Device>,
-    queue: Queue<Device>,
-    stream: Stream,
-}
-
-impl Camera {
-    /// Opens the device, negotiates, allocates and queues.
-    pub fn open(path: &Path, capture: &Capture) -> Result<Self> {
-        let device = Rc::new(Device::open(path)?);
-        let format = device.negotiate(capture.width, capture.height, capture.pixel_format)?;
-        let sizeimage = one_plane(&device, &format)?;
-        let rate = match capture.fps {
-            Some(fps) => device.set_rate(fps)?,
-            None => device.rate(),
-        };
-        log::info!(
-            "capturing {}x{} {} at {} from {} ({}, {})",
-            format.width,
-            format.height,
-            format.pixel_format,
-            rate.map_or("an unknown rate".to_owned(), |rate| format!(
-                "{rate:.2} fps"
-            )),
-            device.path(),
-            device.capability().card,
-            device.capability().driver,
-        );
-        let Filling { queue, heap } = fill_queue(&device, &format, capture)?;
-        let stream = Stream {
-            width: format.width,
-            height: format.height,
-            pixel_format: format.pixel_format,
-            sizeimage,
-            buffers: queue.count(),
-            memory: match heap {
-                Some(_) => MemoryUsed::DmaBuf,
-                None => MemoryUsed::Mmap,
-            },
-            heap: heap.map(|name| name.to_string()),
-        };
-        if queue.count() != capture.buffers.get() {
-            log::warn!(
-                "{} buffers wanted, {} granted",
-                capture.buffers,
-                queue.count()
-            );
-        }
-        Ok(Camera {
-            device,
-            queue,
-            stream,
-        })
-    }
-}
-
-/// The wire carries one memory plane so far.
-fn one_plane(device: &Device, format: &Format) -> Result<u32> {
-    match format.planes.as_slice() {
-        [plane] if plane.sizeimage > 0 => Ok(plane.sizeimage),
-        [_] => Err(device
-            .error("negotiate a format", Errno::EINVAL)
-            .cause("the driver grants a frame of 0 bytes")),
-        planes => Err(Error::new(
-            ErrorKind::Format,
-            format!("send {} from {}", format.pixel_format, device.path()),
-        )
-        .object(device.path())
-        .errno(Errno::EINVAL)
-        .cause(format!(
-            "it has {} memory planes, and the wire carries one",
-            planes.len()
-        ))
-        .next(format!(
-            "choose a format of one memory plane: {}",
-            device.offered()
-        ))),
-    }
-}
 
 /// What the driver captures into: its queue, filled, and the heap that the
 /// buffers are from, if they are not its own.
-struct Filling {
-    queue: Queue<Device>,
-    heap: Option<HeapName>,
+pub(super) struct Filling {
+    pub(super) queue: Queue<Device>,
+    pub(super) heap: Option<HeapName>,
 }
 
-fn fill_queue(device: &Rc<Device>, format: &Format, capture: &Capture) -> Result<Filling> {
+pub(super) fn fill_queue(
+    device: &Rc<Device>,
+    format: &Format,
+    capture: &Capture,
+) -> Result<Filling> {
     let import = || match &capture.heap {
         HeapChoice::Named(name) => import_heap(device, format, capture, name),
         HeapChoice::Auto => import_best_heap(device, format, capture),
@@ -200,7 +71,6 @@ fn import_best_heap(device: &Rc<Device>, format: &Format, capture: &Capture) -> 
         format!("find a heap whose DMABUFs {} imports", device.path()),
     )
     .object(device.path())
-    .errno(Errno::ENOENT)
     .cause(rejected.pop().unwrap_or("there is no heap".to_owned()))
     .next("use -m mmap; -v tells of each heap"))
 }
@@ -320,62 +190,4 @@ fn driver_memory(device: &Rc<Device>, capture: &Capture) -> Result<Filling> {
             .map_err(|(_, errno)| failed("queue a buffer (VIDIOC_QBUF)", errno))?;
     }
     Ok(Filling { queue, heap: None })
-}
-
-impl Source for Camera {
-    fn stream(&self) -> &Stream {
-        &self.stream
-    }
-
-    fn can_pin(&self) -> nix::Result<()> {
-        self.queue.try_pin()
-    }
-
-    fn start(&mut self) -> Result<()> {
-        self.queue.start().map_err(|errno| {
-            let what = format!(
-                "start streaming on {} (VIDIOC_STREAMON)",
-                self.device.path()
-            );
-            self.device.error(&what, errno)
-        })
-    }
-
-    fn next(&mut self) -> Result<Next> {
-        match self.queue.dequeue() {
-            Ok(Dequeue::Frame(filled)) => Ok(Next::Frame(filled)),
-            Ok(Dequeue::NotReady) => Ok(Next::NotReady),
-            Ok(Dequeue::Ended) => Ok(Next::Ended),
-            Err(error) => {
-                let what = format!("capture a frame from {} (VIDIOC_DQBUF)", self.device.path());
-                Err(match error {
-                    DequeueError::Errno(errno) => self.device.error(&what, errno),
-                    DequeueError::Nonsense(told) => Error::new(ErrorKind::Device, what)
-                        .object(self.device.path())
-                        .cause(format!("the driver contradicts itself: {told}"))
-                        .next("report it to the driver's authors"),
-                })
-            }
-        }
-    }
-
-    fn waits_for(&self) -> WaitsFor<'_> {
-        if self.queue.has_queued() {
-            WaitsFor::Readable(self.device.fd())
-        } else {
-            WaitsFor::Buffer
-        }
-    }
-
-    fn poll_error(&self) -> Error {
-        let what = format!("wait for a frame from {}", self.device.path());
-        self.device.error(&what, Errno::EIO)
-    }
-
-    fn recycle(&mut self, free: Free) -> Result<()> {
-        self.queue.enqueue(free).map_err(|(_, errno)| {
-            let what = format!("queue a buffer on {} (VIDIOC_QBUF)", self.device.path());
-            self.device.error(&what, errno)
-        })
-    }
 }
