@@ -1,6 +1,7 @@
 """Sending without a copy: chosen by trial, told in the report, and right to the byte."""
 
 import logging
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reference import pattern
-from support import LOCALHOST, SHM, Vivid, transfer
+from support import LOCALHOST, SHM, Command, Vivid, receiver_command, transfer
 from v4l_dmabuf import Sender, errors
 
 SIZE = 640 * 480 * 2
@@ -58,6 +59,24 @@ def test_off_is_off(port: int) -> None:
     sent, _ = transfer(test_source(port, zero_copy="off"), 5, port)
     assert (sent.zero_copy, sent.zero_copy_frames) == (False, 0)
     assert sent.zero_copy_reason == "not wanted"
+
+
+def test_no_locked_memory_falls_back(port: int, dump: Path) -> None:
+    # Root is exempt from the limit as long as it has this capability.
+    unprivileged = ["setpriv", "--bounding-set=-ipc_lock"] if os.geteuid() == 0 else []
+    with (
+        receiver_command(port, "-o", dump) as end,
+        Command(
+            "sender",
+            *("-d", "test", "-e", "memfd", "-a", LOCALHOST, "-p", port, "-n", 10),
+            *("--zero-copy", "on"),
+            wrapper=[*unprivileged, "prlimit", "--memlock=65536:65536"],
+        ) as sender,
+    ):
+        assert sender.wait() == 0, sender.stderr
+        assert end.wait() == 0, end.stderr
+    assert "10 frames fell back" in sender.stderr
+    check_pattern(dump, 10)
 
 
 @pytest.mark.vivid
