@@ -102,9 +102,9 @@ fn next_frame(
     transmitter: &mut Transmitter,
     run: &mut Run<'_>,
 ) -> Result<Option<Filled>> {
-    let mut silent_since = Some(Instant::now());
+    let mut warn_at = Some(Instant::now() + SILENT_SOURCE);
     let mut source_failed = false;
-    let mut is_starved = false;
+    let mut starved_until = None;
     loop {
         for free in transmitter.returned(run)? {
             source.recycle(free)?;
@@ -127,17 +127,19 @@ fn next_frame(
             WaitsFor::Readable(fd) => (vec![peer, PollFd::new(fd, PollFlags::POLLIN)], None),
             WaitsFor::Time(due) => (vec![peer], Some(due)),
             WaitsFor::Buffer => {
-                if !std::mem::replace(&mut is_starved, true) {
+                // The source is not to blame for this silence.
+                warn_at = None;
+                let until = *starved_until.get_or_insert_with(|| {
                     let counts = &mut run.report.zero_copy;
                     match connection.unacknowledged() {
                         0 => counts.waits_for_completion += 1,
                         _ => counts.waits_for_network += 1,
                     }
-                }
-                (vec![peer], None)
+                    connection.give_up_at()
+                });
+                (vec![peer], Some(until))
             }
         };
-        let warn_at = silent_since.map(|since| since + SILENT_SOURCE);
         let deadline = [due, warn_at].into_iter().flatten().min();
         match run.wait(&polled, deadline, OnStop::End)? {
             Woken::Ready(events) => {
@@ -154,7 +156,10 @@ fn next_frame(
                     "no frame for {} s: is there a signal?",
                     SILENT_SOURCE.as_secs()
                 );
-                silent_since = None;
+                warn_at = None;
+            }
+            Woken::TimedOut if starved_until.is_some_and(|until| Instant::now() >= until) => {
+                return Err(connection.stalled());
             }
             Woken::TimedOut | Woken::Stopped => {}
         }

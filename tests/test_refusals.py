@@ -100,6 +100,19 @@ def test_a_receiver_that_takes_nothing_is_given_up(port: int) -> None:
     assert "--peer-timeout" in error
 
 
+def test_a_receiver_that_takes_nothing_of_what_is_in_flight_is_given_up(port: int) -> None:
+    with listening(port) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with sender_command(
+            port, "--zero-copy", "on", "-W", 320, "-H", 240, "--peer-timeout", "0.5"
+        ) as command:
+            connection, _ = server.accept()
+            with connection:
+                error = command.error()
+    assert "for 0.5 s" in error
+    assert "signal" not in command.stderr
+
+
 def test_a_receiver_that_hangs_up_is_an_error(port: int) -> None:
     for fps in ("1", "1000"):  # noticed while it waits for a frame, and while it sends
         with listening(port) as server, sender_command(port, "--fps", fps) as command:

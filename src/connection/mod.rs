@@ -98,17 +98,17 @@ impl Connection {
 
     fn send_all(&self, run: &mut Run<'_>, total: usize, job: &mut dyn Send) -> Result<()> {
         let mut sent = 0;
-        let mut deadline = Instant::now() + self.patience;
+        let mut deadline = self.give_up_at();
         while sent < total {
             match job.step(sent) {
                 Ok(bytes) => {
                     sent += bytes;
-                    deadline = Instant::now() + self.patience;
+                    deadline = self.give_up_at();
                 }
                 Err(Errno::EAGAIN) => {
                     let polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
                     if run.wait(&polled, Some(deadline), OnStop::Finish)? == Woken::TimedOut {
-                        return Err(self.timeout("the receiver took nothing"));
+                        return Err(self.stalled());
                     }
                     job.woken()?;
                 }
@@ -117,6 +117,16 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// When to give the peer up if nothing moves from now on.
+    pub fn give_up_at(&self) -> Instant {
+        Instant::now() + self.patience
+    }
+
+    /// The error that it is when nothing has moved until then.
+    pub fn stalled(&self) -> Error {
+        self.timeout("the receiver took nothing")
     }
 
     /// Bytes that were sent and that the receiver's machine has not acknowledged.
@@ -150,7 +160,7 @@ impl Connection {
         if let Err(error) = self.socket.shutdown(std::net::Shutdown::Write) {
             return Err(self.lost(Errno::from_raw(error.raw_os_error().unwrap_or(0))));
         }
-        let deadline = Instant::now() + self.patience;
+        let deadline = self.give_up_at();
         loop {
             run.wait(&[self.poll_fd()], Some(deadline), OnStop::Finish)?;
             // Looked at rather than told by the wait: a peer that talks on and
@@ -205,13 +215,13 @@ impl Connection {
         mut receive: impl FnMut(usize) -> nix::Result<usize>,
     ) -> Result<Received> {
         let mut received = 0;
-        let mut deadline = by.unwrap_or_else(|| Instant::now() + self.patience);
+        let mut deadline = by.unwrap_or_else(|| self.give_up_at());
         while received < total {
             match receive(received) {
                 Ok(0) => return Ok(Received::Closed(received)),
                 Ok(bytes) => {
                     received += bytes;
-                    deadline = by.unwrap_or_else(|| Instant::now() + self.patience);
+                    deadline = by.unwrap_or_else(|| self.give_up_at());
                 }
                 Err(Errno::EAGAIN) => {
                     let on_stop = if received > 0 {
