@@ -13,8 +13,9 @@
 //! | [`test_source`] | frames without a device |
 //! | [`wire`] | the bytes between sender and receiver |
 //! | [`connection`] | the TCP connection that they travel on |
+//! | [`intake`] | which of a source's frames to send, if not all can be |
 //! | [`transmitter`] | frames onto it, without a copy where that can be had |
-//! | [`sender`] | from a [`source`] to a transmitter |
+//! | [`sender`] | from a [`source`], by an intake, to a transmitter |
 //! | [`receiver`] | from a connection into buffers, and into a [`dump`] |
 //!
 //! Beside that way stand [`run`] (stopping, observing, waiting), [`report`] and
@@ -27,6 +28,7 @@ pub mod connection;
 pub mod device;
 pub mod dump;
 pub mod error;
+pub mod intake;
 mod io;
 pub mod memory;
 pub mod pixel_format;

@@ -99,6 +99,7 @@ pub fn receive(
         if let Some(dump) = &mut dump {
             dump.write(&filled, run)?;
         }
+        run.report.saw(filled.frame());
         run.report.count(filled.frame());
         pool.push_back(filled.release());
     }

@@ -18,6 +18,8 @@ pub struct Report {
     pub sequence: Sequence,
     /// What the frames are; None before that is known.
     pub stream: Option<Stream>,
+    /// Frames that a sender dropped because the network was slow.
+    pub sender_drops: u64,
     /// How a sender's frames left.
     pub zero_copy: ZeroCopy,
     /// Whether a stop ended the run.
@@ -84,14 +86,18 @@ impl MemoryUsed {
 }
 
 impl Report {
+    /// Takes note of a frame that came, whatever becomes of it.
+    pub fn saw(&mut self, frame: &Frame) {
+        if let Some(why) = self.sequence.take(frame.sequence) {
+            log::warn!("drops can't be counted: {why}");
+        }
+    }
+
     /// Counts a frame that has gone all its way.
     pub fn count(&mut self, frame: &Frame) {
         self.frames += 1;
         self.bytes += frame.bytes();
         self.error_frames += u64::from(frame.has_error());
-        if let Some(why) = self.sequence.take(frame.sequence) {
-            log::warn!("drops can't be counted: {why}");
-        }
         let now = Instant::now();
         self.span = Some((self.span.map_or(now, |(first, _)| first), now));
     }

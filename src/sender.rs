@@ -9,17 +9,22 @@ use nix::poll::{PollFd, PollFlags};
 
 use crate::buffer::Filled;
 use crate::camera::{Camera, Capture};
-use crate::connection;
+use crate::connection::{self, Meanwhile};
 use crate::error::{Error, ErrorKind, Result};
+use crate::intake::{Intake, OnOverrun};
 use crate::report::Stream;
 use crate::run::{OnStop, Run, Woken};
-use crate::source::{Next, Source, WaitsFor};
+use crate::source::{Source, WaitsFor};
 use crate::test_source::TestSource;
 use crate::transmitter::{self, Transmitter, ZeroCopyMode};
 use crate::wire::{StreamHeader, Version};
 
 /// A source that is silent for longer than this is worth a warning.
 const SILENT_SOURCE: Duration = Duration::from_secs(5);
+
+/// Bytes that may wait in the socket where frames may be dropped: little beside a
+/// frame, and enough to keep the network busy between two wake-ups.
+const UNSENT_BYTES: u32 = 128 * 1024;
 
 /// What to capture from.
 #[derive(Debug, Clone)]
@@ -43,6 +48,8 @@ pub struct SenderConfig {
     pub port: u16,
     /// Whether to send without a copy.
     pub zero_copy: ZeroCopyMode,
+    /// What becomes of frames that the network has no time for.
+    pub on_overrun: OnOverrun,
     /// How long the receiver may take nothing.
     pub peer_timeout: Duration,
 }
@@ -65,16 +72,20 @@ pub fn send(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>
         return Ok(());
     };
     log::info!("connected to {}", connection.peer());
-    connection.send(run, &header.encode(), None)?;
+    connection.send_bytes(run, &header.encode())?;
+    if config.on_overrun != OnOverrun::Block {
+        connection.limit_unsent(UNSENT_BYTES)?;
+    }
     let mut transmitter = Transmitter::new(connection, config.zero_copy, zero_copy, run)?;
     source.start()?;
+    let mut intake = Intake::new(source.as_mut(), config.on_overrun);
     while frames.is_none_or(|frames| run.report.frames < frames.get()) {
         run.tick()?;
-        let Some(filled) = next_frame(source.as_mut(), &mut transmitter, run)? else {
+        let Some(filled) = next_frame(&mut intake, &mut transmitter, run)? else {
             break;
         };
         let frame = filled.frame().clone();
-        transmitter.send(run, filled)?;
+        transmitter.send(run, filled, &mut intake)?;
         run.report.count(&frame);
     }
     // The device is let go before the wait for the receiver.
@@ -98,7 +109,7 @@ fn stream_header(stream: &Stream) -> Result<StreamHeader> {
 
 /// Waits for a frame; None at the source's end and on a stop.
 fn next_frame(
-    source: &mut dyn Source,
+    intake: &mut Intake<'_>,
     transmitter: &mut Transmitter,
     run: &mut Run<'_>,
 ) -> Result<Option<Filled>> {
@@ -106,24 +117,24 @@ fn next_frame(
     let mut source_failed = false;
     let mut starved_until = None;
     loop {
-        for free in transmitter.returned(run)? {
-            source.recycle(free)?;
-        }
+        let returned = transmitter.returned(run)?;
+        intake.look(&mut run.report, returned)?;
         if run.is_stopped() {
             return Ok(None);
         }
-        match source.next()? {
-            Next::Frame(filled) => return Ok(Some(filled)),
-            Next::Ended => {
-                log::warn!("the device gave its last frame");
-                return Ok(None);
-            }
-            Next::NotReady if source_failed => return Err(source.poll_error()),
-            Next::NotReady => {}
+        if let Some(filled) = intake.take() {
+            return Ok(Some(filled));
+        }
+        if intake.has_ended() {
+            log::warn!("the device gave its last frame");
+            return Ok(None);
+        }
+        if source_failed {
+            return Err(intake.poll_error());
         }
         let connection = transmitter.connection();
         let peer = connection.poll_fd();
-        let (polled, due) = match source.waits_for() {
+        let (polled, due) = match intake.waits_for() {
             WaitsFor::Readable(fd) => (vec![peer, PollFd::new(fd, PollFlags::POLLIN)], None),
             WaitsFor::Time(due) => (vec![peer], Some(due)),
             WaitsFor::Buffer => {

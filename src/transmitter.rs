@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use crate::buffer::{Filled, Free};
-use crate::connection::{Connection, Flights};
+use crate::connection::{Connection, Flights, Meanwhile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::MemoryUsed;
 use crate::run::Run;
@@ -130,12 +130,22 @@ impl Transmitter {
     }
 
     /// Sends a frame. Its buffer comes back by `returned`, now or later.
-    pub fn send(&mut self, run: &mut Run<'_>, filled: Filled) -> Result<()> {
+    pub fn send(
+        &mut self,
+        run: &mut Run<'_>,
+        filled: Filled,
+        meanwhile: &mut dyn Meanwhile,
+    ) -> Result<()> {
         let header = header(&filled).encode();
         match &mut self.flights {
             Some(flights) if !self.copies => {
-                self.connection
-                    .send_zero_copy(run, flights, Box::new(header), filled)?;
+                self.connection.send_zero_copy(
+                    run,
+                    flights,
+                    Box::new(header),
+                    filled,
+                    meanwhile,
+                )?;
                 run.report.zero_copy.frames += 1;
                 run.report.zero_copy.fell_back = flights.fell_back;
             }
@@ -143,7 +153,7 @@ impl Transmitter {
                 for (plane, payload) in filled.planes() {
                     let access = plane.read()?;
                     let view = access.view(payload.offset, payload.length)?;
-                    self.connection.send(run, &header, Some(view))?;
+                    self.connection.send(run, &header, Some(view), meanwhile)?;
                     access.end()?;
                 }
                 self.copied.push(filled.release());

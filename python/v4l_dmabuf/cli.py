@@ -190,6 +190,11 @@ def sender_main(arguments: Sequence[str] | None = None) -> int:
         "--zero-copy", choices=["auto", "on", "off"], metavar="MODE",
         help="send without a copy: where it can be had (auto), or fail (on), or never (off)",
     )  # fmt: skip
+    options.add(
+        "--on-overrun", choices=["block", "drop-oldest", "drop-newest"], metavar="POLICY",
+        help="when the network is slower than the source: leave it to the driver to drop (block), "
+        "or send the freshest frame (drop-oldest), or the one that waits (drop-newest)",
+    )  # fmt: skip
     options.add("--fps", type=float, help="frames a second to ask for (default: the driver's)")
     options.add_common()
     chosen, given = options.parse(arguments)

@@ -71,6 +71,10 @@ class SenderConfig:
     """Whose memory to capture into; ``auto`` falls back from the heap's to the driver's."""
     fps: float | None = None
     """Frames a second to ask the driver for; None leaves the rate as it is."""
+    on_overrun: Literal["block", "drop-oldest", "drop-newest"] = "block"
+    """What becomes of frames that the network has no time for: left to the driver to drop
+    (``block``), or dropped by the sender, which keeps the freshest (``drop-oldest``) or the one
+    that waited longest (``drop-newest``)."""
     zero_copy: Literal["auto", "on", "off"] = "auto"
     """Whether to send without a copy; ``on`` is an error where that can't be had."""
     peer_timeout: float = 30.0
@@ -92,6 +96,10 @@ class SenderConfig:
             _check_heap(self.heap)
         if self.memory not in {"auto", "dmabuf", "mmap"}:
             raise ValueError(f"memory is auto, dmabuf or mmap, not {self.memory!r}")
+        if self.on_overrun not in {"block", "drop-oldest", "drop-newest"}:
+            raise ValueError(
+                f"on_overrun is block, drop-oldest or drop-newest, not {self.on_overrun!r}"
+            )
         if self.zero_copy not in {"auto", "on", "off"}:
             raise ValueError(f"zero_copy is auto, on or off, not {self.zero_copy!r}")
         if self.device == "test":

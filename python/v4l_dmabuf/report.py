@@ -20,7 +20,8 @@ class Report:
     fps: float | None
     """Frames a second over that time; None for fewer than two frames."""
     drops: int | None
-    """Frames that the driver's sequence numbers skip; None if they can't tell."""
+    """Frames that the driver's sequence numbers skip; None if they can't tell. At a receiver
+    these include what the sender dropped."""
     error_frames: int
     """Frames that the driver flagged as possibly corrupt (V4L2_BUF_FLAG_ERROR)."""
     stopped: bool
@@ -40,6 +41,8 @@ class Report:
     heap: str | None = None
     """The heap that the buffers are from; None for the driver's own."""
 
+    sender_drops: int | None = None
+    """Frames that a sender dropped because the network was slow; None for a receiver."""
     zero_copy: bool | None = None
     """Whether a sender sent without a copy, to the end; None for a receiver."""
     zero_copy_reason: str | None = None

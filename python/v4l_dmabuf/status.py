@@ -90,10 +90,13 @@ class Status:
 
 
 def describe_drops(report: Report) -> str:
-    """Say how many frames are missing by the driver's count, in words."""
-    if report.drops is None:
-        return "drops unknown (unusable sequence numbers)"
-    return f"{report.drops} dropped by the driver"
+    """Say how many frames are missing, and where they went as far as is known."""
+    drops = "drops unknown (unusable sequence numbers)"
+    if report.sender_drops is None:
+        return drops if report.drops is None else f"{report.drops} missing on arrival"
+    if report.drops is not None:
+        drops = f"{report.drops} dropped by the driver"
+    return f"{drops}, {report.sender_drops} by the sender"
 
 
 def summary(report: Report, verb: str) -> list[str]:

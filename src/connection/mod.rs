@@ -16,10 +16,13 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::buffer::Free;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io;
 use crate::memory::View;
+use crate::report::Report;
 use crate::run::{OnStop, Run, Woken};
+use crate::source::WaitsFor;
 
 pub use connect::connect;
 pub use listen::Listener;
@@ -38,8 +41,29 @@ pub struct Connection {
 trait Send {
     /// Sends what follows the first `sent` bytes; says how many more that were.
     fn step(&mut self, sent: usize) -> nix::Result<usize>;
-    /// Something happened on the socket.
-    fn woken(&mut self) -> Result<()> {
+    /// Something happened on the socket. Gives the buffers that are free by it.
+    fn woken(&mut self) -> Result<Vec<Free>> {
+        Ok(Vec::new())
+    }
+}
+
+/// What goes on while a frame waits for room on the connection.
+pub trait Meanwhile {
+    /// What else to wait for.
+    fn waits_for(&self) -> Option<WaitsFor<'_>>;
+    /// Called after each wait, with the buffers that came back.
+    fn look(&mut self, report: &mut Report, returned: Vec<Free>) -> Result<()>;
+}
+
+/// Nothing does.
+struct Nothing;
+
+impl Meanwhile for Nothing {
+    fn waits_for(&self) -> Option<WaitsFor<'_>> {
+        None
+    }
+
+    fn look(&mut self, _: &mut Report, _: Vec<Free>) -> Result<()> {
         Ok(())
     }
 }
@@ -84,19 +108,36 @@ impl Connection {
         PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)
     }
 
+    /// Sends `bytes`.
+    pub fn send_bytes(&self, run: &mut Run<'_>, bytes: &[u8]) -> Result<()> {
+        self.send(run, bytes, None, &mut Nothing)
+    }
+
     /// Sends `header` and then `payload`, in one call if the socket has room.
     /// Not ended by a stop: half a frame is worth nothing.
-    pub fn send(&self, run: &mut Run<'_>, header: &[u8], payload: Option<View<'_>>) -> Result<()> {
+    pub fn send(
+        &self,
+        run: &mut Run<'_>,
+        header: &[u8],
+        payload: Option<View<'_>>,
+        meanwhile: &mut dyn Meanwhile,
+    ) -> Result<()> {
         let total = header.len() + payload.map_or(0, |payload| payload.length());
         let mut job = CopyingSend {
             socket: &self.socket,
             header,
             payload,
         };
-        self.send_all(run, total, &mut job)
+        self.send_all(run, total, &mut job, meanwhile)
     }
 
-    fn send_all(&self, run: &mut Run<'_>, total: usize, job: &mut dyn Send) -> Result<()> {
+    fn send_all(
+        &self,
+        run: &mut Run<'_>,
+        total: usize,
+        job: &mut dyn Send,
+        meanwhile: &mut dyn Meanwhile,
+    ) -> Result<()> {
         let mut sent = 0;
         let mut deadline = self.give_up_at();
         while sent < total {
@@ -106,17 +147,35 @@ impl Connection {
                     deadline = self.give_up_at();
                 }
                 Err(Errno::EAGAIN) => {
-                    let polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
-                    if run.wait(&polled, Some(deadline), OnStop::Finish)? == Woken::TimedOut {
+                    let room = PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT);
+                    let (polled, due) = match meanwhile.waits_for() {
+                        Some(WaitsFor::Readable(fd)) => {
+                            (vec![room, PollFd::new(fd, PollFlags::POLLIN)], None)
+                        }
+                        Some(WaitsFor::Time(due)) => (vec![room], Some(due)),
+                        Some(WaitsFor::Buffer) | None => (vec![room], None),
+                    };
+                    let until = due.map_or(deadline, |due| due.min(deadline));
+                    run.wait(&polled, Some(until), OnStop::Finish)?;
+                    if Instant::now() >= deadline {
                         return Err(self.stalled());
                     }
-                    job.woken()?;
+                    let returned = job.woken()?;
+                    meanwhile.look(&mut run.report, returned)?;
                 }
                 Err(Errno::EINTR) => run.tick()?,
                 Err(errno) => return Err(self.lost(errno)),
             }
         }
         Ok(())
+    }
+
+    /// Keeps what waits in the socket to about `bytes`, so that frames wait where
+    /// they can still be dropped.
+    pub fn limit_unsent(&self, bytes: u32) -> Result<()> {
+        self.socket.set_tcp_notsent_lowat(bytes).map_err(|error| {
+            Error::new(ErrorKind::System, "limit what waits (TCP_NOTSENT_LOWAT)").io(&error)
+        })
     }
 
     /// When to give the peer up if nothing moves from now on.

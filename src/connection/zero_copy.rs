@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg};
 
-use super::{Connection, Send};
+use super::{Connection, Meanwhile, Send};
 use crate::buffer::{Completion, Filled, Free, InFlight};
 use crate::error::{Error, ErrorKind, Result};
 use crate::io;
@@ -70,6 +70,7 @@ impl Connection {
         flights: &mut Flights,
         header: Box<[u8]>,
         filled: Filled,
+        meanwhile: &mut dyn Meanwhile,
     ) -> Result<()> {
         let flight = filled.take_off(header)?;
         let total = flight.header().len() + flight.payload()?.length();
@@ -79,7 +80,7 @@ impl Connection {
             flights,
             must_copy: false,
         };
-        self.send_all(run, total, &mut job)?;
+        self.send_all(run, total, &mut job, meanwhile)?;
         flights.fell_back += u64::from(job.must_copy);
         if let Some(flight) = flights.flights.last_mut() {
             flight.is_sent();
@@ -165,9 +166,10 @@ impl Send for ZeroCopySend<'_> {
         io::send(socket, header, payload)
     }
 
-    fn woken(&mut self) -> Result<()> {
+    fn woken(&mut self) -> Result<Vec<Free>> {
         // A completion wakes whoever waits for room: unread, it would do so
         // again and again.
-        self.connection.reap(self.flights)
+        self.connection.reap(self.flights)?;
+        Ok(self.flights.landed())
     }
 }

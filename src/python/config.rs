@@ -26,6 +26,7 @@ pub struct SenderAttributes {
     memory: String,
     fps: Option<f64>,
     zero_copy: String,
+    on_overrun: String,
     peer_timeout: f64,
 }
 
@@ -70,6 +71,7 @@ impl TryFrom<SenderAttributes> for SenderConfig {
             address: python.address,
             port: python.port,
             zero_copy: python.zero_copy.parse().map_err(refused)?,
+            on_overrun: python.on_overrun.parse().map_err(refused)?,
             peer_timeout: seconds(python.peer_timeout)?,
         })
     }

@@ -16,6 +16,7 @@ pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, P
     fields.set_item("error_frames", report.error_frames)?;
     fields.set_item("stopped", report.stopped)?;
     if let Some((chosen, why)) = &report.zero_copy.chosen {
+        fields.set_item("sender_drops", report.sender_drops)?;
         fields.set_item("zero_copy", chosen)?;
         fields.set_item("zero_copy_reason", why)?;
         fields.set_item("zero_copy_frames", report.zero_copy.frames)?;

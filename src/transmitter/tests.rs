@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::*;
 use crate::buffer::tests::LANDS_EARLY;
 use crate::camera::{Capture, MemoryMode};
+use crate::intake::OnOverrun;
 use crate::memory::{HeapChoice, HeapName};
 use crate::report::Report;
 use crate::run::{Observer, Stop};
@@ -81,6 +82,7 @@ fn wrong_bytes(zero_copy: ZeroCopyMode) -> (usize, Report) {
         address: "127.0.0.1".to_owned(),
         port,
         zero_copy,
+        on_overrun: OnOverrun::Block,
         peer_timeout: Duration::from_secs(20),
     };
     let stop = Stop::new().unwrap();

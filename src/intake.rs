@@ -1,0 +1,125 @@
+//! Frames out of a source, and which of them to give up when the network is
+//! slower than it.
+
+use std::str::FromStr;
+
+use crate::buffer::{Filled, Free};
+use crate::connection::Meanwhile;
+use crate::error::{Error, ErrorKind, Result};
+use crate::report::Report;
+use crate::source::{Next, Source, WaitsFor};
+
+/// What becomes of frames that the network has no time for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnOverrun {
+    /// They stay with the driver, which drops what it has no buffer for.
+    Block,
+    /// The freshest waits, and what waited before it is dropped.
+    DropOldest,
+    /// What waits stays, and what comes meanwhile is dropped.
+    DropNewest,
+}
+
+impl FromStr for OnOverrun {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "block" => Ok(OnOverrun::Block),
+            "drop-oldest" => Ok(OnOverrun::DropOldest),
+            "drop-newest" => Ok(OnOverrun::DropNewest),
+            _ => Err(
+                Error::new(ErrorKind::Format, format!("use {name:?} on overrun"))
+                    .cause("it is block, drop-oldest or drop-newest"),
+            ),
+        }
+    }
+}
+
+/// A source, and the frame of it that is next.
+pub struct Intake<'a> {
+    source: &'a mut dyn Source,
+    on_overrun: OnOverrun,
+    waiting: Option<Filled>,
+    has_ended: bool,
+}
+
+impl<'a> Intake<'a> {
+    /// Takes frames from `source`.
+    pub fn new(source: &'a mut dyn Source, on_overrun: OnOverrun) -> Self {
+        Intake {
+            source,
+            on_overrun,
+            waiting: None,
+            has_ended: false,
+        }
+    }
+
+    /// The frame that is next, if there is one.
+    pub fn take(&mut self) -> Option<Filled> {
+        self.waiting.take()
+    }
+
+    /// Whether the source has given its last frame.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// What to wait for until there may be a frame.
+    pub fn waits_for(&self) -> WaitsFor<'_> {
+        self.source.waits_for()
+    }
+
+    /// See `Source::poll_error`.
+    pub fn poll_error(&self) -> Error {
+        self.source.poll_error()
+    }
+
+    /// Takes in what the source has, and drops what the policy says.
+    fn take_in(&mut self, report: &mut Report) -> Result<()> {
+        while self.waiting.is_none() || self.on_overrun != OnOverrun::Block {
+            let filled = match self.source.next()? {
+                Next::Frame(filled) => filled,
+                Next::NotReady => return Ok(()),
+                Next::Ended => {
+                    self.has_ended = true;
+                    return Ok(());
+                }
+            };
+            report.saw(filled.frame());
+            let dropped = match (self.on_overrun, self.waiting.take()) {
+                (_, None) => {
+                    self.waiting = Some(filled);
+                    continue;
+                }
+                (OnOverrun::DropNewest, Some(waiting)) => {
+                    self.waiting = Some(waiting);
+                    filled
+                }
+                (OnOverrun::Block | OnOverrun::DropOldest, Some(waiting)) => {
+                    self.waiting = Some(filled);
+                    waiting
+                }
+            };
+            report.sender_drops += 1;
+            self.source.recycle(dropped.release())?;
+        }
+        Ok(())
+    }
+}
+
+impl Meanwhile for Intake<'_> {
+    fn waits_for(&self) -> Option<WaitsFor<'_>> {
+        (self.on_overrun != OnOverrun::Block).then(|| self.source.waits_for())
+    }
+
+    fn look(&mut self, report: &mut Report, returned: Vec<Free>) -> Result<()> {
+        for free in returned {
+            self.source.recycle(free)?;
+        }
+        self.take_in(report)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! Which frame is next, by policy, and where the others' buffers go.
+
+use std::collections::VecDeque;
+
+use super::*;
+use crate::buffer::{Frame, Payload, Timestamp};
+use crate::report::Stream;
+
+/// Gives the frames that it is given, and takes buffers back.
+#[derive(Default)]
+struct Script {
+    frames: VecDeque<Filled>,
+    recycled: Vec<u32>,
+    ends: bool,
+}
+
+impl Script {
+    /// As many frames, numbered from `first`, in buffers of the same numbers.
+    fn give(&mut self, first: u32, count: u32) {
+        for number in first..first + count {
+            let frame = Frame {
+                sequence: number.into(),
+                flags: 0,
+                timestamp: Timestamp::default(),
+                payloads: vec![Payload {
+                    offset: 0,
+                    length: 1,
+                }],
+            };
+            self.frames
+                .push_back(Free::new(number, Vec::new()).filled(frame));
+        }
+    }
+}
+
+impl Source for Script {
+    fn stream(&self) -> &Stream {
+        unreachable!("an intake doesn't ask for it")
+    }
+
+    fn can_pin(&self) -> nix::Result<()> {
+        Ok(())
+    }
+
+    fn start(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Next> {
+        Ok(match self.frames.pop_front() {
+            Some(filled) => Next::Frame(filled),
+            None if self.ends => Next::Ended,
+            None => Next::NotReady,
+        })
+    }
+
+    fn waits_for(&self) -> WaitsFor<'_> {
+        WaitsFor::Buffer
+    }
+
+    fn poll_error(&self) -> Error {
+        Error::new(ErrorKind::System, "wait")
+    }
+
+    fn recycle(&mut self, free: Free) -> Result<()> {
+        self.recycled.push(free.index());
+        Ok(())
+    }
+}
+
+/// Three frames come, then two more: which is next, which are dropped, how many count?
+fn next_of_five(on_overrun: OnOverrun) -> (u32, Vec<u32>, u64) {
+    let mut script = Script::default();
+    let mut report = Report::default();
+    script.give(0, 3);
+    let mut intake = Intake::new(&mut script, on_overrun);
+    intake.look(&mut report, Vec::new()).unwrap();
+    let waiting = intake.waiting.take();
+    script.give(3, 2);
+    let mut intake = Intake::new(&mut script, on_overrun);
+    intake.waiting = waiting;
+    intake.look(&mut report, Vec::new()).unwrap();
+    let next = intake.take().expect("a frame waits").index();
+    (next, script.recycled, report.sender_drops)
+}
+
+#[test]
+fn block_leaves_frames_with_the_driver() {
+    assert_eq!(next_of_five(OnOverrun::Block), (0, vec![], 0));
+}
+
+#[test]
+fn drop_oldest_keeps_the_freshest() {
+    assert_eq!(
+        next_of_five(OnOverrun::DropOldest),
+        (4, vec![0, 1, 2, 3], 4)
+    );
+}
+
+#[test]
+fn drop_newest_keeps_what_waits() {
+    assert_eq!(
+        next_of_five(OnOverrun::DropNewest),
+        (0, vec![1, 2, 3, 4], 4)
+    );
+}
+
+#[test]
+fn only_block_leaves_the_source_alone_while_a_frame_is_sent() {
+    for (policy, looks) in [
+        (OnOverrun::Block, false),
+        (OnOverrun::DropOldest, true),
+        (OnOverrun::DropNewest, true),
+    ] {
+        let mut script = Script::default();
+        let intake = Intake::new(&mut script, policy);
+        let meanwhile: &dyn Meanwhile = &intake;
+        assert_eq!(meanwhile.waits_for().is_some(), looks, "{policy:?}");
+    }
+}
+
+#[test]
+fn buffers_that_come_back_go_to_the_source_and_its_end_is_noticed() {
+    let mut script = Script {
+        ends: true,
+        ..Script::default()
+    };
+    script.give(0, 1);
+    let mut report = Report::default();
+    let mut intake = Intake::new(&mut script, OnOverrun::DropOldest);
+    let returned = vec![Free::new(7, Vec::new())];
+    intake.look(&mut report, returned).unwrap();
+    assert!(intake.has_ended());
+    assert_eq!(intake.take().map(|filled| filled.index()), Some(0));
+    assert_eq!(script.recycled, [7]);
+}
