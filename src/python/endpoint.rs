@@ -32,12 +32,12 @@ impl<State: Send> Endpoint<State> {
         })
     }
 
-    fn run(
+    fn run<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         progress: Option<Py<PyAny>>,
         work: impl FnOnce(&mut State, &mut Run<'_>) -> Result<()> + Send,
-    ) -> PyResult<Report> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let mut observer = PythonObserver::new(progress);
         let outcome = py.detach(|| {
             let mut state = match self.state.try_lock() {
@@ -56,7 +56,7 @@ impl<State: Send> Endpoint<State> {
         match (observer.raised, result) {
             (Some(raised), _) => Err(raised),
             (None, Err(error)) => Err(super::error::to_python(py, &error, &report)),
-            (None, Ok(())) => Ok(report),
+            (None, Ok(())) => super::report::to_python(py, &report),
         }
     }
 }
@@ -79,10 +79,9 @@ impl Sender {
         frames: Option<NonZeroU64>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let report = self.0.run(py, progress, |config, run| {
+        self.0.run(py, progress, |config, run| {
             sender::send(config, frames, run)
-        })?;
-        super::report::to_python(py, &report)
+        })
     }
 
     fn stop(&self) {
@@ -128,10 +127,9 @@ impl Receiver {
         frames: Option<NonZeroU64>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let report = self.0.run(py, progress, |state, run| {
+        self.0.run(py, progress, |state, run| {
             receiver::receive(&state.config, frames, state.listener.take(), run)
-        })?;
-        super::report::to_python(py, &report)
+        })
     }
 
     fn stop(&self) {
