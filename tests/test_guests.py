@@ -28,11 +28,16 @@ def run(device: str, checker: str) -> tuple[Outcome, Outcome, list[object]]:
         return sent, received, json.loads(answer.read_text())
 
 
-def missing(outcome: Outcome) -> int:
-    """How many frames a side's summary says that the driver dropped, or that did not arrive."""
+def missing(outcome: Outcome) -> int | None:
+    """Give how many frames a side's summary says that the driver dropped, or did not arrive.
+
+    None if it says that this is unknown: now and then vivid gives its first two
+    frames the same number.
+    """
     (line,) = (line for line in outcome.stderr.splitlines() if "flagged in error" in line)
     assert line.endswith(" 0 flagged in error")
-    return int(line.split(": ")[1].split()[0])
+    count = line.split(": ")[1].split()[0]
+    return None if count == "drops" else int(count)
 
 
 def test_the_test_source_s_frames_arrive_byte_for_byte() -> None:
