@@ -150,7 +150,7 @@ impl InFlight {
     }
 
     /// Notes that no further call will refer to it.
-    pub fn is_sent(&mut self) {
+    pub fn sent_whole(&mut self) {
         self.is_sent = true;
     }
 
@@ -177,9 +177,6 @@ impl InFlight {
         Ok(Free(self.buffer))
     }
 }
-
-#[cfg(test)]
-pub(crate) mod tests;
 
 /// What is known of a frame beside its pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,3 +223,6 @@ pub struct Payload {
     /// Bytes.
     pub length: usize,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -32,6 +32,17 @@ pub enum DumpTarget {
     File(PathBuf),
 }
 
+impl From<PathBuf> for DumpTarget {
+    /// `-` is standard output.
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == "-" {
+            DumpTarget::Stdout
+        } else {
+            DumpTarget::File(path)
+        }
+    }
+}
+
 /// An open dump.
 #[derive(Debug)]
 pub struct Dump {

@@ -4,7 +4,6 @@
 //! read or queued again under the driver. A failed QBUF and STREAMOFF hand it
 //! back. Source: the kernel's "Linux Media Userspace API", Input/Output.
 
-use std::fmt;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -42,15 +41,6 @@ pub enum DequeueError {
     Errno(Errno),
     /// The driver told of a buffer that can't be.
     Nonsense(String),
-}
-
-impl fmt::Display for DequeueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DequeueError::Errno(errno) => f.write_str(errno.desc()),
-            DequeueError::Nonsense(what) => f.write_str(what),
-        }
-    }
 }
 
 /// What a dequeue brought.
@@ -244,18 +234,14 @@ fn frame_of(told: &DequeuedBuffer, buffer: &Buffer) -> Result<Frame, DequeueErro
 
 impl<D: Driver> Drop for Queue<D> {
     fn drop(&mut self) {
-        // The driver lets go of the memory before the slots free it. It may be
-        // gone by now, and then holds nothing.
-        for (what, result) in [
-            ("VIDIOC_STREAMOFF", self.driver.streamoff()),
-            (
-                "VIDIOC_REQBUFS(0)",
-                self.driver.reqbufs(self.memory, 0).map(|_| ()),
-            ),
-        ] {
-            if let Err(errno) = result {
-                log::debug!("{what} at the end: {errno}");
-            }
+        // STREAMOFF makes the driver let go of the memory before it is freed, and
+        // it is unmapped before REQBUFS(0), which a mapped buffer would refuse.
+        // The driver may be gone by now, and then holds nothing.
+        if let Err(errno) = self.stop() {
+            log::debug!("VIDIOC_STREAMOFF at the end: {errno}");
+        }
+        if let Err(errno) = self.driver.reqbufs(self.memory, 0) {
+            log::debug!("VIDIOC_REQBUFS(0) at the end: {errno}");
         }
     }
 }

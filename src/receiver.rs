@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -232,7 +232,7 @@ fn announce(header: &StreamHeader, config: &ReceiverConfig) {
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &std::path::Path) -> String {
+fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
     if text.chars().all(plain) {
@@ -293,14 +293,4 @@ fn receive_frame(
         timestamp: header.timestamp,
         payloads: vec![Payload { offset: 0, length }],
     })))
-}
-
-/// Where `-o` points to: `-` is stdout.
-impl From<&str> for DumpTarget {
-    fn from(path: &str) -> Self {
-        match path {
-            "-" => DumpTarget::Stdout,
-            path => DumpTarget::File(PathBuf::from(path)),
-        }
-    }
 }

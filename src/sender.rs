@@ -133,25 +133,24 @@ fn next_frame(
             return Err(intake.poll_error());
         }
         let connection = transmitter.connection();
-        let peer = connection.poll_fd();
-        let (polled, due) = match intake.waits_for() {
-            WaitsFor::Readable(fd) => (vec![peer, PollFd::new(fd, PollFlags::POLLIN)], None),
-            WaitsFor::Time(due) => (vec![peer], Some(due)),
-            WaitsFor::Buffer => {
-                // The source is not to blame for this silence.
-                warn_at = None;
-                let until = *starved_until.get_or_insert_with(|| {
-                    let counts = &mut run.report.zero_copy;
-                    match connection.unacknowledged() {
-                        0 => counts.waits_for_completion += 1,
-                        _ => counts.waits_for_network += 1,
-                    }
-                    connection.give_up_at()
-                });
-                (vec![peer], Some(until))
-            }
-        };
-        let deadline = [due, warn_at].into_iter().flatten().min();
+        let waits_for = intake.waits_for();
+        if matches!(waits_for, WaitsFor::Buffer) {
+            // The source is not to blame for this silence.
+            warn_at = None;
+            starved_until.get_or_insert_with(|| {
+                let counts = &mut run.report.zero_copy;
+                match connection.unacknowledged() {
+                    0 => counts.waits_for_completion += 1,
+                    _ => counts.waits_for_network += 1,
+                }
+                connection.give_up_at()
+            });
+        } else {
+            starved_until = None;
+        }
+        let (source, due) = waits_for.poll();
+        let polled: Vec<PollFd<'_>> = [connection.poll_fd()].into_iter().chain(source).collect();
+        let deadline = [due, warn_at, starved_until].into_iter().flatten().min();
         match run.wait(&polled, deadline, OnStop::End)? {
             Woken::Ready(events) => {
                 let mut events = events.into_iter();

@@ -3,6 +3,8 @@
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
+use nix::poll::{PollFd, PollFlags};
+
 use crate::buffer::{Filled, Free};
 use crate::error::{Error, Result};
 use crate::report::Stream;
@@ -27,6 +29,18 @@ pub enum WaitsFor<'a> {
     Time(Instant),
     /// One of its buffers to be given back: all are elsewhere.
     Buffer,
+}
+
+impl<'a> WaitsFor<'a> {
+    /// What to poll for it, and until when. Neither, for a buffer: whoever has it
+    /// knows when it comes back.
+    pub fn poll(self) -> (Option<PollFd<'a>>, Option<Instant>) {
+        match self {
+            WaitsFor::Readable(fd) => (Some(PollFd::new(fd, PollFlags::POLLIN)), None),
+            WaitsFor::Time(due) => (None, Some(due)),
+            WaitsFor::Buffer => (None, None),
+        }
+    }
 }
 
 /// A source of frames, negotiated and with its buffers at hand.

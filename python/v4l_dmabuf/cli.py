@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from v4l_dmabuf import _core
 from v4l_dmabuf.config import ReceiverConfig, SenderConfig
@@ -20,6 +20,8 @@ from v4l_dmabuf.endpoint import Receiver, Sender
 from v4l_dmabuf.errors import Error
 from v4l_dmabuf.report import Report
 from v4l_dmabuf.status import Status, log_to_stderr, summary
+
+End = TypeVar("End", Sender, Receiver)
 
 _INTERRUPTED = 130
 _LOGGER = logging.getLogger("v4l_dmabuf")
@@ -64,7 +66,6 @@ class _Options:
             description=description,
             epilog="Exit status: 0 done, 1 failed, 2 usage, 130 interrupted.",
         )
-        self._config_class = config_class
         self._defaults = {field.name: field.default for field in fields(config_class)}
 
     def add(
@@ -113,6 +114,13 @@ class _Options:
         options = self.parser.parse_args(arguments)
         given = {name: value for name, value in vars(options).items() if name in self._defaults}
         return options, given
+
+    def make(self, endpoint: type[End], given: dict[str, Any]) -> End:
+        """Make the endpoint; what its configuration refuses is a matter of usage."""
+        try:
+            return endpoint(**given)
+        except ValueError as error:
+            self.parser.error(str(error))
 
 
 class _Signals:
@@ -198,10 +206,7 @@ def sender_main(arguments: Sequence[str] | None = None) -> int:
     options.add("--fps", type=float, help="frames a second to ask for (default: the driver's)")
     options.add_common()
     chosen, given = options.parse(arguments)
-    try:
-        sender = Sender(**given)
-    except ValueError as error:
-        options.parser.error(str(error))
+    sender = options.make(Sender, given)
     return _run(sender, chosen, options.parser.prog, "sent", signals)
 
 
@@ -230,8 +235,5 @@ def receiver_main(arguments: Sequence[str] | None = None) -> int:
     chosen, given = options.parse(arguments)
     if given.get("output") == "-" and (sys.stdout is None or sys.stdout.isatty()):
         options.parser.error("output: standard output is not a file or a pipe")
-    try:
-        receiver = Receiver(**given)
-    except ValueError as error:
-        options.parser.error(str(error))
+    receiver = options.make(Receiver, given)
     return _run(receiver, chosen, options.parser.prog, "received", signals)

@@ -28,7 +28,7 @@ fn in_flight(calls: &[u32]) -> InFlight {
     for call in calls {
         flight.refer(*call);
     }
-    flight.is_sent();
+    flight.sent_whole();
     flight
 }
 
@@ -68,7 +68,7 @@ fn what_is_still_being_sent_does_not_land() {
     let mut flight = in_flight(&[]);
     flight.is_sent = false;
     let mut flight = flight.land().expect_err("a part is yet to be sent");
-    flight.is_sent();
+    flight.sent_whole();
     flight
         .land()
         .expect("it was sent without a call that refers to it");

@@ -73,16 +73,17 @@ fn connect_to(
 
 fn connect_error(address: SocketAddr, error: &std::io::Error) -> Error {
     let next = match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ECONNREFUSED) => "nothing listens there: start the receiver first, and check \
+        Some(Errno::ECONNREFUSED) => {
+            "nothing listens there: start the receiver first, and check \
                                       address and port"
-            .to_owned(),
+        }
         Some(Errno::ETIMEDOUT) => {
-            "nothing answers there: check the address, the route and firewalls".to_owned()
+            "nothing answers there: check the address, the route and firewalls"
         }
         Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH) => {
-            "check the address, and that the network is up (ip route)".to_owned()
+            "check the address, and that the network is up (ip route)"
         }
-        _ => "check the address and the network".to_owned(),
+        _ => "check the address and the network",
     };
     Error::new(ErrorKind::Connect, format!("connect to {address}"))
         .object(address.to_string())

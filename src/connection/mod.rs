@@ -148,13 +148,8 @@ impl Connection {
                 }
                 Err(Errno::EAGAIN) => {
                     let room = PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT);
-                    let (polled, due) = match meanwhile.waits_for() {
-                        Some(WaitsFor::Readable(fd)) => {
-                            (vec![room, PollFd::new(fd, PollFlags::POLLIN)], None)
-                        }
-                        Some(WaitsFor::Time(due)) => (vec![room], Some(due)),
-                        Some(WaitsFor::Buffer) | None => (vec![room], None),
-                    };
+                    let (other, due) = meanwhile.waits_for().map_or((None, None), WaitsFor::poll);
+                    let polled: Vec<PollFd<'_>> = [room].into_iter().chain(other).collect();
                     let until = due.map_or(deadline, |due| due.min(deadline));
                     run.wait(&polled, Some(until), OnStop::Finish)?;
                     if Instant::now() >= deadline {

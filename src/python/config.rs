@@ -85,10 +85,7 @@ impl TryFrom<ReceiverAttributes> for ReceiverConfig {
             listen: python.listen,
             port: python.port,
             heap: python.heap.parse().map_err(refused)?,
-            output: python.output.map(|path| match path.to_str() {
-                Some("-") => DumpTarget::Stdout,
-                _ => DumpTarget::File(path),
-            }),
+            output: python.output.map(DumpTarget::from),
             max_memory: python.max_memory,
             peer_timeout: seconds(python.peer_timeout)?,
         })
