@@ -21,9 +21,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from link import Link
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 VENV = CHECKOUT / ".venv"
@@ -86,39 +87,6 @@ def has_kvm() -> bool:
     return trial.returncode == 0 and b"Linux version" in trial.stdout
 
 
-@dataclass(frozen=True)
-class Link:
-    """A guest's end of a cable to another guest: a Unix socket, which needs no privilege."""
-
-    socket: Path
-    address: str
-    """IPv4, without the length of the prefix, which is 24."""
-    is_server: bool
-    """One end makes the socket, and has to be booted first."""
-
-    @property
-    def mac(self) -> str:
-        """An address of this guest's own."""
-        return f"52:54:00:4d:42:{int(self.address.rsplit('.', 1)[1]):02x}"
-
-    def qemu_options(self) -> str:
-        """Plug it in."""
-        server = "on" if self.is_server else "off"
-        return (
-            f"-netdev stream,id=link,server={server},addr.type=unix,addr.path={self.socket} "
-            f"-device virtio-net-pci,netdev=link,mac={self.mac}"
-        )
-
-    def setup(self) -> str:
-        """Shell commands that bring it up in the guest."""
-        return (
-            "modprobe virtio_net\n"
-            f"link=$(grep -l {self.mac} /sys/class/net/*/address | cut -d/ -f5)\n"
-            f'ip address add {self.address}/24 dev "$link"\n'
-            'ip link set "$link" up\n'
-        )
-
-
 class Guest:
     """A guest that runs one shell command and ends with it."""
 
@@ -130,6 +98,7 @@ class Guest:
         link: Link | None = None,
         disk: Path | None = None,
         memory: str = "1G",
+        interactive: bool = False,
         stdout: Sink | None = None,
         stderr: Sink | None = None,
     ) -> None:
@@ -141,6 +110,7 @@ class Guest:
         passed on to the sinks a line at a time.
         """
         check()
+        self._link = link
         self._console = tempfile.NamedTemporaryFile("r", prefix="v4l-dmabuf-console-")  # noqa: SIM115
         # A file for the script: the kernel's command line is short.
         self._script = tempfile.NamedTemporaryFile(  # noqa: SIM115
@@ -168,7 +138,7 @@ class Guest:
         # Pipes, since virtme-ng reopens its output, and would truncate a file.
         self._process = subprocess.Popen(
             arguments,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if interactive else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -207,6 +177,12 @@ class Guest:
             lines.append(f"until test -b {DISK}; do sleep 0.1; done")
         return "\n".join(lines) + "\n"
 
+    def write(self, line: str) -> None:
+        """Give a line of input to the command, which was said to be ``interactive``."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
+
     def wait(self, timeout: float = TIMEOUT) -> int:
         """Wait for the guest's end, and give its command's exit status."""
         try:
@@ -235,8 +211,11 @@ class Guest:
                 )
             time.sleep(0.05)
 
-    def wait_for_file(self, path: Path, timeout: float = 30.0) -> None:
-        """Wait until QEMU has made ``path``."""
+    def wait_for_link(self, timeout: float = 30.0) -> None:
+        """Wait until the other end may be plugged in."""
+        path = self._link.socket if self._link is not None else None
+        if path is None:
+            return
         deadline = time.monotonic() + timeout
         while not path.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -255,7 +234,7 @@ class Guest:
         self._process.wait()
         for pump in self._pumps:
             pump.join()
-        for pipe in (self._process.stdout, self._process.stderr):
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
         self._script.close()

@@ -4,10 +4,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from guest import CHECKOUT, Guest, Link, Sink
+from guest import CHECKOUT, Guest, Sink
+from link import RECEIVER_ADDRESS, cable
 
-SENDER_ADDRESS = "10.77.0.1"
-RECEIVER_ADDRESS = "10.77.0.2"
 PORT = 9000
 
 
@@ -36,26 +35,25 @@ def run_pair(
     """
     say = tell or (lambda _line: None)
     with (
-        tempfile.TemporaryDirectory(prefix="v4l-dmabuf-") as cable,
+        cable() as ends,
         tempfile.TemporaryDirectory(prefix=".pair-", dir=CHECKOUT) as shared,
     ):
         listening = Path(shared) / "listening"
-        socket = Path(cable) / "link"
         with (
             Guest(
                 f"v4l-dmabuf-receiver --port {PORT} {receiver}; status=$?; sync; exit $status",
                 vivid=None,
                 disk=disk,
-                link=Link(socket, RECEIVER_ADDRESS, is_server=True),
+                link=ends.receiver,
                 stderr=lambda line: say(f"B {line}"),
             ) as b,
         ):
-            b.wait_for_file(socket)
+            b.wait_for_link()
             with Guest(
                 f"{prepare}\n"
                 f"until test -e {listening}; do sleep 0.1; done\n"
                 f"v4l-dmabuf-sender --address {RECEIVER_ADDRESS} --port {PORT} {sender}",
-                link=Link(socket, SENDER_ADDRESS, is_server=False),
+                link=ends.sender,
                 stderr=lambda line: say(f"A {line}"),
             ) as a:
                 b.wait_for("listening on", timeout)

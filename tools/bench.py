@@ -1,0 +1,363 @@
+"""The benchmark: this project and what people use instead, between two guests.
+
+    tools/bench.py [--rotations N] [--sizes WIDTHxHEIGHT,…] [--rates hold,saturate]
+                   [--only PEER,…] [--peers FILE] [--output FOLDER]
+
+Each peer captures from vivid in guest A and sends to guest B, each case in turn,
+and the whole in rotation. Leaves results.json, and results.md and cpu.svg that
+are made of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import platform
+import queue
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bench_result
+from guest import CHECKOUT, VENV, Guest, HungError, NoGuestError, check, describe
+from link import RECEIVER_ADDRESS, Ends, bridge, cable, can_bridge, enter_namespace
+
+PORT = 9000
+SETTLE = 1.0
+"""Seconds between a stream's begin and its measurement."""
+WINDOW = 4.0
+"""Seconds that are measured."""
+BEGIN_PATIENCE = 25.0
+BOOT_PATIENCE = 180.0
+# An Ethernet, an IPv4 and a TCP header with timestamps, once a packet: a packet
+# is what the network card hands over, however large offloads made it.
+HEADERS = 14 + 20 + 32
+BYTES_A_PIXEL = 2
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What is measured: see bench/peers.toml."""
+
+    name: str
+    sender: str
+    receiver: str | None = None
+    counts: str | None = None
+    rates: list[str] = field(default_factory=lambda: ["hold", "saturate"])
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the camera gives."""
+
+    width: int
+    height: int
+    rate: str
+    fps: int
+
+    @property
+    def frame_bytes(self) -> int:
+        """Of YUYV."""
+        return self.width * self.height * BYTES_A_PIXEL
+
+
+LOADS = [
+    Load(640, 480, "hold", 60),
+    Load(640, 480, "saturate", 240),
+    Load(1280, 720, "hold", 40),
+    Load(1280, 720, "saturate", 200),
+    Load(1920, 1080, "hold", 20),
+    Load(1920, 1080, "saturate", 85),
+    Load(3840, 2160, "hold", 5),
+    Load(3840, 2160, "saturate", 30),
+]
+
+
+class Remote:
+    """A guest with an agent in it."""
+
+    def __init__(self, guest: Guest, answers: queue.Queue[str]) -> None:
+        """Speak to the agent of ``guest``, whose output goes to ``answers``."""
+        self._guest = guest
+        self._answers = answers
+
+    def ask(self, do: str, *, patience: float = 60.0, **arguments: object) -> dict[str, Any]:
+        """Have the agent do something."""
+        self._guest.write(json.dumps({"do": do, **arguments}) + "\n")
+        try:
+            answer: dict[str, Any] = json.loads(self._answers.get(timeout=patience))
+        except queue.Empty:
+            raise HungError(
+                f"the agent did not answer to {do!r}; its guest's console:\n{self._guest.console()}"
+            ) from None
+        return answer
+
+    def run(self, command: str) -> str:
+        """Run a command that has to succeed."""
+        answer = self.ask("run", command=command)
+        if answer.get("status") != 0:
+            raise HungError(f"in a guest: {command}: {answer}")
+        return str(answer["output"])
+
+
+@contextlib.contextmanager
+def remotes(ends: Ends) -> Iterator[tuple[Remote, Remote]]:
+    """Boot guest A, which has the camera, and guest B."""
+    command = 'python tools/agent.py "$link"'
+    answers: tuple[queue.Queue[str], queue.Queue[str]] = (queue.Queue(), queue.Queue())
+
+    def boot(end: int) -> Guest:
+        return Guest(
+            command,
+            link=(ends.sender, ends.receiver)[end],
+            memory="2G",
+            interactive=True,
+            stdout=answers[end].put,
+            stderr=lambda line: print(f"{'AB'[end]} {line}", end="", file=sys.stderr),
+        )
+
+    with boot(1) as b:
+        b.wait_for_link()
+        with boot(0) as a:
+            pair = Remote(a, answers[0]), Remote(b, answers[1])
+            for remote in pair:
+                remote.ask("run", command="true", patience=BOOT_PATIENCE)
+            yield pair
+
+
+class CaseError(Exception):
+    """A peer did not do what was asked."""
+
+
+def prepare(a: Remote, load: Load) -> None:
+    """Set the camera up."""
+    timings = f"cvt,width={load.width},height={load.height},fps={load.fps}"
+    a.run(f"v4l2-ctl -d /dev/video0 -i 3 --set-dv-bt-timings {timings}")
+    pixels = f"width={load.width},height={load.height},pixelformat=YUYV"
+    a.run(f"v4l2-ctl -d /dev/video0 -v {pixels}")
+
+
+def measure(a: Remote, b: Remote, peer: Peer, load: Load) -> dict[str, Any]:
+    """Run one case, and give its figures."""
+    filled = {
+        "device": "/dev/video0",
+        "width": load.width,
+        "height": load.height,
+        "fps": load.fps,
+        "address": RECEIVER_ADDRESS,
+        "port": PORT,
+    }
+    prepare(a, load)
+    try:
+        if peer.receiver is not None:
+            b.ask("start", command=peer.receiver.format(**filled))
+            wait_until_it_listens(b)
+        a.ask("start", command=peer.sender.format(**filled))
+        wait_until_it_flows(a, b, peer)
+        time.sleep(SETTLE)
+        begun = sample(a, b, peer)
+        time.sleep(WINDOW)
+        ended = sample(a, b, peer)
+        if not ended[0]["alive"]:
+            raise CaseError("the sender ended early")
+        memory = a.ask("memory"), b.ask("memory")
+    finally:
+        outcome = a.ask("stop"), b.ask("stop")
+    return figures(peer, load, begun, ended) | {
+        "sender_memory": memory[0],
+        "receiver_memory": memory[1],
+        "output": [end["output"] for end in outcome] if "v4l-dmabuf" in peer.sender else None,
+    }
+
+
+def wait_until_it_listens(b: Remote) -> None:
+    """Wait for B's command."""
+    deadline = time.monotonic() + BEGIN_PATIENCE
+    while not b.ask("run", command=f"ss -Hltn 'sport = :{PORT}'")["output"]:
+        if not b.ask("sample", counts=None)["alive"]:
+            raise CaseError(f"the receiver ended: {b.ask('stop')['output']}")
+        if time.monotonic() > deadline:
+            raise CaseError("the receiver does not listen")
+        time.sleep(0.2)
+
+
+def wait_until_it_flows(a: Remote, b: Remote, peer: Peer) -> None:
+    """Wait for the first frames."""
+    first = sample(a, b, peer)
+    deadline = time.monotonic() + BEGIN_PATIENCE
+    while True:
+        now = sample(a, b, peer)
+        if now[0]["counted"] or now[1]["rx_bytes"] - first[1]["rx_bytes"] > 1 << 19:
+            return
+        if not now[0]["alive"]:
+            raise CaseError(f"the sender ended: {a.ask('stop')['output']}")
+        if time.monotonic() > deadline:
+            raise CaseError("nothing came")
+        time.sleep(0.1)
+
+
+Samples = tuple[dict[str, Any], dict[str, Any]]
+
+
+def sample(a: Remote, b: Remote, peer: Peer) -> Samples:
+    """Read both guests' counters."""
+    return a.ask("sample", counts=peer.counts), b.ask("sample", counts=None)
+
+
+def figures(peer: Peer, load: Load, begun: Samples, ended: Samples) -> dict[str, Any]:
+    """What two samples of each guest come to."""
+    change = [
+        {name: after[name] - before[name] for name in ("time", "idle", "rx_bytes", "rx_packets")}
+        for before, after in zip(begun, ended, strict=True)
+    ]
+    busy = [
+        max(0.0, end["time"] * now["cpus"] - end["idle"])
+        for end, now in zip(change, ended, strict=True)
+    ]
+    arrived = change[1]["rx_bytes"] - HEADERS * change[1]["rx_packets"]
+    if peer.counts is None:
+        frames, seconds = arrived / load.frame_bytes, change[1]["time"]
+    else:
+        frames, seconds = ended[0]["counted"] - begun[0]["counted"], change[0]["time"]
+    if frames < 1:
+        raise CaseError("no frame came while it was measured")
+    return {
+        "frames_a_second": frames / seconds,
+        "bytes_a_second": arrived / change[1]["time"],
+        "sender_cpu_ms": busy[0] / frames * 1000,
+        "receiver_cpu_ms": busy[1] / frames * 1000 if peer.receiver else None,
+        "sender_busy": busy[0] / change[0]["time"],
+        "receiver_busy": busy[1] / change[1]["time"],
+    }
+
+
+def environment(a: Remote, ends: Ends) -> dict[str, Any]:
+    """Say what this was measured on."""
+    model = next(
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    )
+    commit = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty"]
+    versions = {
+        "v4l-dmabuf": "v4l-dmabuf-sender --version",
+        "GStreamer": "gst-launch-1.0 --version",
+        "ffmpeg": "ffmpeg -version",
+        "v4l2-ctl": "v4l2-ctl --version",
+        "iperf3": "iperf3 --version",
+    }
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": subprocess.run(commit, capture_output=True, text=True, check=False).stdout.strip(),
+        "host": {"cpu": model, "cpus": len_cpus(), "kernel": platform.release()},
+        "guests": {
+            "kernel": describe(),
+            "cpus": 1,
+            "link": ends.kind,
+            "boot": a.run("cat /proc/cmdline").strip(),
+            "clocksource": a.run(
+                "cat /sys/devices/system/clocksource/clocksource0/current_clocksource"
+            ).strip(),
+        },
+        "versions": {
+            name: a.ask("run", command=f"{command} | head -n 1")["output"].strip()
+            for name, command in versions.items()
+        },
+        "window_seconds": WINDOW,
+    }
+
+
+def len_cpus() -> int:
+    """Count the host's CPUs."""
+    return sum(
+        line.startswith("processor") for line in Path("/proc/cpuinfo").read_text().splitlines()
+    )
+
+
+def read_peers(file: Path) -> list[Peer]:
+    """Read a file of peers."""
+    return [Peer(**peer) for peer in tomllib.loads(file.read_text())["peer"]]
+
+
+def run(options: argparse.Namespace, ends: Ends) -> dict[str, Any]:
+    """Run all cases, and keep what was measured after each rotation."""
+    peers = read_peers(CHECKOUT / "bench/peers.toml")
+    for file in options.peers:
+        peers += read_peers(file)
+    cases = [
+        (peer, load)
+        for load in LOADS
+        for peer in peers
+        if load.rate in peer.rates
+        and load.rate in options.rates.split(",")
+        and (not options.sizes or f"{load.width}x{load.height}" in options.sizes.split(","))
+        and (not options.only or peer.name in options.only.split(","))
+    ]
+    folder: Path = options.output
+    folder.mkdir(parents=True, exist_ok=True)
+    runs: list[dict[str, Any]] = []
+    with remotes(ends) as (a, b):
+        a.run("modprobe udmabuf")
+        b.run("modprobe udmabuf")
+        results = {
+            "format": 1,
+            "environment": environment(a, ends),
+            "peers": [asdict(peer) for peer in peers],
+            "runs": runs,
+        }
+        for rotation in range(options.rotations):
+            # Each rotation begins elsewhere, so that no case always follows the same.
+            start = rotation * len(cases) // options.rotations
+            for peer, load in cases[start:] + cases[:start]:
+                case = {"peer": peer.name, "rotation": rotation, **asdict(load)}
+                try:
+                    case |= measure(a, b, peer, load)
+                    print(bench_result.line(case), flush=True)
+                except CaseError as error:
+                    case["failed"] = str(error)
+                    print(f"{bench_result.name(case)}: failed: {error}", flush=True)
+                runs.append(case)
+            bench_result.write(results, folder)
+    return results
+
+
+def main() -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rotations", type=int, default=5)
+    parser.add_argument("--sizes", default="", help="WIDTHxHEIGHT,…")
+    parser.add_argument("--rates", default="hold,saturate")
+    parser.add_argument("--only", default="", help="PEER,…")
+    parser.add_argument("--peers", type=Path, action="append", default=[], help="a file of more")
+    parser.add_argument("--output", type=Path, default=CHECKOUT / "bench")
+    options = parser.parse_args()
+    try:
+        check()
+        if can_bridge():
+            enter_namespace()
+            joined = bridge()
+        else:
+            print("not root: the guests are joined by a cable without offloads", flush=True)
+            joined = cable()
+        print(f"two guests: {describe()}", flush=True)
+        with joined as ends:
+            run(options, ends)
+    except (NoGuestError, HungError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(f"look at {(options.output / 'results.md')}")
+    return 0
+
+
+if __name__ == "__main__":
+    assert VENV.exists(), "make build makes it"
+    sys.exit(main())
