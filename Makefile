@@ -1,6 +1,6 @@
 # The commands of the repository; see the README.
 .SUFFIXES:
-.PHONY: build demo test guest lint clean
+.PHONY: build demo test guest bench bench-loopback lint clean
 
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -35,6 +35,15 @@ test: build guests
 guest: build guests
 	@$(if $(value RUN),,$(error say what to run: make guest RUN='v4l2-ctl --all'))
 	@$(PYTHON) tools/guest.py --vivid '$(value VIVID)' -- '$(subst ','\'',$(value RUN))'
+
+# Some 45 minutes. PEERS=FILE adds peers, BENCH=OPTIONS are options of tools/bench.py.
+bench: bench-loopback guests
+	$(PYTHON) tools/guest.py -- python tools/overrun.py
+	$(PYTHON) tools/bench.py $(if $(PEERS),--peers '$(PEERS)') $(BENCH)
+
+bench-loopback: build
+	tools/setup bench
+	$(PYTHON) tools/bench_loopback.py
 
 lint: build
 	cargo fmt --check

@@ -75,8 +75,15 @@ impl<'a> Intake<'a> {
         self.source.poll_error()
     }
 
+    /// Gives buffers back to the source.
+    pub fn recycle(&mut self, returned: Vec<Free>) -> Result<()> {
+        returned
+            .into_iter()
+            .try_for_each(|free| self.source.recycle(free))
+    }
+
     /// Takes in what the source has, and drops what the policy says.
-    fn take_in(&mut self, report: &mut Report) -> Result<()> {
+    pub fn take_in(&mut self, report: &mut Report) -> Result<()> {
         while self.waiting.is_none() || self.on_overrun != OnOverrun::Block {
             let filled = match self.source.next()? {
                 Next::Frame(filled) => filled,
@@ -114,8 +121,9 @@ impl Meanwhile for Intake<'_> {
     }
 
     fn look(&mut self, report: &mut Report, returned: Vec<Free>) -> Result<()> {
-        for free in returned {
-            self.source.recycle(free)?;
+        self.recycle(returned)?;
+        if self.on_overrun == OnOverrun::Block {
+            return Ok(());
         }
         self.take_in(report)
     }

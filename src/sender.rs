@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags};
 
 use crate::buffer::Filled;
 use crate::camera::{Camera, Capture};
-use crate::connection::{self, Meanwhile};
+use crate::connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::intake::{Intake, OnOverrun};
 use crate::report::Stream;
@@ -118,7 +118,8 @@ fn next_frame(
     let mut starved_until = None;
     loop {
         let returned = transmitter.returned(run)?;
-        intake.look(&mut run.report, returned)?;
+        intake.recycle(returned)?;
+        intake.take_in(&mut run.report)?;
         if run.is_stopped() {
             return Ok(None);
         }

@@ -8,7 +8,6 @@
 //! byte shows; within a frame the terms tell bytes apart that are displaced by
 //! a few bytes, by rows or by pages. On a screen it is a slope that moves.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -31,7 +30,8 @@ const PERIOD: usize = 2048;
 #[derive(Debug)]
 pub struct TestSource {
     stream: Stream,
-    free: VecDeque<Free>,
+    /// The one that was used last comes next: it is still in the CPU's caches.
+    free: Vec<Free>,
     interval: Duration,
     due: Instant,
     sequence: u32,
@@ -64,7 +64,7 @@ impl TestSource {
         let heap = Heap::open(&name)?;
         let free = (0..capture.buffers.get())
             .map(|index| Ok(Free::new(index, vec![heap.allocate(sizeimage as usize)?])))
-            .collect::<Result<VecDeque<Free>>>()?;
+            .collect::<Result<Vec<Free>>>()?;
         log::info!(
             "test source: {width}x{height} {format}, {}, {} x {sizeimage} bytes from {}",
             capture
@@ -151,7 +151,7 @@ impl Source for TestSource {
         if now < self.due {
             return Ok(Next::NotReady);
         }
-        let Some(free) = self.free.pop_front() else {
+        let Some(free) = self.free.pop() else {
             return Ok(Next::NotReady);
         };
         // A frame that is more than an interval late moves the schedule: no
@@ -193,7 +193,7 @@ impl Source for TestSource {
     }
 
     fn recycle(&mut self, free: Free) -> Result<()> {
-        self.free.push_back(free);
+        self.free.push(free);
         Ok(())
     }
 }

@@ -51,14 +51,16 @@ class Agent:
 
     def sample(self, counts: str | None) -> dict[str, Any]:
         """Read the counters: seconds, bytes, and how often the command said ``counts``."""
-        idle = Path("/proc/stat").read_text().split(maxsplit=6)[4:6]
+        # user, nice, system, idle, iowait, irq and softirq; see proc_stat(5)
+        ticks = [int(word) / _HZ for word in Path("/proc/stat").read_text().split()[1:8]]
         now = time.monotonic()
         received = {
             name: int((self._counters / name).read_text()) for name in ("rx_bytes", "rx_packets")
         }
         return {
             "time": now,
-            "idle": sum(map(int, idle)) / _HZ,
+            "idle": ticks[3] + ticks[4],
+            "ticks": sum(ticks) - ticks[3] - ticks[4],
             "cpus": os.cpu_count(),
             **received,
             "counted": self._counted(counts),
@@ -78,7 +80,10 @@ class Agent:
         totals = {"VmHWM": 0, "RssShmem": 0}
         for status in Path("/proc").glob("[0-9]*/status"):
             with contextlib.suppress(OSError, ProcessLookupError):
-                if self._process is None or os.getsid(int(status.parent.name)) != self._process.pid:
+                if (
+                    self._process is None
+                    or os.getsid(int(status.parent.name)) != self._process.pid
+                ):
                     continue
                 for line in status.read_text().splitlines():
                     name, _, value = line.partition(":")

@@ -74,12 +74,12 @@ fn next_of_five(on_overrun: OnOverrun) -> (u32, Vec<u32>, u64) {
     let mut report = Report::default();
     script.give(0, 3);
     let mut intake = Intake::new(&mut script, on_overrun);
-    intake.look(&mut report, Vec::new()).unwrap();
+    intake.take_in(&mut report).unwrap();
     let waiting = intake.waiting.take();
     script.give(3, 2);
     let mut intake = Intake::new(&mut script, on_overrun);
     intake.waiting = waiting;
-    intake.look(&mut report, Vec::new()).unwrap();
+    intake.take_in(&mut report).unwrap();
     let next = intake.take().expect("a frame waits").index();
     (next, script.recycled, report.sender_drops)
 }
@@ -113,9 +113,13 @@ fn only_block_leaves_the_source_alone_while_a_frame_is_sent() {
         (OnOverrun::DropNewest, true),
     ] {
         let mut script = Script::default();
-        let intake = Intake::new(&mut script, policy);
-        let meanwhile: &dyn Meanwhile = &intake;
+        script.give(0, 1);
+        let mut intake = Intake::new(&mut script, policy);
+        let meanwhile: &mut dyn Meanwhile = &mut intake;
         assert_eq!(meanwhile.waits_for().is_some(), looks, "{policy:?}");
+        let mut report = Report::default();
+        meanwhile.look(&mut report, Vec::new()).unwrap();
+        assert_eq!(intake.take().is_some(), looks, "{policy:?}");
     }
 }
 

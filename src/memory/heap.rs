@@ -10,12 +10,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::libc;
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::unistd::ftruncate;
+use nix::sys::memfd::MFdFlags;
 
-use super::{Mapping, Plane};
+use super::{Mapping, Plane, udmabuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::MemoryUsed;
 
@@ -32,20 +30,8 @@ struct DmaHeapAllocation {
     heap_flags: u64,
 }
 
-/// `struct udmabuf_create` of <linux/udmabuf.h>
-#[repr(C)]
-struct UdmabufCreate {
-    memfd: u32,
-    flags: u32,
-    offset: u64,
-    size: u64,
-}
-
-const UDMABUF_FLAGS_CLOEXEC: u32 = 1;
-
 mod raw {
     nix::ioctl_readwrite!(dma_heap_alloc, b'H', 0, super::DmaHeapAllocation);
-    nix::ioctl_write_ptr!(udmabuf_create, b'u', 0x42, super::UdmabufCreate);
 }
 
 /// Which heap to use, as options give it.
@@ -170,8 +156,8 @@ impl Heap {
             Allocator::DmaHeap(device) => {
                 dma_heap_alloc(device, pages).and_then(|dmabuf| Plane::of_dmabuf(dmabuf, pages))
             }
-            Allocator::Udmabuf(device) => udmabuf_create(device, pages),
-            Allocator::Memfd => sized_memfd(pages)
+            Allocator::Udmabuf(device) => udmabuf::create(device, pages),
+            Allocator::Memfd => udmabuf::memfd(pages, MFdFlags::empty())
                 .and_then(|memfd| Mapping::new(memfd.as_fd(), pages, 0))
                 .map(Plane::of_mapping),
         }
@@ -231,34 +217,6 @@ fn dma_heap_alloc(heap: &File, length: usize) -> nix::Result<OwnedFd> {
     unsafe { raw::dma_heap_alloc(heap.as_raw_fd(), &mut request)? };
     // SAFETY: the call succeeded, so the heap has made this fd for us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(request.fd as RawFd) })
-}
-
-fn udmabuf_create(device: &File, length: usize) -> nix::Result<Plane> {
-    let memfd = sized_memfd(length)?;
-    // udmabuf takes only a memfd that can't shrink under it.
-    fcntl(&memfd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
-    let request = UdmabufCreate {
-        memfd: memfd.as_raw_fd() as u32,
-        flags: UDMABUF_FLAGS_CLOEXEC,
-        offset: 0,
-        size: length as u64,
-    };
-    // SAFETY: the request number fits the structure, which outlives the call;
-    // the memfd is open for as long, and the DMABUF keeps its pages after it.
-    let fd = unsafe { raw::udmabuf_create(device.as_raw_fd(), &request)? };
-    // SAFETY: the call succeeded, so what it returned is a new fd of ours alone.
-    let dmabuf = unsafe { OwnedFd::from_raw_fd(fd) };
-    let mapping = Mapping::new(memfd.as_fd(), length, 0)?;
-    Ok(Plane::of_udmabuf(dmabuf, mapping))
-}
-
-fn sized_memfd(length: usize) -> nix::Result<OwnedFd> {
-    let memfd = memfd_create(
-        c"v4l-dmabuf",
-        MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
-    )?;
-    ftruncate(&memfd, i64::try_from(length).map_err(|_| Errno::EFBIG)?)?;
-    Ok(memfd)
 }
 
 fn open_device(path: &Path) -> Result<File> {

@@ -7,6 +7,7 @@
 mod access;
 mod heap;
 mod mapping;
+mod udmabuf;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
