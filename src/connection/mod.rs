@@ -139,6 +139,7 @@ impl Connection {
         meanwhile: &mut dyn Meanwhile,
     ) -> Result<()> {
         let mut sent = 0;
+        let mut other_failed = false;
         let mut deadline = self.give_up_at();
         while sent < total {
             match job.step(sent) {
@@ -148,10 +149,19 @@ impl Connection {
                 }
                 Err(Errno::EAGAIN) => {
                     let room = PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT);
-                    let (other, due) = meanwhile.waits_for().map_or((None, None), WaitsFor::poll);
+                    let (other, due) = meanwhile
+                        .waits_for()
+                        .filter(|_| !other_failed)
+                        .map_or((None, None), WaitsFor::poll);
                     let polled: Vec<PollFd<'_>> = [room].into_iter().chain(other).collect();
                     let until = due.map_or(deadline, |due| due.min(deadline));
-                    run.wait(&polled, Some(until), OnStop::Finish)?;
+                    if let Woken::Ready(events) = run.wait(&polled, Some(until), OnStop::Finish)? {
+                        // It would end every wait from now on. Whoever waits for
+                        // it alone, after this frame, tells what it means.
+                        let failure =
+                            PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
+                        other_failed |= events.iter().skip(1).any(|on| on.intersects(failure));
+                    }
                     if Instant::now() >= deadline {
                         return Err(self.stalled());
                     }
@@ -372,3 +382,6 @@ fn tcp_socket(address: &SocketAddr) -> std::io::Result<Socket> {
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
+
+#[cfg(test)]
+mod tests;
