@@ -1,12 +1,15 @@
 """Two guests, and a cable between them."""
 
 import json
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from guest import CHECKOUT
+from link import can_bridge
 from pair import Outcome, run_pair
 
 pytestmark = [pytest.mark.guests, pytest.mark.timeout(600)]
@@ -50,3 +53,33 @@ def test_a_camera_s_frames_arrive_without_a_gap_that_the_driver_did_not_make() -
     sent, received, answer = run("/dev/video0", "stat --format '[%s]'")
     assert answer == [FRAMES * 115200]
     assert missing(sent) == missing(received)
+
+
+def test_frames_that_leave_without_a_copy_arrive_byte_for_byte() -> None:
+    """Over a link that gathers pages itself: over loopback and cables the kernel copies."""
+    if not can_bridge():
+        pytest.skip("this user may not make a bridge (root, and /dev/net/tun)")
+    width, height = 640, 360
+    dump = "/dev/shm/dump"  # noqa: S108 -- the guest's
+    with tempfile.TemporaryDirectory(dir=CHECKOUT, prefix=".pair-") as folder:
+        answer = Path(folder) / "answer"
+        checker = f"python {CHECKOUT}/tests/check_pattern.py {width * height * 2} {height} {dump}"
+        done = subprocess.run(
+            [
+                *(sys.executable, str(CHECKOUT / "tools/pair.py")),
+                "--device test --heap /dev/udmabuf --zero-copy auto --buffers 3 "
+                f"--width {width} --height {height} --frames {FRAMES}",
+                f"--output {dump} --frames {FRAMES} && {checker} > {answer}",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        sent, received = json.loads(done.stdout)
+        told = f"A: {sent['stderr']}\nB: {received['stderr']}"
+        assert (sent["status"], received["status"]) == (0, 0), told
+        assert json.loads(answer.read_text()) == [FRAMES, []], "these frames differ"
+    # "auto" ends it as soon as one completion says that the kernel copied.
+    assert "without a copy: the network can refer to" in sent["stderr"], told
+    assert "by copying" not in sent["stderr"], told

@@ -11,24 +11,21 @@ are made of it.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime
-import json
 import os
 import platform
-import queue
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import bench_result
-from guest import CHECKOUT, VENV, Guest, HungError, NoGuestError, check, describe
+from guest import CHECKOUT, VENV, HungError, NoGuestError, check, describe
 from link import RECEIVER_ADDRESS, Ends, bridge, cable, can_bridge, enter_namespace
+from remote import Remote, remotes
 
 PORT = 9000
 SETTLE = 1.0
@@ -37,7 +34,6 @@ WINDOW = 2.5
 """Seconds that are measured, or what `FRAMES` take if that is longer."""
 FRAMES = 8
 BEGIN_PATIENCE = 25.0
-BOOT_PATIENCE = 180.0
 # An Ethernet, an IPv4 and a TCP header with timestamps, once a packet: a packet
 # is what the network card hands over, however large offloads made it.
 HEADERS = 14 + 20 + 32
@@ -86,60 +82,24 @@ LOADS = [
 ]
 
 
-class Remote:
-    """A guest with an agent in it."""
-
-    def __init__(self, guest: Guest, answers: queue.Queue[str]) -> None:
-        """Speak to the agent of ``guest``, whose output goes to ``answers``."""
-        self._guest = guest
-        self._answers = answers
-
-    def ask(self, do: str, *, patience: float = 60.0, **arguments: object) -> dict[str, Any]:
-        """Have the agent do something."""
-        self._guest.write(json.dumps({"do": do, **arguments}) + "\n")
-        try:
-            answer: dict[str, Any] = json.loads(self._answers.get(timeout=patience))
-        except queue.Empty:
-            raise HungError(
-                f"no answer to {do!r}; the guest's console:\n{self._guest.console()}"
-            ) from None
-        return answer
-
-    def run(self, command: str) -> str:
-        """Run a command that has to succeed."""
-        answer = self.ask("run", command=command)
-        if answer.get("status") != 0:
-            raise HungError(f"in a guest: {command}: {answer}")
-        return str(answer["output"])
-
-
-@contextlib.contextmanager
-def remotes(ends: Ends) -> Iterator[tuple[Remote, Remote]]:
-    """Boot guest A, which has the camera, and guest B."""
-    command = 'python tools/agent.py "$link"'
-    answers: tuple[queue.Queue[str], queue.Queue[str]] = (queue.Queue(), queue.Queue())
-
-    def boot(end: int) -> Guest:
-        return Guest(
-            command,
-            link=(ends.sender, ends.receiver)[end],
-            memory="2G",
-            interactive=True,
-            stdout=answers[end].put,
-            stderr=lambda line: print(f"{'AB'[end]} {line}", end="", file=sys.stderr),
-        )
-
-    with boot(1) as b:
-        b.wait_for_link()
-        with boot(0) as a:
-            pair = Remote(a, answers[0]), Remote(b, answers[1])
-            for remote in pair:
-                remote.ask("run", command="true", patience=BOOT_PATIENCE)
-            yield pair
-
-
 class CaseError(Exception):
     """A peer did not do what was asked."""
+
+
+class PeersError(Exception):
+    """A file of peers is none."""
+
+
+def placeholders(load: Load) -> dict[str, object]:
+    """Give what is filled in in a peer's commands."""
+    return {
+        "device": "/dev/video0",
+        "width": load.width,
+        "height": load.height,
+        "fps": load.fps,
+        "address": RECEIVER_ADDRESS,
+        "port": PORT,
+    }
 
 
 def prepare(a: Remote, load: Load) -> None:
@@ -155,14 +115,7 @@ def prepare(a: Remote, load: Load) -> None:
 
 def measure(a: Remote, b: Remote, peer: Peer, load: Load) -> dict[str, Any]:
     """Run one case, and give its figures."""
-    filled = {
-        "device": "/dev/video0",
-        "width": load.width,
-        "height": load.height,
-        "fps": load.fps,
-        "address": RECEIVER_ADDRESS,
-        "port": PORT,
-    }
+    filled = placeholders(load)
     prepare(a, load)
     a.run(f"echo {peer.huge_pages} > /proc/sys/vm/nr_hugepages")
     try:
@@ -179,11 +132,11 @@ def measure(a: Remote, b: Remote, peer: Peer, load: Load) -> dict[str, Any]:
             raise CaseError(f"the sender ended early: {a.ask('stop')['output']}")
         memory = a.ask("memory"), b.ask("memory")
     finally:
-        outcome = a.ask("stop"), b.ask("stop")
+        a.ask("stop")
+        b.ask("stop")
     return figures(peer, load, begun, ended) | {
         "sender_memory": memory[0],
         "receiver_memory": memory[1],
-        "output": [end["output"] for end in outcome] if "v4l-dmabuf" in peer.sender else None,
     }
 
 
@@ -276,7 +229,6 @@ def environment(a: Remote, ends: Ends) -> dict[str, Any]:
             "cpus": 1,
             "cpu": os.environ.get("GUEST_CPU", "as virtme-ng has it"),
             "link": ends.kind,
-            "boot": a.run("cat /proc/cmdline").strip(),
             "clocksource": a.run(
                 "cat /sys/devices/system/clocksource/clocksource0/current_clocksource"
             ).strip(),
@@ -290,15 +242,28 @@ def environment(a: Remote, ends: Ends) -> dict[str, Any]:
 
 
 def read_peers(file: Path) -> list[Peer]:
-    """Read a file of peers."""
-    return [Peer(**peer) for peer in tomllib.loads(file.read_text())["peer"]]
+    """Read a file of peers.
+
+    Raises:
+        PeersError: it can't be read, or says something else than bench/peers.toml does.
+
+    """
+    try:
+        peers = [Peer(**peer) for peer in tomllib.loads(file.read_text())["peer"]]
+        for peer in peers:
+            for command in filter(None, (peer.sender, peer.receiver)):
+                command.format(**placeholders(LOADS[0]))
+    except OSError as error:
+        raise PeersError(f"cannot read {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, TypeError, AttributeError, KeyError, ValueError) as error:
+        raise PeersError(
+            f"{file} describes no peers: {error!r}; bench/peers.toml says how to"
+        ) from error
+    return peers
 
 
-def run(options: argparse.Namespace, ends: Ends) -> dict[str, Any]:
+def run(options: argparse.Namespace, peers: list[Peer], ends: Ends) -> None:
     """Run all cases, and keep what was measured after each rotation."""
-    peers = read_peers(CHECKOUT / "bench/peers.toml")
-    for file in options.peers:
-        peers += read_peers(file)
     cases = [
         (peer, load)
         for load in LOADS
@@ -334,7 +299,6 @@ def run(options: argparse.Namespace, ends: Ends) -> dict[str, Any]:
                     print(f"{bench_result.name(case)}: failed: {error}", flush=True)
                 runs.append(case)
             bench_result.write(results, folder)
-    return results
 
 
 def main() -> int:
@@ -348,6 +312,12 @@ def main() -> int:
     parser.add_argument("--cpu", help="the guests' CPU, as QEMU's -cpu takes it")
     parser.add_argument("--output", type=Path, default=CHECKOUT / "bench")
     options = parser.parse_args()
+    try:
+        peers = read_peers(CHECKOUT / "bench/peers.toml")
+        for file in options.peers:
+            peers += read_peers(file)
+    except PeersError as error:
+        parser.error(str(error))
     if options.cpu:
         os.environ["GUEST_CPU"] = options.cpu
     try:
@@ -360,7 +330,7 @@ def main() -> int:
             joined = cable()
         print(f"two guests: {describe()}", flush=True)
         with joined as ends:
-            run(options, ends)
+            run(options, peers, ends)
     except (NoGuestError, HungError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -1,9 +1,15 @@
-"""What the benchmark's runs come to: medians, ratios, a table and a plot."""
+"""What the benchmark's runs come to: medians, ratios, a table and a plot.
+
+As a command, makes results.md and cpu.svg anew of a folder's results.json:
+
+    tools/bench_result.py [FOLDER]
+"""
 
 from __future__ import annotations
 
 import json
 import statistics
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,7 +246,7 @@ def growth(results: Results, peer: str) -> Spread | None:
 def plot(results: Results, file: Path) -> None:
     """Draw CPU a frame against frame size, one line a peer."""
     mpl.rcParams["svg.hashsalt"] = "v4l-dmabuf"
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
     sizes = sorted(
         {(width, height) for width, height, rate, _ in results.loads() if rate == "hold"}
     )
@@ -279,6 +285,11 @@ def plot(results: Results, file: Path) -> None:
         axes.set_ylabel("the sender's whole guest: ms of CPU a frame")
         axes.set_title("What it costs to capture a frame (YUYV) and to send it")
         axes.grid(visible=True, alpha=0.3)
-        axes.legend(loc="upper left", fontsize="small")
+        figure.legend(loc="outside right upper", fontsize="small")
     figure.savefig(file, metadata={"Date": None})
     plt.close(figure)
+
+
+if __name__ == "__main__":
+    chosen = Path(sys.argv[1] if len(sys.argv) > 1 else "bench")
+    write(json.loads((chosen / "results.json").read_text()), chosen)

@@ -50,6 +50,7 @@ def slow_link() -> Iterator[None]:
 
 def measure(policy: str) -> dict[str, Any]:
     """Send for a minute, and take each frame's age as its last byte arrives."""
+    print(f"{policy}: {SECONDS} s", flush=True)
     ages = []
     with socket.create_server((ADDRESS, PORT)) as server:
         sender = subprocess.Popen(

@@ -1,11 +1,20 @@
-"""A sender and a receiver, each in a guest of its own, with a cable between them."""
+"""A sender and a receiver, each in a guest of its own, and a link between them.
 
+As a command, joins them by a bridge with offloads, which needs root, and prints
+what became of both as JSON:
+
+    tools/pair.py SENDER-OPTIONS RECEIVER-OPTIONS
+"""
+
+import json
+import sys
 import tempfile
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from guest import CHECKOUT, Guest, Sink
-from link import RECEIVER_ADDRESS, cable
+from link import RECEIVER_ADDRESS, Ends, bridge, cable, enter_namespace
 
 PORT = 9000
 
@@ -22,6 +31,7 @@ def run_pair(
     sender: str,
     receiver: str,
     *,
+    joined: AbstractContextManager[Ends] | None = None,
     prepare: str = ":",
     disk: Path | None = None,
     tell: Sink | None = None,
@@ -29,13 +39,13 @@ def run_pair(
 ) -> tuple[Outcome, Outcome]:
     """Run ``v4l-dmabuf-sender SENDER`` in guest A and ``v4l-dmabuf-receiver RECEIVER`` in guest B.
 
-    Addresses and ports are added. A boots while B does, runs ``prepare``, and
-    waits until B listens. ``disk`` is B's. Gives the sender's and the receiver's
-    outcome.
+    They are ``joined`` by a cable unless told otherwise. Addresses and ports are
+    added. A boots while B does, runs ``prepare``, and waits until B listens. ``disk``
+    is B's. Gives the sender's and the receiver's outcome.
     """
     say = tell or (lambda _line: None)
     with (
-        cable() as ends,
+        joined or cable() as ends,
         tempfile.TemporaryDirectory(prefix=".pair-", dir=CHECKOUT) as shared,
     ):
         listening = Path(shared) / "listening"
@@ -61,3 +71,9 @@ def run_pair(
                 sent = Outcome(a.wait(timeout), "".join(a.stderr))
             received = Outcome(b.wait(timeout), "".join(b.stderr))
     return sent, received
+
+
+if __name__ == "__main__":
+    enter_namespace()
+    outcomes = run_pair(*sys.argv[1:3], joined=bridge())
+    print(json.dumps([asdict(outcome) for outcome in outcomes]))
