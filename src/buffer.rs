@@ -5,6 +5,8 @@
 //! the queue owns it (see `queue`). Each change of state consumes the old one, so
 //! a buffer can't be queued twice, nor queued while its frame is still being sent.
 
+use std::time::Instant;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{Plane, View};
 
@@ -87,7 +89,7 @@ impl Filled {
             frame: self.frame,
             header,
             calls: Vec::new(),
-            is_sent: false,
+            sent: None,
         })
     }
 }
@@ -103,7 +105,8 @@ pub struct InFlight {
     header: Box<[u8]>,
     /// The numbers of the calls that refer to it and are not completed.
     calls: Vec<u32>,
-    is_sent: bool,
+    /// When its last byte was handed over.
+    sent: Option<Instant>,
 }
 
 /// What the kernel says that it is done with: the calls from `first` to `last`,
@@ -151,7 +154,12 @@ impl InFlight {
 
     /// Notes that no further call will refer to it.
     pub fn sent_whole(&mut self) {
-        self.is_sent = true;
+        self.sent = Some(Instant::now());
+    }
+
+    /// When its last byte was handed over; None before that.
+    pub fn sent(&self) -> Option<Instant> {
+        self.sent
     }
 
     /// Takes the kernel's word for some of its calls.
@@ -166,7 +174,7 @@ impl InFlight {
         let is_referred_to = !self.calls.is_empty();
         #[cfg(test)]
         let is_referred_to = is_referred_to && !tests::LANDS_EARLY.get();
-        if is_referred_to || !self.is_sent {
+        if is_referred_to || self.sent.is_none() {
             return Err(self);
         }
         for plane in &self.buffer.planes {
@@ -189,6 +197,8 @@ pub struct Frame {
     pub timestamp: Timestamp,
     /// A range a plane.
     pub payloads: Vec<Payload>,
+    /// When this side took it: dequeued it, or had received its header.
+    pub taken: Instant,
 }
 
 impl Frame {

@@ -128,6 +128,14 @@ impl Device {
         Ok(granted)
     }
 
+    /// The pixel formats that the device offers.
+    pub fn formats(&self) -> Result<Vec<FourCc>> {
+        v4l2::enum_formats(self.fd(), self.buf_type).map_err(|errno| {
+            let what = format!("list the formats of {} (VIDIOC_ENUM_FMT)", self.path());
+            self.error(&what, errno)
+        })
+    }
+
     /// The pixel formats that the device offers, in words.
     pub fn offered(&self) -> String {
         match v4l2::enum_formats(self.fd(), self.buf_type) {

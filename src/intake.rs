@@ -4,6 +4,7 @@
 use std::str::FromStr;
 
 use crate::buffer::{Filled, Free};
+use crate::capture_clock::Sighting;
 use crate::connection::Meanwhile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
@@ -94,6 +95,7 @@ impl<'a> Intake<'a> {
                 }
             };
             report.saw(filled.frame());
+            report.stages.captured(Sighting::of(filled.frame())?);
             let dropped = match (self.on_overrun, self.waiting.take()) {
                 (_, None) => {
                     self.waiting = Some(filled);

@@ -18,20 +18,24 @@
 //! | [`sender`] | from a [`source`], by an intake, to a transmitter |
 //! | [`receiver`] | from a connection into buffers, and into a [`dump`] |
 //!
-//! Beside that way stand [`run`] (stopping, observing, waiting), [`report`] and
-//! [`sequence`] (what came of it) and [`error`]. The Python bindings are a layer
+//! [`probe`] tries what works with a device, [`capture_clock`] tells whose clock its
+//! timestamps are of. Beside that way stand [`run`] (stopping, observing, waiting), [`report`] and
+//! [`sequence`], [`stages`] (what came of it) and [`error`]. The Python bindings are a layer
 //! on top that nothing here knows of.
 
 pub mod buffer;
 pub mod camera;
+pub mod capture_clock;
 pub mod connection;
 pub mod device;
 pub mod dump;
 pub mod error;
+pub mod hypervisor;
 pub mod intake;
 mod io;
 pub mod memory;
 pub mod pixel_format;
+pub mod probe;
 #[cfg(feature = "python")]
 mod python;
 pub mod queue;
@@ -41,6 +45,7 @@ pub mod run;
 pub mod sender;
 pub mod sequence;
 pub mod source;
+pub mod stages;
 pub mod test_source;
 pub mod transmitter;
 pub mod v4l2;

@@ -6,6 +6,7 @@
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Instant;
 
 use nix::errno::Errno;
 
@@ -229,6 +230,7 @@ fn frame_of(told: &DequeuedBuffer, buffer: &Buffer) -> Result<Frame, DequeueErro
             microseconds,
         },
         payloads,
+        taken: Instant::now(),
     })
 }
 

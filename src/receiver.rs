@@ -17,6 +17,7 @@ use crate::memory::{Heap, HeapName};
 use crate::pixel_format::FfmpegOptions;
 use crate::report::Stream;
 use crate::run::Run;
+use crate::stages::Stage;
 use crate::wire::{FrameHeader, StreamHeader, WireError};
 
 /// How long a peer may take to say what it sends.
@@ -96,8 +97,14 @@ pub fn receive(
         let Some(filled) = receive_frame(&connection, &header, free, run)? else {
             break;
         };
+        let complete = Instant::now();
+        let into_buffer = complete.duration_since(filled.frame().taken);
+        run.report.stages.record(Stage::IntoBuffer, into_buffer);
         if let Some(dump) = &mut dump {
             dump.write(&filled, run)?;
+            run.report
+                .stages
+                .record(Stage::IntoDump, complete.elapsed());
         }
         run.report.saw(filled.frame());
         run.report.count(filled.frame());
@@ -280,6 +287,7 @@ fn receive_frame(
             .cause(error.to_string())
             .next("the sender is at fault, or bytes were lost on the way")
     })?;
+    let taken = Instant::now();
     let length = header.bytesused as usize;
     for plane in free.planes() {
         let access = plane.write()?;
@@ -292,5 +300,6 @@ fn receive_frame(
         flags: header.flags,
         timestamp: header.timestamp,
         payloads: vec![Payload { offset: 0, length }],
+        taken,
     })))
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::buffer::Frame;
 use crate::sequence::Sequence;
+use crate::stages::Stages;
 
 /// The result of a run, or its state so far.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,8 @@ pub struct Report {
     pub sender_drops: u64,
     /// How a sender's frames left.
     pub zero_copy: ZeroCopy,
+    /// How long the stages of frames' ways took.
+    pub stages: Stages,
     /// Whether a stop ended the run.
     pub stopped: bool,
     span: Option<(Instant, Instant)>,
@@ -88,6 +91,7 @@ impl MemoryUsed {
 impl Report {
     /// Takes note of a frame that came, whatever becomes of it.
     pub fn saw(&mut self, frame: &Frame) {
+        self.stages.took(frame.taken);
         if let Some(why) = self.sequence.take(frame.sequence) {
             log::warn!("drops can't be counted: {why}");
         }

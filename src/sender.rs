@@ -15,6 +15,7 @@ use crate::intake::{Intake, OnOverrun};
 use crate::report::Stream;
 use crate::run::{OnStop, Run, Woken};
 use crate::source::{Source, WaitsFor};
+use crate::stages::Stage;
 use crate::test_source::TestSource;
 use crate::transmitter::{self, Transmitter, ZeroCopyMode};
 use crate::wire::{StreamHeader, Version};
@@ -58,6 +59,12 @@ pub struct SenderConfig {
 ///
 /// The first frame is fresh: streaming starts after the receiver is there.
 pub fn send(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>) -> Result<()> {
+    let result = send_stream(config, frames, run);
+    run.report.stages.settle();
+    result
+}
+
+fn send_stream(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>) -> Result<()> {
     let mut source: Box<dyn Source> = match &config.input {
         Input::Device(path) => Box::new(Camera::open(path, &config.capture)?),
         Input::Test => Box::new(TestSource::new(&config.capture)?),
@@ -85,7 +92,11 @@ pub fn send(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>
             break;
         };
         let frame = filled.frame().clone();
+        let begun = Instant::now();
         transmitter.send(run, filled, &mut intake)?;
+        let stages = &mut run.report.stages;
+        stages.record(Stage::BeforeSocket, begun.duration_since(frame.taken));
+        stages.record(Stage::IntoSocket, begun.elapsed());
         run.report.count(&frame);
     }
     // The device is let go before the wait for the receiver.

@@ -175,6 +175,7 @@ impl Source for TestSource {
                 microseconds: monotonic.tv_nsec() as u64 / 1000,
             },
             payloads: vec![Payload { offset: 0, length }],
+            taken: Instant::now(),
         };
         self.sequence = self.sequence.wrapping_add(1);
         Ok(Next::Frame(free.filled(frame)))

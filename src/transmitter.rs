@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::report::MemoryUsed;
 use crate::run::Run;
 use crate::source::Source;
+use crate::stages::Stage;
 use crate::wire::FrameHeader;
 
 /// Whether to send without a copy.
@@ -168,6 +169,9 @@ impl Transmitter {
         if let Some(flights) = &mut self.flights {
             self.connection.reap(flights)?;
             returned.append(&mut flights.landed());
+            for time in flights.flown() {
+                run.report.stages.record(Stage::UntilCompletion, time);
+            }
             if self.mode == ZeroCopyMode::Auto && !self.copies && flights.copied_by_kernel > 0 {
                 self.copies = true;
                 let why = "the kernel copies for this network all the same, as over loopback";

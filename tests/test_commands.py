@@ -189,6 +189,9 @@ def test_help_names_the_options() -> None:
     for name, options in (
         ("sender", "--device --address --port --width --height --format --buffers --frames"),
         ("sender", "--heap --memory --fps --peer-timeout --verbose --quiet --version"),
+        ("sender", "--zero-copy --on-overrun --report --label"),
+        ("probe", "--width --height --format --json --verbose --version"),
+        ("receiver", "--report --label"),
         ("receiver", "--listen --port --heap --output --frames --max-memory --peer-timeout"),
     ):
         command = [str(BIN / f"v4l-dmabuf-{name}"), "--help"]

@@ -18,12 +18,14 @@ def test_a_sender_s_defaults_are_the_documented_ones() -> None:
         "height": 480,
         "format": "YUYV",
         "buffers": 4,
-        "heap": "/dev/dma_heap/system",
+        "heap": "auto",
         "memory": "auto",
         "fps": None,
         "on_overrun": "block",
         "zero_copy": "auto",
         "peer_timeout": 30.0,
+        "report": None,
+        "labels": {},
     }
 
 
@@ -35,6 +37,8 @@ def test_a_receiver_s_defaults_are_the_documented_ones() -> None:
         "output": None,
         "max_memory": 1 << 30,
         "peer_timeout": 30.0,
+        "report": None,
+        "labels": {},
     }
 
 

@@ -150,12 +150,12 @@ def test_a_driver_that_needs_contiguous_memory(
     vivid.stand_still()
     size = {"width": 1280, "height": 720}
     with caplog.at_level(logging.WARNING):
-        sent, _ = transfer(vivid.sender(port, **size), 5, port, dump)
+        sent, _ = transfer(vivid.sender(port, heap=SYSTEM_HEAP, **size), 5, port, dump)
     assert (sent.memory, sent.heap) == ("mmap", None)
     assert re.search(r"falling back .*VIDIOC_QBUF.*EFAULT.*contiguous memory", caplog.text)
     check_frames(dump, vivid.captured_by_another(1280, 720, "YUYV"), 5)
     with pytest.raises(errors.ImportRefusedError, match=r"contiguous memory.*-m mmap") as refused:
-        vivid.sender(port, memory="dmabuf", **size).run()
+        vivid.sender(port, heap=SYSTEM_HEAP, memory="dmabuf", **size).run()
     assert refused.value.filename == vivid.capture
 
 
@@ -166,13 +166,13 @@ def test_a_refused_import_falls_back(
     inject = {f"inject_vidioc_{where}_error": 1}
     vivid.set(**inject)
     with caplog.at_level(logging.WARNING):
-        sent, _ = transfer(vivid.sender(port), 3, port)
+        sent, _ = transfer(vivid.sender(port, heap=SYSTEM_HEAP), 3, port)
     assert sent.memory == "mmap"
     assert f"VIDIOC_{where.upper()}" in caplog.text
     vivid.set(**inject)
     with pytest.raises(errors.ImportRefusedError, match=f"VIDIOC_{where.upper()}"):
-        vivid.sender(port, memory="dmabuf").run()
-    assert transfer(vivid.sender(port), 3, port)[0].memory == "dmabuf"
+        vivid.sender(port, heap=SYSTEM_HEAP, memory="dmabuf").run()
+    assert transfer(vivid.sender(port), 3, port)[0].heap == UDMABUF
 
 
 def test_drops_are_counted_at_both_ends(vivid: Vivid, port: int) -> None:
@@ -181,6 +181,15 @@ def test_drops_are_counted_at_both_ends(vivid: Vivid, port: int) -> None:
     assert sent.drops is not None
     assert sent.drops >= 5
     assert received.drops == sent.drops
+
+
+def test_a_camera_s_frames_have_an_age_by_this_machine_s_clock(vivid: Vivid, port: int) -> None:
+    sent, received = transfer(vivid.sender(port), 20, port)
+    assert sent.clock == "monotonic", sent.clock_reason
+    assert sent.stages["capture_age"].count == 20
+    assert sent.stages["capture_age"].most < 2
+    assert received.clock is None
+    assert "capture_age" not in received.stages
 
 
 def test_a_sequence_that_wraps_is_no_drop(vivid: Vivid, port: int) -> None:

@@ -14,7 +14,7 @@ from v4l_dmabuf._core import __version__
 from v4l_dmabuf.config import ReceiverConfig, SenderConfig
 from v4l_dmabuf.endpoint import Receiver, Sender
 from v4l_dmabuf.errors import Error
-from v4l_dmabuf.report import Report
+from v4l_dmabuf.report import Report, Times
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
@@ -25,5 +25,6 @@ __all__ = [
     "Report",
     "Sender",
     "SenderConfig",
+    "Times",
     "__version__",
 ]

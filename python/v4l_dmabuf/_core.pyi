@@ -2,9 +2,10 @@ from typing import final
 
 from v4l_dmabuf.config import ReceiverConfig, SenderConfig
 from v4l_dmabuf.endpoint import Progress
+from v4l_dmabuf.probe import DeviceProbe
 from v4l_dmabuf.report import Report
 
-__all__ = ["Receiver", "Sender", "__version__"]
+__all__ = ["Receiver", "Sender", "__version__", "cpuid_hypervisor", "probe"]
 
 __version__: str
 
@@ -21,3 +22,11 @@ class Receiver:
     def run(self, frames: int | None = None, progress: Progress | None = None) -> Report: ...
     def stop(self) -> None: ...
     def unlisten(self) -> None: ...
+
+def probe(
+    device: str,
+    width: int,
+    height: int,
+    format: str | None,  # noqa: A002
+) -> DeviceProbe: ...
+def cpuid_hypervisor() -> str | None: ...

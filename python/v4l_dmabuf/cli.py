@@ -19,7 +19,7 @@ from v4l_dmabuf.config import ReceiverConfig, SenderConfig
 from v4l_dmabuf.endpoint import Receiver, Sender
 from v4l_dmabuf.errors import Error
 from v4l_dmabuf.report import Report
-from v4l_dmabuf.status import Status, log_to_stderr, summary
+from v4l_dmabuf.status import Status, claim_standard_streams, log_to_stderr, summary
 
 End = TypeVar("End", Sender, Receiver)
 
@@ -41,15 +41,11 @@ def _bytes(text: str) -> int:
     return int(text[:-1] if shift else text) << shift
 
 
-def _claim_standard_streams() -> None:
-    """Open those that are closed: else a device or a socket would get their numbers."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    if sys.stderr is None:
-        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 -- a number, for good
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"KEY=VALUE, not {text!r}")
+    return key, value
 
 
 class _Options:
@@ -98,6 +94,11 @@ class _Options:
             metavar="SECONDS",
             help="give up when the other side has not moved a byte for so long",
         )
+        self.add("--report", metavar="FILE", help="write the result there, as JSON")
+        self.parser.add_argument(
+            "--label", type=_label, action="append", dest="labels", metavar="KEY=VALUE",
+            default=argparse.SUPPRESS, help="add to the result what it can't know by itself",
+        )  # fmt: skip
         talk = self.parser.add_mutually_exclusive_group()
         talk.add_argument(
             "-v", "--verbose", dest="level", action="store_const", const=logging.DEBUG,
@@ -113,6 +114,8 @@ class _Options:
         """Give all options, and those of them that are the configuration's."""
         options = self.parser.parse_args(arguments)
         given = {name: value for name, value in vars(options).items() if name in self._defaults}
+        if "labels" in given:
+            given["labels"] = dict(given["labels"])
         return options, given
 
     def make(self, endpoint: type[End], given: dict[str, Any]) -> End:
@@ -174,7 +177,7 @@ def _run(
 
 def sender_main(arguments: Sequence[str] | None = None) -> int:
     """Run `v4l-dmabuf-sender`; the result is its exit status."""
-    _claim_standard_streams()
+    claim_standard_streams()
     signals = _Signals()
     options = _Options(
         "v4l-dmabuf-sender",
@@ -212,7 +215,7 @@ def sender_main(arguments: Sequence[str] | None = None) -> int:
 
 def receiver_main(arguments: Sequence[str] | None = None) -> int:
     """Run `v4l-dmabuf-receiver`; the result is its exit status."""
-    _claim_standard_streams()
+    claim_standard_streams()
     signals = _Signals()
     options = _Options(
         "v4l-dmabuf-receiver",

@@ -2,7 +2,8 @@
 
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 DEFAULT_HEAP = "/dev/dma_heap/system"
@@ -39,6 +40,14 @@ def _check_host(name: str, value: str) -> None:
         raise ValueError(f"{name} is an address or a name, not {value!r}")
 
 
+def _check_report(report: object, labels: Mapping[str, str]) -> None:
+    if report is not None and not (isinstance(report, str | os.PathLike) and os.fspath(report)):
+        raise ValueError(f"report is a path, not {report!r}")
+    for key, value in labels.items():
+        if not (isinstance(key, str) and key and isinstance(value, str)):
+            raise ValueError(f"a label has a name and a text, not {key!r} and {value!r}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SenderConfig:
     """What to capture, and where to send it.
@@ -63,7 +72,7 @@ class SenderConfig:
     """The pixel format: a V4L2 fourcc, four characters."""
     buffers: int = 4
     """How many buffers to ask for."""
-    heap: str = DEFAULT_HEAP
+    heap: str = "auto"
     """``/dev/dma_heap/NAME``, ``/dev/udmabuf``, ``memfd`` (no DMABUF; for ``test`` alone), or
     ``auto``: the first that the driver takes and that can be sent without a copy, then the system
     heap."""
@@ -79,6 +88,10 @@ class SenderConfig:
     """Whether to send without a copy; ``on`` is an error where that can't be had."""
     peer_timeout: float = 30.0
     """Seconds that the receiver may take nothing."""
+    report: str | os.PathLike[str] | None = None
+    """The file that the result is written to, as JSON: see docs/result.schema.json."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What the result can't know by itself, such as the VMM's version; for ``report``."""
 
     def __post_init__(self) -> None:
         _check_host("address", self.address)
@@ -113,6 +126,7 @@ class SenderConfig:
         if self.fps is not None:
             _check_positive("fps", self.fps)
         _check_positive("peer_timeout", self.peer_timeout)
+        _check_report(self.report, self.labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +151,10 @@ class ReceiverConfig:
     """Bytes of buffers that a sender may ask for (``buffer_count * sizeimage``)."""
     peer_timeout: float = 30.0
     """Seconds that the sender may be silent."""
+    report: str | os.PathLike[str] | None = None
+    """The file that the result is written to, as JSON: see docs/result.schema.json."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What the result can't know by itself, such as the VMM's version; for ``report``."""
 
     def __post_init__(self) -> None:
         _check_host("listen", self.listen)
@@ -149,3 +167,4 @@ class ReceiverConfig:
         if not 1 <= self.max_memory < 1 << 64:
             raise ValueError(f"max_memory is at least 1 byte, not {self.max_memory}")
         _check_positive("peer_timeout", self.peer_timeout)
+        _check_report(self.report, self.labels)

@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self, TypeVar
 from v4l_dmabuf import _core
 from v4l_dmabuf.config import ReceiverConfig, SenderConfig
 from v4l_dmabuf.report import Report
+from v4l_dmabuf.result import Recording
 
 Progress = Callable[[Report], object]
 """Called twice a second during a run, with its state so far. What it raises ends the run."""
@@ -25,6 +26,8 @@ class _Endpoint:
 
     _core: _Core
     _closed = False
+    _role: str
+    config: SenderConfig | ReceiverConfig
 
     def run(self, frames: int | None = None, progress: Progress | None = None) -> Report:
         """Run until ``frames`` frames are done, the stream ends, or a stop.
@@ -42,7 +45,16 @@ class _Endpoint:
         if frames is not None and frames < 1:
             raise ValueError(f"frames is at least 1, not {frames}")
         self._check_open()
-        return self._core.run(frames, progress)
+        if self.config.report is None:
+            return self._core.run(frames, progress)
+        recording = Recording(self.config.report, self.config, self._role)
+        try:
+            report = self._core.run(frames, progress)
+        except BaseException as error:
+            recording.end(getattr(error, "report", None), frames, error)
+            raise
+        recording.end(report, frames)
+        return report
 
     def stop(self) -> None:
         """End the run at the end of the frame that is under way, from any thread.
@@ -80,6 +92,9 @@ class Sender(_Endpoint):
     `run`.
     """
 
+    _role = "sender"
+    config: SenderConfig
+
     def __init__(self, config: SenderConfig | None = None, /, **fields: Any) -> None:
         self.config = _config(SenderConfig, config, fields)
         self._core = _core.Sender(self.config)
@@ -93,6 +108,8 @@ class Receiver(_Endpoint):
     """
 
     _core: _core.Receiver
+    _role = "receiver"
+    config: ReceiverConfig
 
     def __init__(self, config: ReceiverConfig | None = None, /, **fields: Any) -> None:
         self.config = _config(ReceiverConfig, config, fields)

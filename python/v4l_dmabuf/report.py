@@ -1,6 +1,24 @@
 """What a run did."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """How long a stage of the frames' way took, in seconds, to three digits."""
+
+    count: int
+    """How many times there are."""
+    least: float
+    """The shortest."""
+    mean: float
+    """Their mean."""
+    most: float
+    """The longest."""
+    percentiles: Mapping[str, float]
+    """``p50``, ``p90``, ``p99`` and ``p99.9``, those of them that five samples or more lie beyond:
+    a percentile that fewer carry is chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +73,25 @@ class Report:
     """Times that the source had no buffer left because the network was slow."""
     waits_for_completion: int = 0
     """Times that it had none though all was sent, because the kernel was late to say so."""
+
+    stages: Mapping[str, Times] = field(default_factory=dict)
+    """How long the stages of the frames' way took, those that were seen:
+
+    - ``interval``, from one frame's dequeueing or arrival to the next one's;
+    - ``capture_age``, at a sender: from the capture timestamp to the dequeueing, if the
+      timestamps' clock is this machine's;
+    - ``before_socket``: from there to the first byte handed to the socket;
+    - ``into_socket``: from the first byte to the last;
+    - ``until_completion``, without a copy: from there until it is learned that the kernel is
+      done with all of them;
+    - ``into_buffer``, at a receiver: from the frame header to the payload's last byte;
+    - ``into_dump``: from there to the end of the write.
+    """
+    clock: str | None = None
+    """The clock that capture timestamps are of, found out by comparing: ``monotonic``,
+    ``boottime``, ``realtime`` or ``unknown``; None for a receiver, and before a frame came."""
+    clock_reason: str | None = None
+    """Why it is unknown."""
 
     @property
     def stream_unknown(self) -> bool:

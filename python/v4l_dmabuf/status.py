@@ -1,6 +1,7 @@
 """What a person sees of a run: log lines, one live line on a terminal, the summary."""
 
 import logging
+import os
 import shutil
 import sys
 import time
@@ -9,6 +10,17 @@ from typing import TextIO
 from v4l_dmabuf.report import Report
 
 _LOG_SECONDS = 5.0
+
+
+def claim_standard_streams() -> None:
+    """Open those that are closed: else a device or a socket would get their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 -- a number, for good
 
 
 class LiveLine:
@@ -126,7 +138,31 @@ def summary(report: Report, verb: str) -> list[str]:
         f"{report.width}x{report.height} {report.format}, {report.buffers} buffers of "
         f"{report.sizeimage} bytes, memory: {memory.get(report.memory or '', report.memory)}",
         *copying,
+        *_stages(report),
     ]
+
+
+_STAGES = {
+    "capture_age": "dequeued after",
+    "before_socket": "waited",
+    "into_socket": "into the socket",
+    "until_completion": "completed after",
+    "into_buffer": "into the buffer",
+    "into_dump": "into the dump",
+}
+
+
+def _stages(report: Report) -> list[str]:
+    """Say in a line how long the stages took: the median, and the longest."""
+    told = [
+        f"{words} {times.percentiles['p50'] * 1e3:.3g} ({times.most * 1e3:.3g})"
+        for stage, words in _STAGES.items()
+        if (times := report.stages.get(stage)) is not None and "p50" in times.percentiles
+    ]
+    lines = [f"a frame's way in ms, median (longest): {', '.join(told)}"] if told else []
+    if report.clock_reason is not None:
+        lines.append(f"the age of a frame is unknown: timestamps: {report.clock_reason}")
+    return lines
 
 
 def log_to_stderr(program: str, level: int) -> LiveLine:

@@ -20,6 +20,7 @@ fn in_flight(calls: &[u32]) -> InFlight {
             offset: 0,
             length: 1,
         }],
+        taken: Instant::now(),
     };
     let mut flight = Free::new(0, vec![plane])
         .filled(frame)
@@ -66,7 +67,7 @@ fn merged_completions_and_numbers_that_wrap_count() {
 #[test]
 fn what_is_still_being_sent_does_not_land() {
     let mut flight = in_flight(&[]);
-    flight.is_sent = false;
+    flight.sent = None;
     let mut flight = flight.land().expect_err("a part is yet to be sent");
     flight.sent_whole();
     flight

@@ -158,8 +158,7 @@ impl Connection {
                     if let Woken::Ready(events) = run.wait(&polled, Some(until), OnStop::Finish)? {
                         // It would end every wait from now on. Whoever waits for
                         // it alone, after this frame, tells what it means.
-                        let failure =
-                            PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
+                        let failure = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
                         other_failed |= events.iter().skip(1).any(|on| on.intersects(failure));
                     }
                     if Instant::now() >= deadline {

@@ -6,6 +6,7 @@
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -32,6 +33,8 @@ pub struct Flights {
     /// Frames of which a part had to be copied because the kernel had no room
     /// to pin it (ENOBUFS).
     pub fell_back: u64,
+    /// How long frames that have landed were in flight, whole.
+    flown: Vec<Duration>,
 }
 
 impl Flights {
@@ -39,12 +42,22 @@ impl Flights {
     pub fn landed(&mut self) -> Vec<Free> {
         let mut landed = Vec::new();
         for flight in std::mem::take(&mut self.flights) {
+            let sent = flight.sent();
             match flight.land() {
-                Ok(free) => landed.push(free),
+                Ok(free) => {
+                    self.flown.extend(sent.map(|sent| sent.elapsed()));
+                    landed.push(free);
+                }
                 Err(flight) => self.flights.push(flight),
             }
         }
         landed
+    }
+
+    /// How long the frames were in flight that have landed since the last time,
+    /// from their last byte handed over until that was learned.
+    pub fn flown(&mut self) -> Vec<Duration> {
+        std::mem::take(&mut self.flown)
     }
 
     fn complete(&mut self, completion: &Completion) {

@@ -1,6 +1,7 @@
 //! Which frame is next, by policy, and where the others' buffers go.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use super::*;
 use crate::buffer::{Frame, Payload, Timestamp};
@@ -26,6 +27,7 @@ impl Script {
                     offset: 0,
                     length: 1,
                 }],
+                taken: Instant::now(),
             };
             self.frames
                 .push_back(Free::new(number, Vec::new()).filled(frame));

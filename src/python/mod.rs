@@ -8,6 +8,7 @@ mod config;
 mod endpoint;
 mod error;
 mod observer;
+mod probe;
 mod report;
 
 use pyo3::prelude::*;
@@ -19,6 +20,14 @@ mod _core {
 
     #[pymodule_export]
     use super::endpoint::{Receiver, Sender};
+    #[pymodule_export]
+    use super::probe::probe;
+
+    /// What the hypervisor calls itself in CPUID; None where nothing signs.
+    #[pyfunction]
+    fn cpuid_hypervisor() -> Option<String> {
+        crate::hypervisor::signature()
+    }
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::capture_clock::CaptureClock;
 use crate::report::Report;
 
 /// Makes a `v4l_dmabuf.Report`.
@@ -36,7 +37,28 @@ pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, P
         fields.set_item("memory", stream.memory.name())?;
         fields.set_item("heap", stream.heap.as_deref())?;
     }
-    py.import("v4l_dmabuf.report")?
-        .getattr("Report")?
-        .call((), Some(&fields))
+    let module = py.import("v4l_dmabuf.report")?;
+    let stages = PyDict::new(py);
+    for (stage, times) in report.stages.times() {
+        let percentiles = PyDict::new(py);
+        for (name, time) in &times.percentiles {
+            percentiles.set_item(name, time.as_secs_f64())?;
+        }
+        let fields = PyDict::new(py);
+        fields.set_item("count", times.count)?;
+        fields.set_item("least", times.least.as_secs_f64())?;
+        fields.set_item("mean", times.mean.as_secs_f64())?;
+        fields.set_item("most", times.most.as_secs_f64())?;
+        fields.set_item("percentiles", percentiles)?;
+        let times = module.getattr("Times")?.call((), Some(&fields))?;
+        stages.set_item(stage.name(), times)?;
+    }
+    fields.set_item("stages", stages)?;
+    if let Some(clock) = report.stages.clock() {
+        fields.set_item("clock", clock.name())?;
+        if let CaptureClock::Unknown(why) = clock {
+            fields.set_item("clock_reason", why)?;
+        }
+    }
+    module.getattr("Report")?.call((), Some(&fields))
 }

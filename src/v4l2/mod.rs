@@ -32,6 +32,12 @@ pub const BUF_FLAG_ERROR: u32 = sys::V4L2_BUF_FLAG_ERROR;
 /// `V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC`: the timestamp is of CLOCK_MONOTONIC.
 pub const BUF_FLAG_TIMESTAMP_MONOTONIC: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
 
+/// `V4L2_BUF_FLAG_TIMESTAMP_COPY`: the timestamp is that of another buffer.
+pub const BUF_FLAG_TIMESTAMP_COPY: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_COPY;
+
+/// `V4L2_BUF_FLAG_TIMESTAMP_MASK`: what a frame's flags say of its timestamp.
+pub const BUF_FLAG_TIMESTAMP_MASK: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_MASK;
+
 /// Which of the two capture APIs a device speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BufType {

@@ -1,0 +1,148 @@
+"""The command `v4l-dmabuf-probe`: what works here, as a table or as JSON.
+
+Exit status: 0 something works with each device that was asked for; 1 not so; 2 usage;
+130 interrupted.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from v4l_dmabuf import _core
+from v4l_dmabuf.errors import Error, NotACaptureDeviceError
+from v4l_dmabuf.probe import DeviceProbe, MemoryProbe, devices, probe
+from v4l_dmabuf.status import claim_standard_streams, log_to_stderr
+
+_LOGGER = logging.getLogger("v4l_dmabuf")
+_PROGRAM = "v4l-dmabuf-probe"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=_PROGRAM,
+        description="Try what a V4L2 device can capture into, with real buffers of a real size.",
+        epilog="Exit status: 0 something works, 1 nothing does, 2 usage, 130 interrupted.",
+    )
+    parser.add_argument("device", nargs="?", help="V4L2 device (default: all that capture)")
+    parser.add_argument("-W", "--width", type=int, default=1920, metavar="PIXELS")
+    parser.add_argument("-H", "--height", type=int, default=1080, metavar="PIXELS")
+    parser.add_argument(
+        "-f", "--format", metavar="FOURCC", help="pixel format (default: YUYV, or the first)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON rather than a table")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what is tried")
+    parser.add_argument("--version", action="version", version=_core.__version__)
+    return parser
+
+
+def probe_main(arguments: Sequence[str] | None = None) -> int:
+    """Run `v4l-dmabuf-probe`; the result is its exit status."""
+    claim_standard_streams()
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    log_to_stderr(_PROGRAM, logging.DEBUG if options.verbose else logging.ERROR)
+    try:
+        probes, errors = _probe_all(options)
+    except ValueError as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        return 130
+    for failure in errors:
+        _LOGGER.error("%s", failure)
+    if not probes and not errors:
+        _LOGGER.error("this machine has no V4L2 device that captures")
+    if options.json:
+        text = json.dumps([asdict(probed) for probed in probes], indent=2) + "\n"
+    else:
+        text = "\n".join("".join(f"{line}\n" for line in _table(probed)) for probed in probes)
+    if not _print(text):
+        return 1
+    works = all(any(memory.works for memory in probed.memories) for probed in probes)
+    return 0 if probes and works and not errors else 1
+
+
+def _print(text: str) -> bool:
+    if sys.stdout is None:
+        _LOGGER.error("cannot write to standard output: it is closed")
+        return False
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        failure = error
+    else:
+        return True
+    # Python would complain again at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    # Who closes a pipe has seen enough.
+    if not isinstance(failure, BrokenPipeError):
+        _LOGGER.error("cannot write to standard output: %s", failure.strerror)
+    return False
+
+
+def _probe_all(options: argparse.Namespace) -> tuple[list[DeviceProbe], list[Error]]:
+    probes: list[DeviceProbe] = []
+    errors: list[Error] = []
+    for device in [options.device] if options.device else devices():
+        try:
+            probes.append(
+                probe(device, width=options.width, height=options.height, format=options.format)
+            )
+        except Error as error:
+            # An output or metadata node that nobody asked for is none of ours.
+            if options.device or not isinstance(error, NotACaptureDeviceError):
+                errors.append(error)
+    return probes, errors
+
+
+def _table(probed: DeviceProbe) -> list[str]:
+    lines = [
+        f"{probed.device}: {probed.card} ({probed.driver}, {probed.bus})",
+        f"  offers {', '.join(probed.formats)}",
+    ]
+    working = [memory for memory in probed.memories if memory.works]
+    if working:
+        one = working[0]
+        size = f"{one.width}x{one.height} {probed.format}, {one.sizeimage} bytes a frame"
+        lines.append(f"  tried with {size}")
+    rows = [
+        ("memory", "works", "without a copy", "timestamps", "read"),
+        *map(_row, probed.memories),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines.append("")
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append(f"  {'  '.join(cells).rstrip()}")
+    notes = [note for memory in probed.memories for note in _notes(memory)]
+    return [*lines, *([""] if notes else []), *notes]
+
+
+def _row(memory: MemoryProbe) -> tuple[str, str, str, str, str]:
+    if not memory.works:
+        return memory.memory, "no", "", "", ""
+    read = memory.read_bytes_per_second
+    return (
+        memory.memory,
+        "yes",
+        "yes" if memory.zero_copy else "no",
+        memory.clock or "",
+        "no frame" if read is None else f"{read / 1e6:.0f} MB/s",
+    )
+
+
+def _notes(memory: MemoryProbe) -> list[str]:
+    notes = []
+    if memory.reason:
+        notes.append(f"  {memory.memory}: {memory.reason}")
+    if memory.clock_reason:
+        notes.append(f"  {memory.memory}: timestamps are of no known clock: {memory.clock_reason}")
+    return notes
+
+
+if __name__ == "__main__":
+    sys.exit(probe_main())

@@ -1,0 +1,106 @@
+"""A run's result as one JSON document: what was asked for, what came of it, and on what.
+
+Its form is that of docs/result.schema.json in the repository.
+"""
+
+import json
+import os
+import time
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from v4l_dmabuf import _core
+from v4l_dmabuf.config import ReceiverConfig, SenderConfig
+from v4l_dmabuf.environment import environment, steal_seconds
+from v4l_dmabuf.errors import OutputError
+from v4l_dmabuf.report import Report
+
+FORMAT = "v4l-dmabuf-result"
+FORMAT_VERSION = 1
+
+
+class Recording:
+    """A run that is to be written down: make it before the run, and end it after."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], config: SenderConfig | ReceiverConfig, role: str
+    ) -> None:
+        """Make the file, so that a path that can't be written is known before the run.
+
+        ``role`` is ``sender`` or ``receiver``.
+
+        Raises:
+            OutputError: it can't be made.
+
+        """
+        self._path = Path(path)
+        self._config = config
+        self._role = role
+        self._began = datetime.now(UTC)
+        self._clock = time.monotonic()
+        self._steal = steal_seconds()
+        self._environment = environment()
+        self._write("")
+
+    def end(
+        self, report: Report | None, wanted: int | None, error: BaseException | None = None
+    ) -> None:
+        """Write the result of a run of ``wanted`` frames (None: no limit).
+
+        Raises:
+            OutputError: the file can't be written.
+
+        """
+        document = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "tool": {"name": "v4l-dmabuf", "version": _core.__version__},
+            "role": self._role,
+            "outcome": _outcome(report, wanted, error),
+            "error": None if error is None else str(error) or type(error).__name__,
+            "began": self._began.isoformat(timespec="milliseconds"),
+            "wall_seconds": time.monotonic() - self._clock,
+            "frames_wanted": wanted,
+            "settings": _settings(self._config),
+            "labels": dict(self._config.labels),
+            "summary": None if report is None else asdict(report),
+            "environment": self._environment,
+            "steal_seconds": self._stolen(),
+        }
+        self._write(json.dumps(document, indent=2, allow_nan=False) + "\n", report)
+
+    def _stolen(self) -> float | None:
+        now = steal_seconds()
+        return None if now is None or self._steal is None else round(now - self._steal, 3)
+
+    def _write(self, text: str, report: Report | None = None) -> None:
+        try:
+            self._path.write_text(text)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write the report {self._path}: {error.strerror}; "
+                "give --report a file that can be written",
+                errno=error.errno,
+                strerror=error.strerror,
+                filename=str(self._path),
+                report=report,
+            ) from error
+
+
+def _outcome(report: Report | None, wanted: int | None, error: BaseException | None) -> str:
+    if error is not None or report is None:
+        return "failed"
+    if wanted is None or report.frames >= wanted:
+        return "complete"
+    return "stopped" if report.stopped else "short"
+
+
+def _settings(config: SenderConfig | ReceiverConfig) -> dict[str, Any]:
+    settings = {field.name: getattr(config, field.name) for field in fields(config)}
+    return {
+        name: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for name, value in settings.items()
+        if name not in {"labels", "report"}
+    }

@@ -1,0 +1,176 @@
+//! What works with a device: each memory that it might capture into, tried for real.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+
+use crate::buffer::Filled;
+use crate::camera::{Camera, Capture, MemoryMode};
+use crate::capture_clock::{self, CaptureClock, Sighting};
+use crate::device::Device;
+use crate::error::{ErrorKind, Result};
+use crate::memory::{HeapChoice, HeapName};
+use crate::pixel_format::FourCc;
+use crate::report::Stream;
+use crate::run::{OnStop, Run, Woken};
+use crate::source::{Next, Source};
+use crate::v4l2::Capability;
+
+/// Frames to look at.
+const FRAMES: usize = 4;
+/// How long to wait for them: a device may be without a signal.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// As many as a sender has unless told otherwise.
+const BUFFERS: NonZeroU32 = NonZeroU32::new(4).unwrap();
+/// What is read of a frame at a time: it stays in the CPU's caches.
+const CHUNK: usize = 256 * 1024;
+
+/// What to try with.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Pixels.
+    pub width: NonZeroU32,
+    /// Pixels.
+    pub height: NonZeroU32,
+    /// None: YUYV if the device has it, else the first that it offers.
+    pub pixel_format: Option<FourCc>,
+}
+
+/// A device, and what works with it.
+#[derive(Debug)]
+pub struct DeviceProbe {
+    /// What it says it is.
+    pub capability: Capability,
+    /// What it offers.
+    pub formats: Vec<FourCc>,
+    /// What was tried.
+    pub pixel_format: FourCc,
+    /// Each memory by its name (`mmap`, or a heap's), and whether it works.
+    pub memories: Vec<(String, Result<Works>)>,
+}
+
+/// How a memory works that a driver captured into.
+#[derive(Debug)]
+pub struct Works {
+    /// What the driver granted.
+    pub stream: Stream,
+    /// Whether it can be sent without a copy, and if not, what the kernel says.
+    pub zero_copy: nix::Result<()>,
+    /// What timestamps are of.
+    pub clock: CaptureClock,
+    /// Bytes a second that the CPU reads of a captured frame; None if none came.
+    pub read_rate: Option<f64>,
+}
+
+/// Tries all that a device might capture into.
+pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DeviceProbe> {
+    let device = Device::open(path)?;
+    let formats = device.formats()?;
+    let usual: FourCc = "YUYV".parse()?;
+    let pixel_format = wanted
+        .pixel_format
+        .or_else(|| formats.iter().copied().find(|format| *format == usual))
+        .or_else(|| formats.first().copied())
+        .ok_or_else(|| {
+            device
+                .error("choose a pixel format", Errno::EINVAL)
+                .cause("the device offers none")
+        })?;
+    let capability = device.capability().clone();
+    // Some drivers allow one open file only.
+    drop(device);
+    let heaps = HeapName::candidates().into_iter().map(Some);
+    let mut memories = Vec::new();
+    for heap in std::iter::once(None).chain(heaps) {
+        if run.is_stopped() {
+            break;
+        }
+        let name = heap.as_ref().map_or("mmap".to_owned(), HeapName::to_string);
+        let capture = Capture {
+            width: wanted.width,
+            height: wanted.height,
+            pixel_format,
+            buffers: BUFFERS,
+            memory: match heap {
+                Some(_) => MemoryMode::DmaBuf,
+                None => MemoryMode::Mmap,
+            },
+            heap: heap.map_or(HeapChoice::Auto, HeapChoice::Named),
+            fps: None,
+        };
+        match probe_memory(path, &capture, run) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+            outcome => memories.push((name, outcome)),
+        }
+    }
+    Ok(DeviceProbe {
+        capability,
+        formats,
+        pixel_format,
+        memories,
+    })
+}
+
+fn probe_memory(path: &Path, capture: &Capture, run: &mut Run<'_>) -> Result<Works> {
+    let mut camera = Camera::open(path, capture)?;
+    let zero_copy = camera.can_pin();
+    camera.start()?;
+    let deadline = Instant::now() + PATIENCE;
+    let mut sightings = Vec::new();
+    let mut read_rate: Option<f64> = None;
+    while sightings.len() < FRAMES {
+        run.tick()?;
+        match camera.next()? {
+            Next::Frame(filled) => {
+                sightings.push(Sighting::of(filled.frame())?);
+                // The best of some: the first touch of a mapping maps its pages.
+                let rate = read_rate_of(&filled)?;
+                read_rate = read_rate.into_iter().chain(rate).reduce(f64::max);
+                camera.recycle(filled.release())?;
+            }
+            Next::Ended => break,
+            Next::NotReady => {
+                let polled: Vec<PollFd<'_>> = camera.waits_for().poll().0.into_iter().collect();
+                match run.wait(&polled, Some(deadline), OnStop::End)? {
+                    Woken::Ready(events) => {
+                        let failed = PollFlags::POLLERR | PollFlags::POLLHUP;
+                        if events.iter().any(|events| events.intersects(failed)) {
+                            camera.next()?;
+                            return Err(camera.poll_error());
+                        }
+                    }
+                    Woken::TimedOut | Woken::Stopped => break,
+                }
+            }
+        }
+    }
+    Ok(Works {
+        stream: camera.stream().clone(),
+        zero_copy,
+        clock: capture_clock::classify(&sightings),
+        read_rate,
+    })
+}
+
+/// How fast the CPU reads a frame. Memory that isn't cached is ten times slower
+/// than the rest, and explains a slow run.
+fn read_rate_of(filled: &Filled) -> Result<Option<f64>> {
+    let mut scratch = vec![0; CHUNK];
+    let mut bytes = 0;
+    let begun = Instant::now();
+    for (plane, payload) in filled.planes() {
+        let access = plane.read()?;
+        for start in (0..payload.length).step_by(CHUNK) {
+            let length = CHUNK.min(payload.length - start);
+            bytes += access
+                .view(payload.offset + start, length)?
+                .copy_to(&mut scratch);
+        }
+        access.end()?;
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    Ok((bytes > 0 && seconds > 0.0).then(|| bytes as f64 / seconds))
+}

@@ -1,0 +1,94 @@
+//! `probe`, as Python sees it.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use super::observer::PythonObserver;
+use crate::capture_clock::CaptureClock;
+use crate::error::Error;
+use crate::probe::{DeviceProbe, Wanted, Works};
+use crate::report::Report;
+use crate::run::{Run, Stop};
+
+/// Tries all that a device might capture into; gives a `v4l_dmabuf.probe.DeviceProbe`.
+#[pyfunction]
+pub fn probe(
+    py: Python<'_>,
+    device: PathBuf,
+    width: NonZeroU32,
+    height: NonZeroU32,
+    format: Option<String>,
+) -> PyResult<Bound<'_, PyAny>> {
+    let wanted = Wanted {
+        width,
+        height,
+        pixel_format: format
+            .map(|format| format.parse())
+            .transpose()
+            .map_err(|error: Error| PyValueError::new_err(error.to_string()))?,
+    };
+    let failed = |error: &Error| super::error::to_python(py, error, &Report::default());
+    let stop = Stop::new().map_err(|error| failed(&error))?;
+    let mut observer = PythonObserver::new(None);
+    let result = py.detach(|| {
+        let mut run = Run::new(&stop, &mut observer);
+        crate::probe::probe(&device, &wanted, &mut run)
+    });
+    match (observer.raised, result) {
+        (Some(raised), _) => Err(raised),
+        (None, Err(error)) => Err(failed(&error)),
+        (None, Ok(probed)) => to_python(py, &device.display().to_string(), &probed),
+    }
+}
+
+fn to_python<'py>(
+    py: Python<'py>,
+    device: &str,
+    probed: &DeviceProbe,
+) -> PyResult<Bound<'py, PyAny>> {
+    let module = py.import("v4l_dmabuf.probe")?;
+    let memories = PyList::empty(py);
+    for (memory, outcome) in &probed.memories {
+        let fields = PyDict::new(py);
+        fields.set_item("memory", memory)?;
+        match outcome {
+            Ok(works) => set_works(&fields, works)?,
+            Err(error) => {
+                fields.set_item("works", false)?;
+                fields.set_item("reason", error.to_string())?;
+            }
+        }
+        memories.append(module.getattr("MemoryProbe")?.call((), Some(&fields))?)?;
+    }
+    let formats: Vec<String> = probed.formats.iter().map(ToString::to_string).collect();
+    let fields = PyDict::new(py);
+    fields.set_item("device", device)?;
+    fields.set_item("driver", &probed.capability.driver)?;
+    fields.set_item("card", &probed.capability.card)?;
+    fields.set_item("bus", &probed.capability.bus_info)?;
+    fields.set_item("formats", formats)?;
+    fields.set_item("format", probed.pixel_format.to_string())?;
+    fields.set_item("memories", memories)?;
+    module.getattr("DeviceProbe")?.call((), Some(&fields))
+}
+
+fn set_works(fields: &Bound<'_, PyDict>, works: &Works) -> PyResult<()> {
+    fields.set_item("works", true)?;
+    fields.set_item("width", works.stream.width)?;
+    fields.set_item("height", works.stream.height)?;
+    fields.set_item("sizeimage", works.stream.sizeimage)?;
+    fields.set_item("zero_copy", works.zero_copy.is_ok())?;
+    if let Err(errno) = works.zero_copy {
+        let why = format!("its mapping has no pages to send from ({})", errno.desc());
+        fields.set_item("zero_copy_reason", why)?;
+    }
+    fields.set_item("clock", works.clock.name())?;
+    if let CaptureClock::Unknown(why) = &works.clock {
+        fields.set_item("clock_reason", why)?;
+    }
+    fields.set_item("read_bytes_per_second", works.read_rate)
+}

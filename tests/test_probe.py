@@ -1,0 +1,121 @@
+"""v4l-dmabuf-probe: what works, and for what does not, the likely cause."""
+
+import json
+import subprocess
+
+import pytest
+
+from support import BIN, Vivid
+from v4l_dmabuf.probe import MemoryProbe, devices, probe
+
+SYSTEM = "/dev/dma_heap/system"
+UDMABUF = "/dev/udmabuf"
+
+
+def by_memory(vivid: Vivid) -> dict[str, MemoryProbe]:
+    return {memory.memory: memory for memory in probe(vivid.capture).memories}
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BIN / "v4l-dmabuf-probe", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.vivid
+def test_a_driver_that_takes_any_memory() -> None:
+    memories = by_memory(Vivid(allocators=0))
+    assert set(memories) >= {"mmap", SYSTEM, UDMABUF}
+    for memory in memories.values():
+        assert memory.works, memory.reason
+        assert memory.clock == "monotonic", memory.clock_reason
+        assert memory.sizeimage == 1920 * 1080 * 2
+        assert memory.read_bytes_per_second is not None
+    assert memories["mmap"].zero_copy
+    assert memories[UDMABUF].zero_copy
+    assert not memories[SYSTEM].zero_copy
+    assert memories[SYSTEM].zero_copy_reason
+
+
+@pytest.mark.vivid
+def test_a_driver_that_needs_contiguous_memory() -> None:
+    memories = by_memory(Vivid(allocators=1))
+    assert memories["mmap"].works, memories["mmap"].reason
+    assert not memories["mmap"].zero_copy
+    assert not memories[SYSTEM].works
+    reason = memories[SYSTEM].reason
+    assert reason is not None
+    assert "contiguous" in reason
+
+
+@pytest.mark.vivid
+def test_the_command_s_json_has_what_the_table_has() -> None:
+    vivid = Vivid()
+    size = ("-W", "640", "-H", "480")
+    told = command(vivid.capture, "--json", *size)
+    assert told.returncode == 0, told.stderr
+    (device,) = json.loads(told.stdout)
+    assert device["driver"] == "vivid"
+    told = command(*size)
+    assert (told.returncode, told.stderr) == (0, ""), "output nodes are passed over in silence"
+    assert "640x480 YUYV" in told.stdout
+    for memory in device["memories"]:
+        assert memory["memory"] in told.stdout
+
+
+@pytest.mark.vivid
+def test_a_device_that_is_in_use_says_so() -> None:
+    vivid = Vivid()
+    holder = subprocess.Popen(
+        ["v4l2-ctl", "-d", vivid.capture, "--stream-mmap"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert holder.stderr is not None
+        holder.stderr.read(1)
+        told = command(vivid.capture)
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert told.returncode == 1
+    assert "another program is using the device" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [("/dev/null", "no V4L2 device"), ("/dev/nowhere", "there is no such device")],
+)
+def test_what_is_no_capture_device_is_one_clear_line(device: str, words: str) -> None:
+    told = command(device)
+    assert told.returncode == 1
+    assert told.stderr.count("\n") == 1
+    assert words in told.stderr
+
+
+@pytest.mark.parametrize("arguments", [("-W", "0"), ("-f", "no fourcc")])
+def test_bad_sizes_and_formats_are_a_matter_of_usage(arguments: tuple[str, str]) -> None:
+    told = command("/dev/null", *arguments)
+    assert told.returncode == 2
+    assert "Traceback" not in told.stderr
+
+
+def test_a_full_or_closed_standard_output_is_no_traceback() -> None:
+    for redirection, words in ((">/dev/full", "No space left on device"), (">&-", "it is closed")):
+        told = subprocess.run(
+            ["sh", "-c", f"{BIN}/v4l-dmabuf-probe --json {redirection}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert told.returncode == 1
+        assert "Traceback" not in told.stderr
+        assert words in told.stderr
+
+
+def test_a_machine_without_devices_says_so() -> None:
+    if devices():
+        pytest.skip("this machine has V4L2 devices")
+    told = command()
+    assert told.returncode == 1
+    assert "no V4L2 device" in told.stderr
