@@ -143,7 +143,7 @@ fn stranger(seen: &Sighting) -> String {
     };
     let flagged = match seen.flags & v4l2::BUF_FLAG_TIMESTAMP_MASK {
         v4l2::BUF_FLAG_TIMESTAMP_MONOTONIC => {
-            ", though flagged as of it: the host's clock, or made up"
+            ", though flagged as of it: the host's clock, or reckoned rather than read"
         }
         _ => "",
     };

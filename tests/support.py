@@ -199,6 +199,10 @@ class Vivid:
         """Make every frame the same: no text, no movement."""
         self.set(osd_text_mode=2)
 
+    def stamp_the_start_of_exposure(self) -> None:
+        """Make timestamps lie before the frame; else they are its end's, reckoned ahead."""
+        self.set(timestamp_source=1)
+
     def sender(self, port: int, **fields: object) -> Sender:
         fields = {"device": self.capture, "fps": 30.0} | fields
         return Sender(address=LOCALHOST, port=port, **fields)

@@ -24,17 +24,29 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.vivid
 def test_a_driver_that_takes_any_memory() -> None:
-    memories = by_memory(Vivid(allocators=0))
+    vivid = Vivid(allocators=0)
+    vivid.stamp_the_start_of_exposure()
+    memories = by_memory(vivid)
     assert set(memories) >= {"mmap", SYSTEM, UDMABUF}
     for memory in memories.values():
         assert memory.works, memory.reason
         assert memory.clock == "monotonic", memory.clock_reason
         assert memory.sizeimage == 1920 * 1080 * 2
         assert memory.read_bytes_per_second is not None
+        assert 1e6 < memory.read_bytes_per_second < 1e11
     assert memories["mmap"].zero_copy
     assert memories[UDMABUF].zero_copy
     assert not memories[SYSTEM].zero_copy
     assert memories[SYSTEM].zero_copy_reason
+
+
+@pytest.mark.vivid
+def test_timestamps_that_are_ahead_of_their_frames_are_of_no_known_clock() -> None:
+    """By default vivid reckons the frame's end, and hands the frame out before it."""
+    for memory in by_memory(Vivid()).values():
+        assert memory.clock == "unknown"
+        assert memory.clock_reason is not None
+        assert "ahead of this machine's CLOCK_MONOTONIC" in memory.clock_reason
 
 
 @pytest.mark.vivid

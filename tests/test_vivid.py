@@ -184,6 +184,7 @@ def test_drops_are_counted_at_both_ends(vivid: Vivid, port: int) -> None:
 
 
 def test_a_camera_s_frames_have_an_age_by_this_machine_s_clock(vivid: Vivid, port: int) -> None:
+    vivid.stamp_the_start_of_exposure()
     sent, received = transfer(vivid.sender(port), 20, port)
     assert sent.clock == "monotonic", sent.clock_reason
     assert sent.stages["capture_age"].count == 20
