@@ -61,6 +61,12 @@ impl<'a> Intake<'a> {
         self.waiting.take()
     }
 
+    /// Whether the frame that is next had better be taken when it can leave at
+    /// once: until then a fresher one may take its place.
+    pub fn may_change(&self) -> bool {
+        self.waiting.is_some() && self.on_overrun == OnOverrun::DropOldest
+    }
+
     /// Whether the source has given its last frame.
     pub fn has_ended(&self) -> bool {
         self.has_ended

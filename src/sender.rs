@@ -23,9 +23,12 @@ use crate::wire::{StreamHeader, Version};
 /// A source that is silent for longer than this is worth a warning.
 const SILENT_SOURCE: Duration = Duration::from_secs(5);
 
-/// Bytes that may wait in the socket where frames may be dropped: little beside a
-/// frame, and enough to keep the network busy between two wake-ups.
-const UNSENT_BYTES: u32 = 128 * 1024;
+/// Bytes that may wait in the socket where frames may be dropped. The kernel
+/// calls for more when half of them are left. Little beside a frame, since what
+/// waits here makes the next frame late; what keeps the network busy between two
+/// wake-ups is what it has sent and not yet seen acknowledged, and that is no part
+/// of it.
+const UNSENT_BYTES: u32 = 32 * 1024;
 
 /// What to capture from.
 #[derive(Debug, Clone)]
@@ -127,6 +130,7 @@ fn next_frame(
     let mut warn_at = Some(Instant::now() + SILENT_SOURCE);
     let mut source_failed = false;
     let mut starved_until = None;
+    let mut has_room = false;
     loop {
         let returned = transmitter.returned(run)?;
         intake.recycle(returned)?;
@@ -134,8 +138,11 @@ fn next_frame(
         if run.is_stopped() {
             return Ok(None);
         }
-        if let Some(filled) = intake.take() {
-            return Ok(Some(filled));
+        let waits_for_room = intake.may_change() && !has_room;
+        if !waits_for_room {
+            if let Some(filled) = intake.take() {
+                return Ok(Some(filled));
+            }
         }
         if intake.has_ended() {
             log::warn!("the device gave its last frame");
@@ -146,7 +153,9 @@ fn next_frame(
         }
         let connection = transmitter.connection();
         let waits_for = intake.waits_for();
-        if matches!(waits_for, WaitsFor::Buffer) {
+        if waits_for_room {
+            starved_until.get_or_insert_with(|| connection.give_up_at());
+        } else if matches!(waits_for, WaitsFor::Buffer) {
             // The source is not to blame for this silence.
             warn_at = None;
             starved_until.get_or_insert_with(|| {
@@ -161,12 +170,15 @@ fn next_frame(
             starved_until = None;
         }
         let (source, due) = waits_for.poll();
-        let polled: Vec<PollFd<'_>> = [connection.poll_fd()].into_iter().chain(source).collect();
+        let peer = connection.poll_fd(waits_for_room);
+        let polled: Vec<PollFd<'_>> = [peer].into_iter().chain(source).collect();
         let deadline = [due, warn_at, starved_until].into_iter().flatten().min();
         match run.wait(&polled, deadline, OnStop::End)? {
             Woken::Ready(events) => {
                 let mut events = events.into_iter();
-                if events.next().is_some_and(|peer| !peer.is_empty()) {
+                let peer = events.next().unwrap_or(PollFlags::empty());
+                has_room = peer.contains(PollFlags::POLLOUT);
+                if peer.intersects(!PollFlags::POLLOUT) {
                     connection.check()?;
                 }
                 source_failed = events.any(|source| {

@@ -40,8 +40,10 @@ def slow_link() -> Iterator[None]:
     sh("ip netns add far && ip link add near type veth peer name far netns far")
     sh(f"ip address add {ADDRESS}/24 dev near && ip link set near up")
     sh("ip -n far address add 10.78.0.1/24 dev far && ip -n far link set far up")
-    # A burst of one of the largest packets, and a queue that adds little of its own.
-    sh(f"tc -n far qdisc add dev far root tbf rate {LINK_BITS}bit burst 64kb limit 128kb")
+    # Packets as a link of that rate carries them: a virtual one's are of 64 KB, and a
+    # queue that adds little of its own holds two of those, so that each loss is a stall.
+    sh("ip -n far link set far gso_max_segs 1")
+    sh(f"tc -n far qdisc add dev far root tbf rate {LINK_BITS}bit burst 16kb limit 64kb")
     try:
         yield
     finally:

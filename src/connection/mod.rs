@@ -103,9 +103,12 @@ impl Connection {
         &self.peer
     }
 
-    /// For a wait for the peer's hanging up beside another wait: see `check`.
-    pub fn poll_fd(&self) -> PollFd<'_> {
-        PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)
+    /// For a wait for the peer's hanging up (see `check`) beside another wait, and
+    /// for room to send if `for_room`.
+    pub fn poll_fd(&self, for_room: bool) -> PollFd<'_> {
+        let mut events = PollFlags::POLLIN;
+        events.set(PollFlags::POLLOUT, for_room);
+        PollFd::new(self.socket.as_fd(), events)
     }
 
     /// Sends `bytes`.
@@ -225,7 +228,7 @@ impl Connection {
         }
         let deadline = self.give_up_at();
         loop {
-            run.wait(&[self.poll_fd()], Some(deadline), OnStop::Finish)?;
+            run.wait(&[self.poll_fd(false)], Some(deadline), OnStop::Finish)?;
             // Looked at rather than told by the wait: a peer that talks on and
             // on would never let it time out.
             if Instant::now() >= deadline {
@@ -292,7 +295,7 @@ impl Connection {
                     } else {
                         on_stop
                     };
-                    match run.wait(&[self.poll_fd()], Some(deadline), on_stop)? {
+                    match run.wait(&[self.poll_fd(false)], Some(deadline), on_stop)? {
                         Woken::Ready(_) => {}
                         Woken::TimedOut => return Ok(Received::Silent(received)),
                         Woken::Stopped => return Ok(Received::Stopped),
