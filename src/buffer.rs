@@ -5,10 +5,12 @@
 //! the queue owns it (see `queue`). Each change of state consumes the old one, so
 //! a buffer can't be queued twice, nor queued while its frame is still being sent.
 
-use std::time::Instant;
+use std::time::Duration;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::memory::{Plane, View};
+use crate::monotonic::Monotonic;
+use crate::poison::Poison;
 
 /// The memory of one frame, bound to its number in the pool for good: the
 /// driver keeps an import cached for as long as an index brings the same DMABUF.
@@ -16,6 +18,18 @@ use crate::memory::{Plane, View};
 pub(crate) struct Buffer {
     pub(crate) index: u32,
     pub(crate) planes: Vec<Plane>,
+    /// What it was filled with before it was given away, if it was.
+    poison: Option<Poison>,
+}
+
+impl Buffer {
+    /// Whatever it was filled with is gone.
+    fn used(self) -> Self {
+        Buffer {
+            poison: None,
+            ..self
+        }
+    }
 }
 
 /// A buffer that holds nothing of worth.
@@ -25,7 +39,11 @@ pub struct Free(pub(crate) Buffer);
 impl Free {
     /// Takes memory in as buffer `index` of a pool.
     pub fn new(index: u32, planes: Vec<Plane>) -> Self {
-        Free(Buffer { index, planes })
+        Free(Buffer {
+            index,
+            planes,
+            poison: None,
+        })
     }
 
     /// Its number in the pool.
@@ -36,6 +54,11 @@ impl Free {
     /// Its memory, to write to.
     pub fn planes(&self) -> &[Plane] {
         &self.0.planes
+    }
+
+    /// Notes what its memory was filled with.
+    pub fn set_poison(&mut self, poison: Poison) {
+        self.0.poison = Some(poison);
     }
 
     /// Declares it filled with a frame.
@@ -65,6 +88,11 @@ impl Filled {
         &self.frame
     }
 
+    /// What its memory was filled with before the frame came.
+    pub fn poison(&self) -> Option<Poison> {
+        self.buffer.poison
+    }
+
     /// Each plane's memory, and the range of it that the frame uses.
     pub fn planes(&self) -> impl Iterator<Item = (&Plane, Payload)> {
         self.buffer
@@ -75,23 +103,32 @@ impl Filled {
 
     /// Gives the frame up.
     pub fn release(self) -> Free {
-        Free(self.buffer)
+        Free(self.buffer.used())
     }
 
-    /// Hands it to the network without a copy, behind `header`. From here only
-    /// the kernel's word brings it back.
-    pub fn take_off(self, header: Box<[u8]>) -> Result<InFlight> {
+    /// Hands it to the network without a copy. From here only the kernel's word
+    /// brings it back.
+    pub fn take_off(self, departure: Departure) -> Result<InFlight> {
         for plane in &self.buffer.planes {
             plane.begin_read()?;
         }
         Ok(InFlight {
             buffer: self.buffer,
             frame: self.frame,
-            header,
+            departure,
             calls: Vec::new(),
             sent: None,
         })
     }
+}
+
+/// What a frame leaves with.
+#[derive(Debug)]
+pub struct Departure {
+    /// Frames that left before it.
+    pub counter: u64,
+    /// On the heap, for the network refers to it as well.
+    pub header: Box<[u8]>,
 }
 
 /// A buffer whose bytes the network still refers to. There is no other way out
@@ -101,12 +138,11 @@ impl Filled {
 pub struct InFlight {
     buffer: Buffer,
     frame: Frame,
-    /// On the heap, for the network refers to it as well.
-    header: Box<[u8]>,
+    departure: Departure,
     /// The numbers of the calls that refer to it and are not completed.
     calls: Vec<u32>,
     /// When its last byte was handed over.
-    sent: Option<Instant>,
+    sent: Option<Monotonic>,
 }
 
 /// What the kernel says that it is done with: the calls from `first` to `last`,
@@ -130,21 +166,27 @@ impl Completion {
 impl InFlight {
     /// Its header's bytes.
     pub fn header(&self) -> &[u8] {
-        &self.header
+        &self.departure.header
     }
 
-    /// The whole of its payload.
-    pub fn payload(&self) -> Result<View<'_>> {
-        match (
-            self.buffer.planes.as_slice(),
-            self.frame.payloads.as_slice(),
-        ) {
-            ([plane], [payload]) => plane.view(payload.offset, payload.length),
-            _ => Err(Error::new(
-                ErrorKind::System,
-                "send a frame of several memory planes",
-            )),
-        }
+    /// Frames that left before it.
+    pub fn counter(&self) -> u64 {
+        self.departure.counter
+    }
+
+    /// Its payload, a range a plane.
+    pub fn payloads(&self) -> Result<Vec<View<'_>>> {
+        let planes = self.buffer.planes.iter().zip(&self.frame.payloads);
+        planes
+            .map(|(plane, payload)| plane.view(payload.offset, payload.length))
+            .collect()
+    }
+
+    /// Bytes of header and payload.
+    pub fn bytes(&self) -> Result<usize> {
+        let payloads = self.payloads()?;
+        let bytes: usize = payloads.iter().map(|payload| payload.length()).sum();
+        Ok(self.header().len() + bytes)
     }
 
     /// Notes that call number `call` refers to it.
@@ -154,11 +196,11 @@ impl InFlight {
 
     /// Notes that no further call will refer to it.
     pub fn sent_whole(&mut self) {
-        self.sent = Some(Instant::now());
+        self.sent = Some(Monotonic::now());
     }
 
     /// When its last byte was handed over; None before that.
-    pub fn sent(&self) -> Option<Instant> {
+    pub fn sent(&self) -> Option<Monotonic> {
         self.sent
     }
 
@@ -182,7 +224,7 @@ impl InFlight {
                 log::error!("{error}");
             }
         }
-        Ok(Free(self.buffer))
+        Ok(Free(self.buffer.used()))
     }
 }
 
@@ -198,13 +240,19 @@ pub struct Frame {
     /// A range a plane.
     pub payloads: Vec<Payload>,
     /// When this side took it: dequeued it, or had received its header.
-    pub taken: Instant,
+    pub taken: Monotonic,
 }
 
 impl Frame {
     /// Whether the driver flags it as possibly corrupt.
     pub fn has_error(&self) -> bool {
         self.flags & crate::v4l2::BUF_FLAG_ERROR != 0
+    }
+
+    /// How old it was when it was taken, by a timestamp of CLOCK_MONOTONIC.
+    pub fn monotonic_age(&self) -> Duration {
+        self.taken
+            .since(Monotonic::of_nanoseconds(self.timestamp.nanoseconds()))
     }
 
     /// Bytes of all planes.
@@ -223,6 +271,22 @@ pub struct Timestamp {
     pub seconds: u64,
     /// Microseconds within the second.
     pub microseconds: u64,
+}
+
+impl Timestamp {
+    /// In nanoseconds, which end in 584 years.
+    pub fn nanoseconds(self) -> u64 {
+        let seconds = self.seconds.saturating_mul(1_000_000_000);
+        seconds.saturating_add(self.microseconds.saturating_mul(1000))
+    }
+
+    /// From nanoseconds.
+    pub fn of_nanoseconds(nanoseconds: u64) -> Self {
+        Timestamp {
+            seconds: nanoseconds / 1_000_000_000,
+            microseconds: nanoseconds % 1_000_000_000 / 1000,
+        }
+    }
 }
 
 /// The bytes of a plane that a frame uses.

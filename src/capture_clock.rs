@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-use crate::buffer::{Frame, Timestamp};
+use crate::buffer::Frame;
 use crate::error::{Error, ErrorKind, Result};
 use crate::v4l2;
 
@@ -92,15 +92,16 @@ pub struct Sighting {
 impl Sighting {
     /// Sees a frame that has just been dequeued.
     pub fn of(frame: &Frame) -> Result<Self> {
-        let Timestamp {
-            seconds,
-            microseconds,
-        } = frame.timestamp;
+        let since = frame.taken.elapsed();
+        let now = Clocks::now()?;
         Ok(Sighting {
-            timestamp: Duration::from_secs(seconds)
-                .saturating_add(Duration::from_micros(microseconds)),
+            timestamp: Duration::from_nanos(frame.timestamp.nanoseconds()),
             flags: frame.flags,
-            dequeued: Clocks::now()?,
+            dequeued: Clocks {
+                monotonic: now.monotonic.saturating_sub(since),
+                boottime: now.boottime.saturating_sub(since),
+                realtime: now.realtime.saturating_sub(since),
+            },
         })
     }
 }

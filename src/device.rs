@@ -14,7 +14,7 @@ use crate::memory::Mapping;
 use crate::pixel_format::FourCc;
 use crate::queue::Driver;
 use crate::v4l2::{
-    self, BufType, Capability, Dequeued, Format, Interval, MemoryType, PlaneInfo, PlaneToQueue,
+    self, Appearance, BufType, Capability, Dequeued, Format, Interval, MemoryType, PlaneInfo, PlaneToQueue,
 };
 
 /// An open capture device.
@@ -106,6 +106,7 @@ impl Device {
             height,
             pixel_format,
             planes: Vec::new(),
+            appearance: Appearance::default(),
         };
         let what = format!("set {width}x{height} {pixel_format} on {}", self.path());
         let granted = v4l2::set_format(self.fd(), self.buf_type, &wanted)
@@ -147,18 +148,18 @@ impl Device {
         }
     }
 
-    /// Asks for a frame rate. Answers with what was granted, None if the device
-    /// has no rate to set, which is a warning.
-    pub fn set_rate(&self, fps: f64) -> Result<Option<f64>> {
+    /// Asks for a frame rate. Answers with the interval that was granted, None if
+    /// the device has no rate to set, which is a warning.
+    pub fn set_rate(&self, fps: f64) -> Result<Option<Interval>> {
         let granted = match v4l2::set_interval(self.fd(), self.buf_type, Interval::of_rate(fps)) {
-            Ok(interval) => interval.and_then(Interval::rate),
+            Ok(interval) => interval,
             Err(Errno::ENOTTY | Errno::EINVAL) => None,
             Err(errno) => {
                 let what = format!("set {fps} fps on {}", self.path());
                 return Err(self.error(&what, errno));
             }
         };
-        match granted {
+        match granted.and_then(Interval::rate) {
             None => log::warn!(
                 "{}: {fps} fps wanted, but the device has no rate to set (VIDIOC_S_PARM)",
                 self.path()
@@ -171,12 +172,9 @@ impl Device {
         Ok(granted)
     }
 
-    /// The frame rate; None if the device doesn't tell.
-    pub fn rate(&self) -> Option<f64> {
-        v4l2::get_interval(self.fd(), self.buf_type)
-            .ok()
-            .flatten()
-            .and_then(Interval::rate)
+    /// The frame interval; None if the device doesn't tell.
+    pub fn interval(&self) -> Option<Interval> {
+        v4l2::get_interval(self.fd(), self.buf_type).ok().flatten()
     }
 
     /// An error of an operation on this device, with what its errno means there.
@@ -210,6 +208,10 @@ impl Driver for Device {
 
     fn querybuf(&self, index: u32) -> nix::Result<Vec<PlaneInfo>> {
         v4l2::querybuf(self.fd(), self.buf_type, index)
+    }
+
+    fn buffer_flags(&self, memory: MemoryType, index: u32) -> nix::Result<u32> {
+        v4l2::query_flags(self.fd(), self.buf_type, memory, index)
     }
 
     fn expbuf(&self, index: u32, plane: u32) -> nix::Result<OwnedFd> {

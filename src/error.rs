@@ -51,6 +51,10 @@ pub enum ErrorKind {
     Truncated,
     /// The peer asks for more memory than the limit allows.
     Limit,
+    /// The receiver refuses the stream.
+    Refused,
+    /// A frame is unaccounted for, or is not what it should be.
+    Integrity,
     /// The dump can't be opened or written.
     Output,
     /// A system call failed that has no reason to.

@@ -2,9 +2,9 @@
 //! slower than it.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::buffer::{Filled, Free};
-use crate::capture_clock::Sighting;
 use crate::connection::Meanwhile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
@@ -41,8 +41,19 @@ impl FromStr for OnOverrun {
 pub struct Intake<'a> {
     source: &'a mut dyn Source,
     on_overrun: OnOverrun,
-    waiting: Option<Filled>,
+    waiting: Option<Taken>,
+    /// Frames dropped since one was taken to be sent.
+    burst: u64,
     has_ended: bool,
+}
+
+/// A frame out of the source.
+#[derive(Debug)]
+pub struct Taken {
+    /// The frame.
+    pub filled: Filled,
+    /// How old it was when it was dequeued, if that is known.
+    pub age: Option<Duration>,
 }
 
 impl<'a> Intake<'a> {
@@ -52,13 +63,22 @@ impl<'a> Intake<'a> {
             source,
             on_overrun,
             waiting: None,
+            burst: 0,
             has_ended: false,
         }
     }
 
     /// The frame that is next, if there is one.
-    pub fn take(&mut self) -> Option<Filled> {
-        self.waiting.take()
+    pub fn take(&mut self, report: &mut Report) -> Option<Taken> {
+        let taken = self.waiting.take()?;
+        report.sender_drops.count(std::mem::take(&mut self.burst));
+        Some(taken)
+    }
+
+    /// The run is over: what was taken in and not sent is left over.
+    pub fn end(mut self, report: &mut Report) {
+        report.left_over += u64::from(self.take(report).is_some());
+        report.sender_drops.count(self.burst);
     }
 
     /// Whether the frame that is next had better be taken when it can leave at
@@ -100,24 +120,28 @@ impl<'a> Intake<'a> {
                     return Ok(());
                 }
             };
+            report.captured += 1;
             report.saw(filled.frame());
-            report.stages.captured(Sighting::of(filled.frame())?);
+            let age = report.stages.captured(filled.frame())?;
+            let taken = Taken { filled, age };
             let dropped = match (self.on_overrun, self.waiting.take()) {
                 (_, None) => {
-                    self.waiting = Some(filled);
+                    self.waiting = Some(taken);
                     continue;
                 }
                 (OnOverrun::DropNewest, Some(waiting)) => {
                     self.waiting = Some(waiting);
-                    filled
+                    taken
                 }
                 (OnOverrun::Block | OnOverrun::DropOldest, Some(waiting)) => {
-                    self.waiting = Some(filled);
+                    self.waiting = Some(taken);
                     waiting
                 }
             };
-            report.sender_drops += 1;
-            self.source.recycle(dropped.release())?;
+            self.burst += 1;
+            let at = dropped.filled.frame().taken;
+            report.series.count(at, |interval| interval.sender_drops += 1);
+            self.source.recycle(dropped.filled.release())?;
         }
         Ok(())
     }

@@ -10,56 +10,84 @@ use nix::fcntl::OFlag;
 use nix::libc;
 
 use crate::memory::{Plane, View};
+use crate::v4l2::MAX_PLANES;
 
 fn count(result: libc::ssize_t) -> nix::Result<usize> {
     Errno::result(result).map(|bytes| bytes as usize)
 }
 
-/// sendmsg(2) of `header` and then `payload`, in one call and without SIGPIPE;
-/// says how many bytes the socket took.
-pub fn send(
-    socket: BorrowedFd<'_>,
-    header: &[u8],
-    payload: Option<View<'_>>,
-) -> nix::Result<usize> {
-    send_message(socket, header, payload, 0)
+/// A header and the payload that follows it, plane by plane.
+#[derive(Debug, Clone, Copy)]
+pub struct Gather<'a> {
+    /// Its bytes.
+    pub header: &'a [u8],
+    /// A range a plane, no more than a frame can have.
+    pub payloads: &'a [View<'a>],
 }
 
-/// As `send`, with MSG_ZEROCOPY: the kernel refers to both ranges until its
+impl Gather<'_> {
+    /// Bytes of both.
+    pub fn length(&self) -> usize {
+        let payloads = self.payloads.iter().map(|payload| payload.length());
+        self.header.len() + payloads.sum::<usize>()
+    }
+
+    /// What follows the first `sent` bytes.
+    fn after(&self, sent: usize) -> [libc::iovec; MAX_PLANES + 1] {
+        let header = self.header.get(sent..).unwrap_or_default();
+        let mut parts = [libc::iovec {
+            iov_base: header.as_ptr().cast_mut().cast(),
+            iov_len: header.len(),
+        }; MAX_PLANES + 1];
+        let mut skip = sent.saturating_sub(self.header.len());
+        let mut payloads = self.payloads.iter();
+        for part in parts.iter_mut().skip(1) {
+            *part = libc::iovec {
+                iov_base: std::ptr::null_mut(),
+                iov_len: 0,
+            };
+            let Some(payload) = payloads.next() else {
+                continue;
+            };
+            let skipped = skip.min(payload.length());
+            skip -= skipped;
+            if let Some(rest) = payload.skip(skipped) {
+                *part = rest.iovec();
+            }
+        }
+        parts
+    }
+}
+
+/// sendmsg(2) of what follows the first `sent` bytes, in one call and without
+/// SIGPIPE; says how many bytes the socket took.
+pub fn send(socket: BorrowedFd<'_>, what: &Gather<'_>, sent: usize) -> nix::Result<usize> {
+    send_message(socket, what, sent, 0)
+}
+
+/// As `send`, with MSG_ZEROCOPY: the kernel refers to all ranges until its
 /// completion says otherwise. Who changes them before that sends other bytes.
 pub fn send_zero_copy(
     socket: BorrowedFd<'_>,
-    header: &[u8],
-    payload: Option<View<'_>>,
+    what: &Gather<'_>,
+    sent: usize,
 ) -> nix::Result<usize> {
-    send_message(socket, header, payload, libc::MSG_ZEROCOPY)
+    send_message(socket, what, sent, libc::MSG_ZEROCOPY)
 }
 
 fn send_message(
     socket: BorrowedFd<'_>,
-    header: &[u8],
-    payload: Option<View<'_>>,
+    what: &Gather<'_>,
+    sent: usize,
     flags: libc::c_int,
 ) -> nix::Result<usize> {
-    let mut parts = [
-        libc::iovec {
-            iov_base: header.as_ptr().cast_mut().cast(),
-            iov_len: header.len(),
-        },
-        payload.map_or(
-            libc::iovec {
-                iov_base: std::ptr::null_mut(),
-                iov_len: 0,
-            },
-            |payload| payload.iovec(),
-        ),
-    ];
+    let mut parts = what.after(sent);
     // SAFETY: all-zero bytes are a valid `msghdr`: null pointers of length 0.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = parts.as_mut_ptr();
     message.msg_iovlen = parts.len();
-    // SAFETY: the message points to two ranges, each empty or alive for longer
-    // than the call, which only reads them.
+    // SAFETY: the message points to ranges, each empty or alive for longer than the
+    // call, which only reads them.
     count(unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags | libc::MSG_NOSIGNAL) })
 }
 

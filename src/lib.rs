@@ -23,18 +23,27 @@
 //! [`sequence`], [`stages`] (what came of it) and [`error`]. The Python bindings are a layer
 //! on top that nothing here knows of.
 
+pub mod accounting;
 pub mod buffer;
 pub mod camera;
 pub mod capture_clock;
+pub mod clock_sync;
 pub mod connection;
+pub mod control;
 pub mod device;
 pub mod dump;
 pub mod error;
+pub mod handshake;
 pub mod hypervisor;
 pub mod intake;
 mod io;
+pub mod ledger;
 pub mod memory;
+pub mod monotonic;
+pub mod one_way;
+pub mod passage;
 pub mod pixel_format;
+pub mod poison;
 pub mod probe;
 #[cfg(feature = "python")]
 mod python;
@@ -42,13 +51,16 @@ pub mod queue;
 pub mod receiver;
 pub mod report;
 pub mod run;
+pub mod samples;
 pub mod sender;
 pub mod sequence;
+pub mod series;
 pub mod source;
 pub mod stages;
 pub mod test_source;
 pub mod transmitter;
 pub mod v4l2;
+pub mod verify;
 pub mod wire;
 
 pub use error::{Error, ErrorKind, Result};

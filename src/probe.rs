@@ -100,6 +100,7 @@ pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DevicePr
             },
             heap: heap.map_or(HeapChoice::Auto, HeapChoice::Named),
             fps: None,
+            verify: false,
         };
         match probe_memory(path, &capture, run) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),

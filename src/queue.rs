@@ -4,16 +4,17 @@
 //! read or queued again under the driver. A failed QBUF and STREAMOFF hand it
 //! back. Source: the kernel's "Linux Media Userspace API", Input/Output.
 
+use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::Instant;
 
 use nix::errno::Errno;
 
 use crate::buffer::{Buffer, Filled, Frame, Free, Payload, Timestamp};
 use crate::io;
 use crate::memory::{Mapping, Plane};
-use crate::v4l2::{Dequeued, DequeuedBuffer, MemoryType, PlaneInfo, PlaneToQueue};
+use crate::monotonic::Monotonic;
+use crate::v4l2::{self, Dequeued, DequeuedBuffer, MemoryType, PlaneInfo, PlaneToQueue};
 
 /// The ioctls that a queue needs; `Device` has them, tests script them.
 pub trait Driver {
@@ -21,6 +22,8 @@ pub trait Driver {
     fn reqbufs(&self, memory: MemoryType, count: u32) -> nix::Result<u32>;
     /// VIDIOC_QUERYBUF
     fn querybuf(&self, index: u32) -> nix::Result<Vec<PlaneInfo>>;
+    /// VIDIOC_QUERYBUF: the buffer's `V4L2_BUF_FLAG_*`.
+    fn buffer_flags(&self, memory: MemoryType, index: u32) -> nix::Result<u32>;
     /// VIDIOC_EXPBUF
     fn expbuf(&self, index: u32, plane: u32) -> nix::Result<OwnedFd>;
     /// mmap(2) of a plane that VIDIOC_QUERYBUF told of.
@@ -60,6 +63,7 @@ pub enum Dequeue {
 pub struct Queue<D: Driver> {
     driver: Rc<D>,
     memory: MemoryType,
+    granted: NonZeroU32,
     /// A slot an index; what is in it is the driver's.
     slots: Vec<Option<Buffer>>,
 }
@@ -69,19 +73,24 @@ impl<D: Driver> Queue<D> {
     /// of the queue tells. On an error nothing stays requested.
     pub fn request(driver: Rc<D>, memory: MemoryType, count: u32) -> nix::Result<Self> {
         let granted = driver.reqbufs(memory, count)?;
-        if granted == 0 {
-            return Err(Errno::ENOMEM);
-        }
+        let granted = NonZeroU32::new(granted).ok_or(Errno::ENOMEM)?;
         Ok(Queue {
             driver,
             memory,
-            slots: (0..granted).map(|_| None).collect(),
+            granted,
+            slots: (0..granted.get()).map(|_| None).collect(),
         })
     }
 
     /// How many buffers the driver granted.
-    pub fn count(&self) -> u32 {
-        self.slots.len() as u32
+    pub fn count(&self) -> NonZeroU32 {
+        self.granted
+    }
+
+    /// What the buffers' flags say of timestamps; None if the driver doesn't tell.
+    pub fn timestamp_flags(&self) -> Option<u32> {
+        let flags = self.driver.buffer_flags(self.memory, 0).ok()?;
+        Some(flags & (v4l2::BUF_FLAG_TIMESTAMP_MASK | v4l2::BUF_FLAG_TSTAMP_SRC_MASK))
     }
 
     /// Whether the driver has a buffer to fill.
@@ -100,7 +109,7 @@ impl<D: Driver> Queue<D> {
     /// The driver's own buffers, each plane as a DMABUF (EXPBUF) where the driver
     /// exports it, else mapped from the device. None are queued yet.
     pub fn driver_buffers(&self) -> nix::Result<Vec<Free>> {
-        (0..self.count())
+        (0..self.count().get())
             .map(|index| {
                 let planes = self
                     .driver
@@ -230,7 +239,7 @@ fn frame_of(told: &DequeuedBuffer, buffer: &Buffer) -> Result<Frame, DequeueErro
             microseconds,
         },
         payloads,
-        taken: Instant::now(),
+        taken: Monotonic::now(),
     })
 }
 

@@ -1,10 +1,20 @@
 //! What a run did, for the summary, for progress and for scripts.
 
-use std::time::Instant;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use crate::buffer::Frame;
-use crate::sequence::Sequence;
+use crate::clock_sync::ClockSync;
+use crate::monotonic::Monotonic;
+use crate::one_way::OneWay;
+use crate::samples::Samples;
+use crate::sequence::{Bursts, Sequence};
+use crate::series::Series;
 use crate::stages::Stages;
+use crate::v4l2::{Appearance, Capability, Interval};
+use crate::verify::Verified;
+use crate::wire::v3::{End, Outcome};
+use crate::wire::{Description, PlaneLayout, Version};
 
 /// The result of a run, or its state so far.
 #[derive(Debug, Clone, Default)]
@@ -19,15 +29,37 @@ pub struct Report {
     pub sequence: Sequence,
     /// What the frames are; None before that is known.
     pub stream: Option<Stream>,
-    /// Frames that a sender dropped because the network was slow.
-    pub sender_drops: u64,
+    /// What is spoken; None before that is known.
+    pub version: Option<Version>,
+    /// A receiver: how the sender describes the stream.
+    pub described: Option<Description>,
+    /// A sender: frames that the source gave.
+    pub captured: u64,
+    /// A sender: frames that it dropped because the network was slow, in their bursts.
+    pub sender_drops: Bursts,
+    /// A sender: frames that the source gave and that the run's end left unsent.
+    pub left_over: u64,
+    /// A receiver: frames that are missing between those that came.
+    pub missing: u64,
+    /// The sender's totals, as a receiver has them from it.
+    pub end: Option<End>,
+    /// The receiver's totals, as a sender has them from it.
+    pub outcome: Option<Outcome>,
+    /// What the looks at the frames found; None if nobody looks.
+    pub verified: Option<Verified>,
     /// How a sender's frames left.
     pub zero_copy: ZeroCopy,
     /// How long the stages of frames' ways took.
     pub stages: Stages,
+    /// The times that lie on both sides' clocks.
+    pub one_way: OneWay,
+    /// The ways of single frames.
+    pub samples: Samples,
+    /// What happened when.
+    pub series: Series,
     /// Whether a stop ended the run.
     pub stopped: bool,
-    span: Option<(Instant, Instant)>,
+    span: Option<(Monotonic, Monotonic)>,
 }
 
 /// How a sender's frames left: without a copy, and if not, why.
@@ -56,14 +88,37 @@ pub struct Stream {
     pub height: u32,
     /// The pixel format.
     pub pixel_format: crate::pixel_format::FourCc,
-    /// Bytes: no frame has more.
-    pub sizeimage: u32,
+    /// The layout of each memory plane.
+    pub planes: Vec<PlaneLayout>,
     /// This side's buffers.
-    pub buffers: u32,
+    pub buffers: NonZeroU32,
     /// The memory that is used.
     pub memory: MemoryUsed,
     /// The heap that it is from; None for a driver's own memory.
     pub heap: Option<String>,
+    /// What a driver tells of it.
+    pub origin: Origin,
+}
+
+/// What a driver tells of a stream.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// From frame to frame; None where there is no rate.
+    pub interval: Option<Interval>,
+    /// How rows and colours are to be understood.
+    pub appearance: Option<Appearance>,
+    /// What the buffers' flags say of timestamps.
+    pub timestamp_flags: Option<u32>,
+    /// Who tells it.
+    pub capability: Option<Capability>,
+}
+
+impl Stream {
+    /// Bytes that a frame has at most.
+    pub fn frame_bytes(&self) -> u64 {
+        let sizes = self.planes.iter().map(|plane| plane.sizeimage.get());
+        sizes.map(u64::from).sum()
+    }
 }
 
 /// The memory that frames are in.
@@ -92,9 +147,14 @@ impl Report {
     /// Takes note of a frame that came, whatever becomes of it.
     pub fn saw(&mut self, frame: &Frame) {
         self.stages.took(frame.taken);
+        let before = self.sequence.drops();
         if let Some(why) = self.sequence.take(frame.sequence) {
             log::warn!("drops can't be counted: {why}");
         }
+        let drops = self.sequence.drops().zip(before);
+        self.series.count(frame.taken, |interval| {
+            interval.drops += drops.map_or(0, |(after, before)| after - before);
+        });
     }
 
     /// Counts a frame that has gone all its way.
@@ -102,14 +162,36 @@ impl Report {
         self.frames += 1;
         self.bytes += frame.bytes();
         self.error_frames += u64::from(frame.has_error());
-        let now = Instant::now();
+        let now = Monotonic::now();
         self.span = Some((self.span.map_or(now, |(first, _)| first), now));
+        self.series.count(now, |interval| {
+            interval.frames += 1;
+            interval.bytes += frame.bytes();
+            interval.errors += u64::from(frame.has_error());
+        });
+    }
+
+    /// From frame to frame, as the driver granted; None where that is unknown.
+    pub fn interval(&self) -> Option<Duration> {
+        let described = self.described.as_ref().and_then(|it| it.frame_interval);
+        let own = self.stream.as_ref().and_then(|it| it.origin.interval);
+        let (numerator, denominator) = described
+            .map(|(numerator, denominator)| (numerator, denominator.get()))
+            .or(own.map(|it| (it.numerator, it.denominator)))?;
+        let seconds = f64::from(numerator) / f64::from(denominator);
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+
+    /// Reckons the times that lie on both sides' clocks.
+    pub fn settle_one_way(&mut self, sync: &ClockSync) {
+        let interval = self.interval();
+        self.one_way.settle(sync, interval, &mut self.stages);
     }
 
     /// Seconds from the first frame's end to the last one's.
     pub fn seconds(&self) -> f64 {
         self.span
-            .map_or(0.0, |(first, last)| (last - first).as_secs_f64())
+            .map_or(0.0, |(first, last)| last.since(first).as_secs_f64())
     }
 
     /// Frames a second between the first and the last; None for fewer than two.

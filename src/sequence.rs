@@ -1,10 +1,39 @@
 //! Frame sequence numbers, treated as the unreliable things that they are.
 
+use std::collections::BTreeMap;
+
+/// Losses of one frame or more in a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bursts {
+    lengths: BTreeMap<u64, u64>,
+}
+
+impl Bursts {
+    /// Counts `length` frames that were lost in a row; 0 is none.
+    pub fn count(&mut self, length: u64) {
+        if length > 0 {
+            *self.lengths.entry(length).or_default() += 1;
+        }
+    }
+
+    /// Each length that there was, and how often.
+    pub fn lengths(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.lengths.iter().map(|(length, times)| (*length, *times))
+    }
+
+    /// Frames lost, all in all.
+    pub fn total(&self) -> u64 {
+        let frames = self.lengths().map(|(length, times)| length * times);
+        frames.fold(0, u64::saturating_add)
+    }
+}
+
 /// Counts what a driver's sequence numbers skip, until they turn out to be no
 /// counter at all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sequence {
     state: State,
+    bursts: Bursts,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,7 +42,6 @@ enum State {
     Empty,
     Counting {
         last: u64,
-        drops: u64,
     },
     Unusable(Unusable),
 }
@@ -68,21 +96,12 @@ impl Sequence {
     /// that the numbers are unusable.
     pub fn take(&mut self, number: u64) -> Option<Unusable> {
         let (state, news) = match self.state {
-            State::Empty => (
-                State::Counting {
-                    last: number,
-                    drops: 0,
-                },
-                None,
-            ),
-            State::Counting { last, drops } => match steps(last, number) {
-                Some(steps) => (
-                    State::Counting {
-                        last: number,
-                        drops: drops.saturating_add(steps - 1),
-                    },
-                    None,
-                ),
+            State::Empty => (State::Counting { last: number }, None),
+            State::Counting { last } => match steps(last, number) {
+                Some(steps) => {
+                    self.bursts.count(steps - 1);
+                    (State::Counting { last: number }, None)
+                }
                 None => {
                     let why = if number == last {
                         Unusable::Stuck { at: last }
@@ -103,9 +122,13 @@ impl Sequence {
 
     /// Frames missing between the first and the last; None if that is unknown.
     pub fn drops(&self) -> Option<u64> {
+        self.bursts().map(Bursts::total)
+    }
+
+    /// The gaps that these frames are missing in; None if that is unknown.
+    pub fn bursts(&self) -> Option<&Bursts> {
         match self.state {
-            State::Empty => Some(0),
-            State::Counting { drops, .. } => Some(drops),
+            State::Empty | State::Counting { .. } => Some(&self.bursts),
             State::Unusable(_) => None,
         }
     }
@@ -128,6 +151,14 @@ mod tests {
         assert_eq!(of(&[]).drops(), Some(0));
         assert_eq!(of(&[7, 8, 9]).drops(), Some(0));
         assert_eq!(of(&[7, 9, 14]).drops(), Some(5));
+    }
+
+    #[test]
+    fn gaps_are_counted_by_their_length() {
+        let sequence = of(&[0, 2, 3, 5, 9, 10]);
+        let lengths: Vec<(u64, u64)> = sequence.bursts().unwrap().lengths().collect();
+        assert_eq!(lengths, [(1, 2), (3, 1)]);
+        assert_eq!(of(&[4, 4]).bursts(), None);
     }
 
     #[test]

@@ -2,20 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::buffer::Frame;
 use crate::capture_clock::{self, CaptureClock, Sighting};
+use crate::error::Result;
+use crate::monotonic::Monotonic;
 
 /// A stage of a frame's way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// From one frame's dequeueing or arrival to the next one's.
     Interval,
+    /// By how much an interval differs from the one before it.
+    Jitter,
     /// A sender: from the capture timestamp to the dequeueing, if the timestamp's
     /// clock is this machine's.
     CaptureAge,
+    /// The look at the frame's bytes, if they are verified.
+    Verify,
     /// A sender: from the dequeueing to the first byte handed to the socket.
     BeforeSocket,
     /// A sender: from the first byte handed to the socket to the last.
@@ -27,6 +34,19 @@ pub enum Stage {
     IntoBuffer,
     /// A receiver: from there to the end of the write to the dump.
     IntoDump,
+    /// From the first byte handed to the sender's socket to the payload's last byte
+    /// in the receiver's buffer, by the offset of the two clocks.
+    Transfer,
+    /// That, with the frames in it that a blocked sender never took.
+    TransferCorrected,
+    /// From the capture timestamp to the payload's last byte in the receiver's
+    /// buffer, by the offset of the two clocks.
+    EndToEnd,
+    /// That, with the frames in it that a blocked sender never took.
+    EndToEndCorrected,
+    /// A sender: from the first byte handed to the socket until the receiver's
+    /// acknowledgement came; no offset is in it.
+    Acknowledged,
 }
 
 impl Stage {
@@ -34,12 +54,19 @@ impl Stage {
     pub fn name(self) -> &'static str {
         match self {
             Stage::Interval => "interval",
+            Stage::Jitter => "jitter",
             Stage::CaptureAge => "capture_age",
+            Stage::Verify => "verify",
             Stage::BeforeSocket => "before_socket",
             Stage::IntoSocket => "into_socket",
             Stage::UntilCompletion => "until_completion",
             Stage::IntoBuffer => "into_buffer",
             Stage::IntoDump => "into_dump",
+            Stage::Transfer => "transfer",
+            Stage::TransferCorrected => "transfer_corrected",
+            Stage::EndToEnd => "end_to_end",
+            Stage::EndToEndCorrected => "end_to_end_corrected",
+            Stage::Acknowledged => "acknowledged",
         }
     }
 }
@@ -74,7 +101,8 @@ const LOOKS: usize = 8;
 #[derive(Debug, Clone, Default)]
 pub struct Stages {
     histograms: BTreeMap<Stage, Histogram<u64>>,
-    last_taken: Option<Instant>,
+    last_taken: Option<Monotonic>,
+    last_interval: Option<Duration>,
     /// The first frames, until their clock is settled.
     looked_at: Vec<Sighting>,
     clock: Option<CaptureClock>,
@@ -83,37 +111,73 @@ pub struct Stages {
 impl Stages {
     /// Takes note of how long a frame's stage took.
     pub fn record(&mut self, stage: Stage, time: Duration) {
-        let nanoseconds = time.min(LONGEST).as_nanos() as u64;
-        let histogram = match self.histograms.entry(stage) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => match Histogram::new(DIGITS) {
-                Ok(histogram) => entry.insert(histogram),
-                // For impossible numbers of digits alone.
-                Err(_) => return,
-            },
+        let nanoseconds = nanoseconds(time);
+        if let Some(histogram) = self.histogram(stage) {
+            // It grows with what is recorded, and saturates where it can't.
+            if histogram.record(nanoseconds).is_err() {
+                histogram.saturating_record(nanoseconds);
+            }
+        }
+    }
+
+    /// Takes note of a time, and of those of the frames that should have come while
+    /// it lasted, one an `interval`: who waits for one frame doesn't see how late
+    /// the others would have been ("coordinated omission").
+    pub fn record_corrected(&mut self, stage: Stage, time: Duration, interval: Option<Duration>) {
+        let Some(interval) = interval.filter(|interval| !interval.is_zero()) else {
+            return;
         };
-        // It grows with what is recorded, and saturates where it can't.
-        if histogram.record(nanoseconds).is_err() {
-            histogram.saturating_record(nanoseconds);
+        let (value, interval) = (nanoseconds(time), nanoseconds(interval));
+        if let Some(histogram) = self.histogram(stage) {
+            if histogram.record_correct(value, interval).is_err() {
+                histogram.saturating_record(value);
+            }
+        }
+    }
+
+    fn histogram(&mut self, stage: Stage) -> Option<&mut Histogram<u64>> {
+        match self.histograms.entry(stage) {
+            Entry::Occupied(entry) => Some(entry.into_mut()),
+            // It fails for impossible numbers of digits alone.
+            Entry::Vacant(entry) => Histogram::new(DIGITS)
+                .ok()
+                .map(|histogram| entry.insert(histogram)),
         }
     }
 
     /// Takes note that a frame was dequeued, or came, at `taken`.
-    pub fn took(&mut self, taken: Instant) {
-        if let Some(last) = self.last_taken.replace(taken) {
-            self.record(Stage::Interval, taken.saturating_duration_since(last));
+    pub fn took(&mut self, taken: Monotonic) {
+        let Some(last) = self.last_taken.replace(taken) else {
+            return;
+        };
+        let interval = taken.since(last);
+        self.record(Stage::Interval, interval);
+        if let Some(last) = self.last_interval.replace(interval) {
+            self.record(Stage::Jitter, interval.abs_diff(last));
         }
     }
 
-    /// Takes note of a frame that was captured here. Ages count from the frame on
-    /// with which the timestamps' clock is settled, the ones before it included.
-    pub fn captured(&mut self, seen: Sighting) {
-        if let Some(clock) = &self.clock {
-            if let Some(age) = clock.age(&seen) {
-                self.record(Stage::CaptureAge, age);
+    /// Takes note of a frame that was captured here, and says how old it was when it
+    /// was dequeued, if that is known by now. Ages count from the frame on with which
+    /// the timestamps' clock is settled, the ones before it included.
+    pub fn captured(&mut self, frame: &Frame) -> Result<Option<Duration>> {
+        let age = match &self.clock {
+            // The clocks are read no more than has to be: this is done for each frame.
+            Some(CaptureClock::Unknown(_)) => None,
+            Some(CaptureClock::Monotonic) => Some(frame.monotonic_age()),
+            Some(clock) => clock.age(&Sighting::of(frame)?),
+            None => {
+                self.saw(Sighting::of(frame)?);
+                return Ok(None);
             }
-            return;
+        };
+        if let Some(age) = age {
+            self.record(Stage::CaptureAge, age);
         }
+        Ok(age)
+    }
+
+    fn saw(&mut self, seen: Sighting) {
         self.looked_at.push(seen);
         if self.looked_at.len() >= LOOKS {
             self.settle();
@@ -138,12 +202,27 @@ impl Stages {
         self.clock.as_ref()
     }
 
+    /// The times of each stage that was seen: values in nanoseconds, each the highest
+    /// that it stands for, and how often they were seen.
+    pub fn values(&self) -> impl Iterator<Item = (Stage, Vec<(u64, u64)>)> {
+        self.histograms.iter().map(|(stage, histogram)| {
+            let values = histogram
+                .iter_recorded()
+                .map(|it| (it.value_iterated_to(), it.count_at_value()));
+            (*stage, values.collect())
+        })
+    }
+
     /// What the stages that were seen come to.
     pub fn times(&self) -> impl Iterator<Item = (Stage, Times)> {
         self.histograms
             .iter()
             .map(|(stage, histogram)| (*stage, times(histogram)))
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    time.min(LONGEST).as_nanos() as u64
 }
 
 fn times(histogram: &Histogram<u64>) -> Times {

@@ -8,20 +8,22 @@
 //! byte shows; within a frame the terms tell bytes apart that are displaced by
 //! a few bytes, by rows or by pages. On a screen it is a slope that moves.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::time::{ClockId, clock_gettime};
 
 use crate::buffer::{Frame, Free, Payload, Timestamp};
 use crate::camera::Capture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io;
 use crate::memory::{Heap, HeapChoice, HeapName, View};
+use crate::monotonic::Monotonic;
 use crate::pixel_format::FourCc;
-use crate::report::Stream;
+use crate::report::{Origin, Stream};
 use crate::source::{Next, Source, WaitsFor};
-use crate::v4l2;
+use crate::v4l2::{self, Interval};
+use crate::wire::PlaneLayout;
 
 /// Bytes after which the ramp repeats: 256 steps of 8.
 const PERIOD: usize = 2048;
@@ -30,6 +32,7 @@ const PERIOD: usize = 2048;
 #[derive(Debug)]
 pub struct TestSource {
     stream: Stream,
+    sizeimage: u32,
     /// The one that was used last comes next: it is still in the CPU's caches.
     free: Vec<Free>,
     interval: Duration,
@@ -45,7 +48,7 @@ impl TestSource {
         let format = capture.pixel_format;
         let sizeimage = format
             .frame_size(width, height)
-            .filter(|size| *size > 0)
+            .and_then(NonZeroU32::new)
             .ok_or_else(|| {
                 let known: Vec<String> =
                     FourCc::known_raw().map(|known| known.to_string()).collect();
@@ -63,7 +66,7 @@ impl TestSource {
         };
         let heap = Heap::open(&name)?;
         let free = (0..capture.buffers.get())
-            .map(|index| Ok(Free::new(index, vec![heap.allocate(sizeimage as usize)?])))
+            .map(|index| Ok(Free::new(index, vec![heap.allocate(sizeimage.get() as usize)?])))
             .collect::<Result<Vec<Free>>>()?;
         log::info!(
             "test source: {width}x{height} {format}, {}, {} x {sizeimage} bytes from {}",
@@ -78,11 +81,20 @@ impl TestSource {
                 width,
                 height,
                 pixel_format: format,
-                sizeimage,
-                buffers: capture.buffers.get(),
+                planes: vec![PlaneLayout {
+                    sizeimage,
+                    bytesperline: None,
+                }],
+                buffers: capture.buffers,
                 memory: heap.memory_used(),
                 heap: Some(name.to_string()),
+                origin: Origin {
+                    interval: capture.fps.map(Interval::of_rate),
+                    timestamp_flags: Some(v4l2::BUF_FLAG_TIMESTAMP_MONOTONIC),
+                    ..Origin::default()
+                },
             },
+            sizeimage: sizeimage.get(),
             free,
             interval: capture
                 .fps
@@ -157,25 +169,21 @@ impl Source for TestSource {
         // A frame that is more than an interval late moves the schedule: no
         // burst makes up for what the network did not take.
         self.due = (self.due + self.interval).max(now);
-        let length = self.stream.sizeimage as usize;
-        let row_bytes = self.stream.sizeimage.div_ceil(self.stream.height) as usize;
+        let length = self.sizeimage as usize;
+        let row_bytes = self.sizeimage.div_ceil(self.stream.height) as usize;
         for plane in free.planes() {
             let access = plane.write()?;
             self.ramp
                 .draw(access.view(0, length)?, row_bytes, self.sequence);
             access.end()?;
         }
-        let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC)
-            .map_err(|errno| Error::new(ErrorKind::System, "read the clock").errno(errno))?;
+        let taken = Monotonic::now();
         let frame = Frame {
             sequence: u64::from(self.sequence),
             flags: v4l2::BUF_FLAG_TIMESTAMP_MONOTONIC,
-            timestamp: Timestamp {
-                seconds: monotonic.tv_sec() as u64,
-                microseconds: monotonic.tv_nsec() as u64 / 1000,
-            },
+            timestamp: Timestamp::of_nanoseconds(taken.nanoseconds()),
             payloads: vec![Payload { offset: 0, length }],
-            taken: Instant::now(),
+            taken,
         };
         self.sequence = self.sequence.wrapping_add(1);
         Ok(Next::Frame(free.filled(frame)))

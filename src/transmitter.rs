@@ -5,14 +5,16 @@
 
 use std::str::FromStr;
 
-use crate::buffer::{Filled, Free};
+use crate::buffer::{Departure, Filled, Free, Payload};
 use crate::connection::{Connection, Flights, Meanwhile};
 use crate::error::{Error, ErrorKind, Result};
+use crate::io::Gather;
+use crate::ledger::Ledger;
+use crate::memory::{Access, View};
 use crate::report::MemoryUsed;
 use crate::run::Run;
 use crate::source::Source;
 use crate::stages::Stage;
-use crate::wire::FrameHeader;
 
 /// Whether to send without a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,47 +132,56 @@ impl Transmitter {
         &self.connection
     }
 
-    /// Sends a frame. Its buffer comes back by `returned`, now or later.
+    /// Sends a frame. Its buffer comes back by `returned`, now or later. Says whether
+    /// the kernel will tell when it is done with it.
     pub fn send(
         &mut self,
         run: &mut Run<'_>,
+        departure: Departure,
         filled: Filled,
         meanwhile: &mut dyn Meanwhile,
-    ) -> Result<()> {
-        let header = header(&filled).encode();
+    ) -> Result<bool> {
         match &mut self.flights {
             Some(flights) if !self.copies => {
-                self.connection.send_zero_copy(
-                    run,
-                    flights,
-                    Box::new(header),
-                    filled,
-                    meanwhile,
-                )?;
+                self.connection
+                    .send_zero_copy(run, flights, departure, filled, meanwhile)?;
                 run.report.zero_copy.frames += 1;
                 run.report.zero_copy.fell_back = flights.fell_back;
+                Ok(true)
             }
             _ => {
-                for (plane, payload) in filled.planes() {
-                    let access = plane.read()?;
-                    let view = access.view(payload.offset, payload.length)?;
-                    self.connection.send(run, &header, Some(view), meanwhile)?;
+                let accesses = filled
+                    .planes()
+                    .map(|(plane, payload)| Ok((plane.read()?, payload)))
+                    .collect::<Result<Vec<(Access<'_>, Payload)>>>()?;
+                let payloads = accesses
+                    .iter()
+                    .map(|(access, payload)| access.view(payload.offset, payload.length))
+                    .collect::<Result<Vec<View<'_>>>>()?;
+                let what = Gather {
+                    header: &departure.header,
+                    payloads: &payloads,
+                };
+                self.connection.send(run, what, meanwhile)?;
+                for (access, _) in accesses {
                     access.end()?;
                 }
                 self.copied.push(filled.release());
+                Ok(false)
             }
         }
-        Ok(())
     }
 
-    /// The buffers that are free again since the last time.
-    pub fn returned(&mut self, run: &mut Run<'_>) -> Result<Vec<Free>> {
+    /// The buffers that are free again since the last time. The ledger learns when
+    /// the kernel was done with them.
+    pub fn returned(&mut self, run: &mut Run<'_>, ledger: &mut Ledger) -> Result<Vec<Free>> {
         let mut returned = std::mem::take(&mut self.copied);
         if let Some(flights) = &mut self.flights {
             self.connection.reap(flights)?;
             returned.append(&mut flights.landed());
-            for time in flights.flown() {
+            for (counter, time) in flights.flown() {
                 run.report.stages.record(Stage::UntilCompletion, time);
+                ledger.complete(counter, time);
             }
             if self.mode == ZeroCopyMode::Auto && !self.copies && flights.copied_by_kernel > 0 {
                 self.copies = true;
@@ -183,21 +194,9 @@ impl Transmitter {
     }
 
     /// Ends the stream; see `Connection::finish`.
-    pub fn finish(self, run: &mut Run<'_>) -> Result<()> {
+    pub fn finish(&self, run: &mut Run<'_>) -> Result<()> {
         // What is in flight stays alive in `flights` until the receiver has it.
         self.connection.finish(run)
-    }
-}
-
-fn header(filled: &Filled) -> FrameHeader {
-    let frame = filled.frame();
-    FrameHeader {
-        index: filled.index(),
-        // A payload fits its plane, and planes are sized in 32 bits.
-        bytesused: frame.bytes() as u32,
-        flags: frame.flags,
-        sequence: frame.sequence,
-        timestamp: frame.timestamp,
     }
 }
 

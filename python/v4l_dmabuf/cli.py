@@ -1,7 +1,8 @@
 """The commands `v4l-dmabuf-sender` and `v4l-dmabuf-receiver`.
 
-Exit status: 0 what was asked for was done; 1 it failed; 2 usage; 130 it was
-interrupted before that.
+Exit status: 0 what was asked for was done; 1 it failed; 2 usage; 3 the stream was
+cut, or a frame of it is unaccounted for or spoiled; 130 it was interrupted before
+it was done.
 """
 
 import argparse
@@ -17,13 +18,20 @@ from typing import Any, TypeVar
 from v4l_dmabuf import _core
 from v4l_dmabuf.config import ReceiverConfig, SenderConfig
 from v4l_dmabuf.endpoint import Receiver, Sender
-from v4l_dmabuf.errors import Error
+from v4l_dmabuf.errors import (
+    Error,
+    IntegrityError,
+    PeerLostError,
+    PeerTimeoutError,
+    TruncatedError,
+)
 from v4l_dmabuf.report import Report
 from v4l_dmabuf.status import Status, claim_standard_streams, log_to_stderr, summary
 
 End = TypeVar("End", Sender, Receiver)
 
 _INTERRUPTED = 130
+_UNSOUND = 3
 _LOGGER = logging.getLogger("v4l_dmabuf")
 _HEAPS = "/dev/dma_heap/NAME, /dev/udmabuf, or memfd (plain memory, no DMABUF)"
 
@@ -60,7 +68,8 @@ class _Options:
         self.parser = argparse.ArgumentParser(
             prog=program,
             description=description,
-            epilog="Exit status: 0 done, 1 failed, 2 usage, 130 interrupted.",
+            epilog="Exit status: 0 done, 1 failed, 2 usage, 3 the stream was cut or is not sound, "
+            "130 interrupted.",
         )
         self._defaults = {field.name: field.default for field in fields(config_class)}
 
@@ -84,6 +93,9 @@ class _Options:
             **more,
         )
 
+    def add_flag(self, flag: str, *, help: str) -> None:  # noqa: A002
+        self.parser.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=help)
+
     def add_common(self) -> None:
         self.parser.add_argument(
             "-n", "--frames", type=_count, metavar="N", help="stop after N frames (default: never)"
@@ -95,6 +107,7 @@ class _Options:
             help="give up when the other side has not moved a byte for so long",
         )
         self.add("--report", metavar="FILE", help="write the result there, as JSON")
+        self.add("--records", metavar="FILE", help="write a line a frame there, comma-separated")
         self.parser.add_argument(
             "--label", type=_label, action="append", dest="labels", metavar="KEY=VALUE",
             default=argparse.SUPPRESS, help="add to the result what it can't know by itself",
@@ -166,13 +179,19 @@ def _run(
             _LOGGER.info("%s", text)
     if failure is not None:
         _LOGGER.error("%s", failure)
-        return 1
+        return _UNSOUND if _is_unsound(failure) else 1
     if report is not None and options.frames is not None and report.frames < options.frames:
         if report.stopped:
             return _INTERRUPTED
         _LOGGER.error("the stream ended after %d of %d frames", report.frames, options.frames)
         return 1
     return 0
+
+
+def _is_unsound(failure: Error) -> bool:
+    """Tell a stream that can't be trusted from one that never was."""
+    cut = isinstance(failure, TruncatedError | PeerLostError | PeerTimeoutError)
+    return isinstance(failure, IntegrityError) or (cut and failure.report is not None)
 
 
 def sender_main(arguments: Sequence[str] | None = None) -> int:
@@ -206,6 +225,13 @@ def sender_main(arguments: Sequence[str] | None = None) -> int:
         help="when the network is slower than the source: leave it to the driver to drop (block), "
         "or send the freshest frame (drop-oldest), or the one that waits (drop-newest)",
     )  # fmt: skip
+    options.add(
+        "--protocol", type=int, choices=[2, 3], metavar="VERSION",
+        help="wire version; 2 for receivers that don't speak 3, as the C reference",
+    )  # fmt: skip
+    options.add_flag(
+        "--verify", help="check that every byte arrives, and that the driver wrote it"
+    )
     options.add("--fps", type=float, help="frames a second to ask for (default: the driver's)")
     options.add_common()
     chosen, given = options.parse(arguments)

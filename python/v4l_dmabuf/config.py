@@ -40,9 +40,10 @@ def _check_host(name: str, value: str) -> None:
         raise ValueError(f"{name} is an address or a name, not {value!r}")
 
 
-def _check_report(report: object, labels: Mapping[str, str]) -> None:
-    if report is not None and not (isinstance(report, str | os.PathLike) and os.fspath(report)):
-        raise ValueError(f"report is a path, not {report!r}")
+def _check_result(report: object, records: object, labels: Mapping[str, str]) -> None:
+    for name, path in (("report", report), ("records", records)):
+        if path is not None and not (isinstance(path, str | os.PathLike) and os.fspath(path)):
+            raise ValueError(f"{name} is a path, not {path!r}")
     for key, value in labels.items():
         if not (isinstance(key, str) and key and isinstance(value, str)):
             raise ValueError(f"a label has a name and a text, not {key!r} and {value!r}")
@@ -84,10 +85,18 @@ class SenderConfig:
     """What becomes of frames that the network has no time for: left to the driver to drop
     (``block``), or dropped by the sender, which keeps the freshest (``drop-oldest``) or the one
     that waited longest (``drop-newest``)."""
+    protocol: Literal[2, 3] = 3
+    """The wire version: 2 is for receivers that don't speak 3, as the C reference doesn't."""
+    verify: bool = False
+    """Whether to check that every byte arrives: a checksum over each captured buffer is checked
+    over the receiver's, and what the driver leaves unwritten is found out. Version 3 alone."""
     zero_copy: Literal["auto", "on", "off"] = "auto"
     """Whether to send without a copy; ``on`` is an error where that can't be had."""
     peer_timeout: float = 30.0
     """Seconds that the receiver may take nothing."""
+    records: str | os.PathLike[str] | None = None
+    """The file that a line a frame is written to: comma-separated, with names in the first line,
+    times in nanoseconds of each side's CLOCK_MONOTONIC."""
     report: str | os.PathLike[str] | None = None
     """The file that the result is written to, as JSON: see docs/result.schema.json."""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -113,6 +122,10 @@ class SenderConfig:
             raise ValueError(
                 f"on_overrun is block, drop-oldest or drop-newest, not {self.on_overrun!r}"
             )
+        if self.protocol not in {2, 3}:
+            raise ValueError(f"protocol is 2 or 3, not {self.protocol!r}")
+        if self.verify and self.protocol == 2:
+            raise ValueError("protocol 2 carries no checksums, so verify needs protocol 3")
         if self.zero_copy not in {"auto", "on", "off"}:
             raise ValueError(f"zero_copy is auto, on or off, not {self.zero_copy!r}")
         if self.device == "test":
@@ -126,7 +139,7 @@ class SenderConfig:
         if self.fps is not None:
             _check_positive("fps", self.fps)
         _check_positive("peer_timeout", self.peer_timeout)
-        _check_report(self.report, self.labels)
+        _check_result(self.report, self.records, self.labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +164,9 @@ class ReceiverConfig:
     """Bytes of buffers that a sender may ask for (``buffer_count * sizeimage``)."""
     peer_timeout: float = 30.0
     """Seconds that the sender may be silent."""
+    records: str | os.PathLike[str] | None = None
+    """The file that a line a frame is written to: comma-separated, with names in the first line,
+    times in nanoseconds of each side's CLOCK_MONOTONIC."""
     report: str | os.PathLike[str] | None = None
     """The file that the result is written to, as JSON: see docs/result.schema.json."""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -167,4 +183,4 @@ class ReceiverConfig:
         if not 1 <= self.max_memory < 1 << 64:
             raise ValueError(f"max_memory is at least 1 byte, not {self.max_memory}")
         _check_positive("peer_timeout", self.peer_timeout)
-        _check_report(self.report, self.labels)
+        _check_result(self.report, self.records, self.labels)

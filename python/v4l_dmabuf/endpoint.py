@@ -19,6 +19,7 @@ C = TypeVar("C")
 class _Core(Protocol):
     def run(self, frames: int | None = None, progress: Progress | None = None) -> Report: ...
     def stop(self) -> None: ...
+    def details(self) -> dict[str, Any] | None: ...
 
 
 class _Endpoint:
@@ -51,9 +52,9 @@ class _Endpoint:
         try:
             report = self._core.run(frames, progress)
         except BaseException as error:
-            recording.end(getattr(error, "report", None), frames, error)
+            recording.end(getattr(error, "report", None), self._core.details(), frames, error)
             raise
-        recording.end(report, frames)
+        recording.end(report, self._core.details(), frames)
         return report
 
     def stop(self) -> None:

@@ -110,6 +110,10 @@ class PeerError(Error, ConnectionError):
     """The other side can't be reached, or went away."""
 
 
+class RefusedError(PeerError):
+    """The receiver refuses the stream; the message has its reason."""
+
+
 class ConnectError(PeerError):
     """The receiver can't be connected to."""
 
@@ -136,6 +140,13 @@ class LimitError(ProtocolError):
 
 class TruncatedError(ProtocolError, EOFError):
     """The stream ended inside a header or a payload."""
+
+
+class IntegrityError(Error, ValueError):
+    """The run came to its end, and a frame of it is unaccounted for or spoiled.
+
+    The report tells which counts don't add up.
+    """
 
 
 class OutputError(Error, OSError):

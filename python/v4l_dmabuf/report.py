@@ -40,6 +40,8 @@ class Report:
     drops: int | None
     """Frames that the driver's sequence numbers skip; None if they can't tell. At a receiver
     these include what the sender dropped."""
+    bursts: Mapping[int, int] | None
+    """How many frames in a row they skip, and how often; None if they can't tell."""
     error_frames: int
     """Frames that the driver flagged as possibly corrupt (V4L2_BUF_FLAG_ERROR)."""
     stopped: bool
@@ -52,6 +54,8 @@ class Report:
     """The pixel format's fourcc."""
     sizeimage: int | None = None
     """Bytes: no frame has more."""
+    planes: int | None = None
+    """Memory planes of a frame."""
     buffers: int | None = None
     """This side's buffers."""
     memory: str | None = None
@@ -59,8 +63,41 @@ class Report:
     heap: str | None = None
     """The heap that the buffers are from; None for the driver's own."""
 
+    protocol: int | None = None
+    """The wire version that is spoken."""
+    captured: int | None = None
+    """Frames that the source gave: those sent, dropped by the sender, and left over. This and
+    what follows is None where this side doesn't know: a receiver learns it at the stream's end,
+    by wire version 3."""
+    sent: int | None = None
+    """Frames that were sent whole."""
+    driver_drops: int | None = None
+    """Frames that the driver dropped, by its sequence numbers."""
     sender_drops: int | None = None
-    """Frames that a sender dropped because the network was slow; None for a receiver."""
+    """Frames that the sender dropped because the network was slow."""
+    sender_bursts: Mapping[int, int] | None = None
+    """How many of these were in a row, and how often; None for a receiver."""
+    left_over: int | None = None
+    """Frames that the source gave and that the run's end left unsent."""
+    received: int | None = None
+    """Frames that came whole."""
+    lost: int | None = None
+    """Frames that were sent and did not come."""
+    receiver_drops: int | None = None
+    """Frames that were sent after the receiver had as many as it wanted."""
+    spoiled: int | None = None
+    """Frames that arrived with another checksum; None without ``verify``."""
+    unwritten: int | None = None
+    """Frames that the driver did not write, or not whole; None without ``verify``, and for a
+    receiver."""
+    verified_frames: int | None = None
+    """Frames whose bytes were looked at; None without ``verify``."""
+    zero_frames: int | None = None
+    """Of these, frames whose every byte is 0."""
+    repeated_frames: int | None = None
+    """Of these, frames with the very bytes of the one before."""
+    verify_cpu_seconds: float | None = None
+    """CPU time that looking took."""
     zero_copy: bool | None = None
     """Whether a sender sent without a copy, to the end; None for a receiver."""
     zero_copy_reason: str | None = None
@@ -78,15 +115,36 @@ class Report:
     """How long the stages of the frames' way took, those that were seen:
 
     - ``interval``, from one frame's dequeueing or arrival to the next one's;
+    - ``jitter``, by how much an interval differs from the one before it;
     - ``capture_age``, at a sender: from the capture timestamp to the dequeueing, if the
       timestamps' clock is this machine's;
-    - ``before_socket``: from there to the first byte handed to the socket;
+    - ``verify``: the look at the frame's bytes;
+    - ``before_socket``: from the dequeueing to the first byte handed to the socket;
     - ``into_socket``: from the first byte to the last;
     - ``until_completion``, without a copy: from there until it is learned that the kernel is
       done with all of them;
     - ``into_buffer``, at a receiver: from the frame header to the payload's last byte;
-    - ``into_dump``: from there to the end of the write.
+    - ``into_dump``: from there to the end of the write;
+    - ``transfer``: from the first byte handed to the sender's socket to the payload's last byte
+      in the receiver's buffer, by the clocks' offset;
+    - ``end_to_end``: the same from the capture timestamp;
+    - ``transfer_corrected`` and ``end_to_end_corrected``: these, with the frames in them that
+      did not come because the sender waited for one that was late;
+    - ``acknowledged``, at a sender: from the first byte handed to the socket until the
+      receiver's acknowledgement came, which no offset is in.
     """
+    offset: float | None = None
+    """Seconds by which the receiver's CLOCK_MONOTONIC is ahead of the sender's."""
+    offset_bound: float | None = None
+    """Seconds: the offset, and so a one-way time, is not farther off than this."""
+    offset_drift: float | None = None
+    """Seconds that the receiver's clock gains in a second."""
+    round_trip: float | None = None
+    """Seconds of the fastest clock reading, there and back."""
+    clock_readings: int | None = None
+    """Clock readings that were taken."""
+    offset_reason: str | None = None
+    """Why the offset is unknown."""
     clock: str | None = None
     """The clock that capture timestamps are of, found out by comparing: ``monotonic``,
     ``boottime``, ``realtime`` or ``unknown``; None for a receiver, and before a frame came."""

@@ -45,9 +45,15 @@ class Recording:
         self._write("")
 
     def end(
-        self, report: Report | None, wanted: int | None, error: BaseException | None = None
+        self,
+        report: Report | None,
+        details: dict[str, Any] | None,
+        wanted: int | None,
+        error: BaseException | None = None,
     ) -> None:
         """Write the result of a run of ``wanted`` frames (None: no limit).
+
+        ``details`` are the core's: histograms, series, samples, the sender's description.
 
         Raises:
             OutputError: the file can't be written.
@@ -66,10 +72,12 @@ class Recording:
             "settings": _settings(self._config),
             "labels": dict(self._config.labels),
             "summary": None if report is None else asdict(report),
+            "stream": _described(details),
+            **_figures(details),
             "environment": self._environment,
             "steal_seconds": self._stolen(),
         }
-        self._write(json.dumps(document, indent=2, allow_nan=False) + "\n", report)
+        self._write(_text(document), report)
 
     def _stolen(self) -> float | None:
         now = steal_seconds()
@@ -87,6 +95,40 @@ class Recording:
                 filename=str(self._path),
                 report=report,
             ) from error
+
+
+def _text(document: dict[str, Any]) -> str:
+    """Give the document as JSON: a line a column of figures, which are many, and else indented."""
+    figures = {name: document.pop(name) for name in ("histograms", "series", "samples")}
+    head = json.dumps(document, indent=2, allow_nan=False).removesuffix("\n}")
+    parts = [head]
+    for name, columns in figures.items():
+        if columns is None:
+            parts.append(f"  {json.dumps(name)}: null")
+            continue
+        lines = [
+            f"    {json.dumps(column)}: {json.dumps(_rounded(values), allow_nan=False)}"
+            for column, values in columns.items()
+        ]
+        parts.append(f"  {json.dumps(name)}: {{\n" + ",\n".join(lines) + "\n  }")
+    return ",\n".join(parts) + "\n}\n"
+
+
+def _rounded(values: Any) -> Any:
+    """Round seconds to 100 nanoseconds: no clock that is compared here is better."""
+    if isinstance(values, float):
+        return round(values, 7)
+    return [_rounded(value) for value in values] if isinstance(values, list | tuple) else values
+
+
+def _described(details: dict[str, Any] | None) -> Any:
+    text = None if details is None else details["described"]
+    return None if text is None else json.loads(text)
+
+
+def _figures(details: dict[str, Any] | None) -> dict[str, Any]:
+    names = ("histograms", "series", "samples")
+    return {name: None if details is None else details[name] for name in names}
 
 
 def _outcome(report: Report | None, wanted: int | None, error: BaseException | None) -> str:

@@ -10,21 +10,26 @@ thread_local! {
     pub(crate) static LANDS_EARLY: Cell<bool> = const { Cell::new(false) };
 }
 
-fn in_flight(calls: &[u32]) -> InFlight {
-    let plane = Heap::open(&HeapName::Memfd).unwrap().allocate(1).unwrap();
-    let frame = Frame {
+/// A frame of so many bytes, and nothing else to it.
+pub(crate) fn frame(length: usize) -> Frame {
+    Frame {
         sequence: 0,
         flags: 0,
         timestamp: Timestamp::default(),
-        payloads: vec![Payload {
-            offset: 0,
-            length: 1,
-        }],
-        taken: Instant::now(),
+        payloads: vec![Payload { offset: 0, length }],
+        taken: Monotonic::now(),
+    }
+}
+
+fn in_flight(calls: &[u32]) -> InFlight {
+    let plane = Heap::open(&HeapName::Memfd).unwrap().allocate(1).unwrap();
+    let departure = Departure {
+        counter: 0,
+        header: Box::new([]),
     };
     let mut flight = Free::new(0, vec![plane])
-        .filled(frame)
-        .take_off(Box::new([]))
+        .filled(frame(1))
+        .take_off(departure)
         .unwrap();
     for call in calls {
         flight.refer(*call);

@@ -12,6 +12,7 @@ use crate::io;
 use crate::memory::{Heap, HeapChoice, HeapName};
 use crate::queue::Queue;
 use crate::v4l2::{Format, MemoryType};
+use crate::verify;
 
 /// What the driver captures into: its queue, filled, and the heap that the
 /// buffers are from, if they are not its own.
@@ -128,14 +129,14 @@ fn import_heap(
                 "the driver does not import DMABUFs",
             )
         })?;
-    for index in 0..queue.count() {
+    for index in 0..queue.count().get() {
         let planes = format
             .planes
             .iter()
             .map(|plane| heap.allocate(plane.sizeimage as usize))
             .collect::<Result<Vec<_>>>()?;
         queue
-            .enqueue(Free::new(index, planes))
+            .enqueue(prepared(Free::new(index, planes), capture)?)
             .map_err(|(_, errno)| {
                 let cause = match errno {
                     Errno::EFAULT => {
@@ -164,6 +165,15 @@ fn import_heap(
     })
 }
 
+/// A buffer as the driver is to get it.
+fn prepared(free: Free, capture: &Capture) -> Result<Free> {
+    if capture.verify {
+        verify::poison(free)
+    } else {
+        Ok(free)
+    }
+}
+
 fn driver_memory(device: &Rc<Device>, capture: &Capture) -> Result<Filling> {
     let failed = |what: &str, errno| device.error(&format!("{what} on {}", device.path()), errno);
     let mut queue = Queue::request(Rc::clone(device), MemoryType::Mmap, capture.buffers.get())
@@ -186,7 +196,7 @@ fn driver_memory(device: &Rc<Device>, capture: &Capture) -> Result<Filling> {
     );
     for buffer in buffers {
         queue
-            .enqueue(buffer)
+            .enqueue(prepared(buffer, capture)?)
             .map_err(|(_, errno)| failed("queue a buffer (VIDIOC_QBUF)", errno))?;
     }
     Ok(Filling { queue, heap: None })

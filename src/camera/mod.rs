@@ -16,9 +16,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::memory::HeapChoice;
 use crate::pixel_format::FourCc;
 use crate::queue::{Dequeue, DequeueError, Queue};
-use crate::report::{MemoryUsed, Stream};
+use crate::report::{MemoryUsed, Origin, Stream};
 use crate::source::{Next, Source, WaitsFor};
-use crate::v4l2::Format;
+use crate::v4l2::{Format, Interval};
+use crate::verify;
+use crate::wire::PlaneLayout;
 
 /// Whose memory to capture into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub struct Capture {
     pub memory: MemoryMode,
     /// Frames a second; None leaves the rate as it is.
     pub fps: Option<f64>,
+    /// Whether frames are to be verified: what the driver leaves unwritten has to show.
+    pub verify: bool,
 }
 
 /// A capture device with all its buffers queued.
@@ -72,6 +76,7 @@ pub struct Camera {
     device: Rc<Device>,
     queue: Queue<Device>,
     stream: Stream,
+    verify: bool,
 }
 
 impl Camera {
@@ -79,17 +84,17 @@ impl Camera {
     pub fn open(path: &Path, capture: &Capture) -> Result<Self> {
         let device = Rc::new(Device::open(path)?);
         let format = device.negotiate(capture.width, capture.height, capture.pixel_format)?;
-        let sizeimage = one_plane(&device, &format)?;
-        let rate = match capture.fps {
+        let planes = layout(&device, &format)?;
+        let interval = match capture.fps {
             Some(fps) => device.set_rate(fps)?,
-            None => device.rate(),
+            None => device.interval(),
         };
         log::info!(
             "capturing {}x{} {} at {} from {} ({}, {})",
             format.width,
             format.height,
             format.pixel_format,
-            rate.map_or("an unknown rate".to_owned(), |rate| format!(
+            interval.and_then(Interval::rate).map_or("an unknown rate".to_owned(), |rate| format!(
                 "{rate:.2} fps"
             )),
             device.path(),
@@ -101,15 +106,21 @@ impl Camera {
             width: format.width,
             height: format.height,
             pixel_format: format.pixel_format,
-            sizeimage,
+            planes,
             buffers: queue.count(),
             memory: match heap {
                 Some(_) => MemoryUsed::DmaBuf,
                 None => MemoryUsed::Mmap,
             },
             heap: heap.map(|name| name.to_string()),
+            origin: Origin {
+                interval,
+                appearance: Some(format.appearance),
+                timestamp_flags: queue.timestamp_flags(),
+                capability: Some(device.capability().clone()),
+            },
         };
-        if queue.count() != capture.buffers.get() {
+        if queue.count() != capture.buffers {
             log::warn!(
                 "{} buffers wanted, {} granted",
                 capture.buffers,
@@ -120,32 +131,25 @@ impl Camera {
             device,
             queue,
             stream,
+            verify: capture.verify,
         })
     }
 }
 
-/// The wire carries one memory plane so far.
-fn one_plane(device: &Device, format: &Format) -> Result<u32> {
-    match format.planes.as_slice() {
-        [plane] if plane.sizeimage > 0 => Ok(plane.sizeimage),
-        [_] => Err(device
-            .error("negotiate a format", Errno::EINVAL)
-            .cause("the driver grants a frame of 0 bytes")),
-        planes => Err(Error::new(
-            ErrorKind::Format,
-            format!("send {} from {}", format.pixel_format, device.path()),
-        )
-        .object(device.path())
-        .errno(Errno::EINVAL)
-        .cause(format!(
-            "it has {} memory planes, and the wire carries one",
-            planes.len()
-        ))
-        .next(format!(
-            "choose a format of one memory plane: {}",
-            device.offered()
-        ))),
-    }
+/// What the driver grants, known to hold something.
+fn layout(device: &Device, format: &Format) -> Result<Vec<PlaneLayout>> {
+    let planes = format.planes.iter().map(|plane| {
+        let sizeimage = NonZeroU32::new(plane.sizeimage).ok_or_else(|| {
+            device
+                .error("negotiate a format", Errno::EINVAL)
+                .cause("the driver grants a frame of 0 bytes")
+        })?;
+        Ok(PlaneLayout {
+            sizeimage,
+            bytesperline: Some(plane.bytesperline),
+        })
+    });
+    planes.collect()
 }
 
 impl Source for Camera {
@@ -199,6 +203,7 @@ impl Source for Camera {
     }
 
     fn recycle(&mut self, free: Free) -> Result<()> {
+        let free = if self.verify { verify::poison(free)? } else { free };
         self.queue.enqueue(free).map_err(|(_, errno)| {
             let what = format!("queue a buffer on {} (VIDIOC_QBUF)", self.device.path());
             self.device.error(&what, errno)

@@ -35,7 +35,8 @@ pub fn connect(
     Err(failure)
 }
 
-fn connect_to(
+/// Connects to `address`; None on a stop.
+pub fn connect_to(
     run: &mut Run<'_>,
     address: SocketAddr,
     patience: Duration,
@@ -67,6 +68,7 @@ fn connect_to(
     Ok(Some(Connection {
         socket,
         peer: address.to_string(),
+        address,
         patience,
     }))
 }

@@ -45,8 +45,25 @@ impl Listener {
         &self.address
     }
 
+    /// For a wait for a peer beside another wait: see `accept`.
+    pub fn poll_fd(&self) -> PollFd<'_> {
+        PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)
+    }
+
     /// Waits for a peer; None on a stop.
-    pub fn accept(&self, run: &mut Run<'_>, patience: Duration) -> Result<Option<Connection>> {
+    pub fn wait(&self, run: &mut Run<'_>, patience: Duration) -> Result<Option<Connection>> {
+        loop {
+            if run.wait(&[self.poll_fd()], None, OnStop::End)? == Woken::Stopped {
+                return Ok(None);
+            }
+            if let Some(connection) = self.accept(patience)? {
+                return Ok(Some(connection));
+            }
+        }
+    }
+
+    /// Takes a peer that has come; None if it is gone again.
+    pub fn accept(&self, patience: Duration) -> Result<Option<Connection>> {
         let failed = |error: std::io::Error| {
             Error::new(
                 ErrorKind::Address,
@@ -55,35 +72,34 @@ impl Listener {
             .object(&self.address)
             .io(&error)
         };
-        loop {
-            let polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-            if run.wait(&polled, None, OnStop::End)? == Woken::Stopped {
+        let (socket, address) = match self.socket.accept() {
+            Ok(accepted) => accepted,
+            // The peer is gone again, or a signal came: wait for the next.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock
+                        | std::io::ErrorKind::Interrupted
+                        | std::io::ErrorKind::ConnectionAborted
+                ) =>
+            {
                 return Ok(None);
             }
-            let (socket, address) = match self.socket.accept() {
-                Ok(accepted) => accepted,
-                // The peer is gone again, or a signal came: wait for the next.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        std::io::ErrorKind::WouldBlock
-                            | std::io::ErrorKind::Interrupted
-                            | std::io::ErrorKind::ConnectionAborted
-                    ) =>
-                {
-                    continue;
-                }
-                Err(error) => return Err(failed(error)),
-            };
-            socket.set_nonblocking(true).map_err(failed)?;
-            return Ok(Some(Connection {
-                socket,
-                peer: address
-                    .as_socket()
-                    .map_or_else(|| "a peer".to_owned(), |address| address.to_string()),
-                patience,
-            }));
-        }
+            Err(error) => return Err(failed(error)),
+        };
+        let address = address.as_socket().ok_or_else(|| {
+            failed(std::io::Error::from(Errno::EAFNOSUPPORT))
+        })?;
+        socket
+            .set_nonblocking(true)
+            .and_then(|()| socket.set_tcp_nodelay(true))
+            .map_err(failed)?;
+        Ok(Some(Connection {
+            socket,
+            peer: address.to_string(),
+            address,
+            patience,
+        }))
     }
 }
 
@@ -94,7 +110,8 @@ fn bind_to(address: SocketAddr) -> std::io::Result<Socket> {
     }
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(1)?;
+    // A stream's second connection may come before its first is taken.
+    socket.listen(4)?;
     Ok(socket)
 }
 

@@ -18,13 +18,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::buffer::Free;
 use crate::error::{Error, ErrorKind, Result};
-use crate::io;
+use crate::io::{self, Gather};
 use crate::memory::View;
 use crate::report::Report;
 use crate::run::{OnStop, Run, Woken};
 use crate::source::WaitsFor;
 
-pub use connect::connect;
+pub use connect::{connect, connect_to};
 pub use listen::Listener;
 pub use zero_copy::Flights;
 
@@ -33,6 +33,8 @@ pub use zero_copy::Flights;
 pub struct Connection {
     socket: Socket,
     peer: String,
+    /// Where the peer is.
+    address: SocketAddr,
     /// How long the peer may be silent, or take nothing.
     patience: Duration,
 }
@@ -70,17 +72,12 @@ impl Meanwhile for Nothing {
 
 struct CopyingSend<'a> {
     socket: &'a Socket,
-    header: &'a [u8],
-    payload: Option<View<'a>>,
+    what: Gather<'a>,
 }
 
 impl Send for CopyingSend<'_> {
     fn step(&mut self, sent: usize) -> nix::Result<usize> {
-        let payload = self
-            .payload
-            .and_then(|payload| payload.skip(sent.saturating_sub(self.header.len())));
-        let header = self.header.get(sent..).unwrap_or_default();
-        io::send(self.socket.as_fd(), header, payload)
+        io::send(self.socket.as_fd(), &self.what, sent)
     }
 }
 
@@ -103,6 +100,16 @@ impl Connection {
         &self.peer
     }
 
+    /// Where the peer is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Gives the socket to those who do without the run's waits.
+    pub fn into_socket(self) -> Socket {
+        self.socket
+    }
+
     /// For a wait for the peer's hanging up (see `check`) beside another wait, and
     /// for room to send if `for_room`.
     pub fn poll_fd(&self, for_room: bool) -> PollFd<'_> {
@@ -113,23 +120,25 @@ impl Connection {
 
     /// Sends `bytes`.
     pub fn send_bytes(&self, run: &mut Run<'_>, bytes: &[u8]) -> Result<()> {
-        self.send(run, bytes, None, &mut Nothing)
+        let what = Gather {
+            header: bytes,
+            payloads: &[],
+        };
+        self.send(run, what, &mut Nothing)
     }
 
-    /// Sends `header` and then `payload`, in one call if the socket has room.
+    /// Sends a header and its payload, in one call if the socket has room.
     /// Not ended by a stop: half a frame is worth nothing.
     pub fn send(
         &self,
         run: &mut Run<'_>,
-        header: &[u8],
-        payload: Option<View<'_>>,
+        what: Gather<'_>,
         meanwhile: &mut dyn Meanwhile,
     ) -> Result<()> {
-        let total = header.len() + payload.map_or(0, |payload| payload.length());
+        let total = what.length();
         let mut job = CopyingSend {
             socket: &self.socket,
-            header,
-            payload,
+            what,
         };
         self.send_all(run, total, &mut job, meanwhile)
     }
@@ -222,7 +231,7 @@ impl Connection {
 
     /// Ends the stream and waits until the receiver has taken all of it, which
     /// it shows by closing its side.
-    pub fn finish(self, run: &mut Run<'_>) -> Result<()> {
+    pub fn finish(&self, run: &mut Run<'_>) -> Result<()> {
         if let Err(error) = self.socket.shutdown(std::net::Shutdown::Write) {
             return Err(self.lost(Errno::from_raw(error.raw_os_error().unwrap_or(0))));
         }
@@ -260,6 +269,13 @@ impl Connection {
     /// Fills `bytes`. A stop ends it while none has come.
     pub fn receive_bytes(&self, run: &mut Run<'_>, bytes: &mut [u8]) -> Result<Received> {
         self.receive(run, bytes.len(), OnStop::End, None, |received| {
+            read(&self.socket, bytes, received)
+        })
+    }
+
+    /// Fills `bytes`, what lies before them having come. Not ended by a stop.
+    pub fn receive_rest(&self, run: &mut Run<'_>, bytes: &mut [u8]) -> Result<Received> {
+        self.receive(run, bytes.len(), OnStop::Finish, None, |received| {
             read(&self.socket, bytes, received)
         })
     }

@@ -59,9 +59,11 @@ fn a_source_that_has_failed_does_not_keep_the_sender_awake() {
     let connection = connect(&mut run, "127.0.0.1", port, Duration::from_secs(20))
         .unwrap()
         .unwrap();
-    connection
-        .send(&mut run, &vec![7; BYTES], None, &mut source)
-        .unwrap();
+    let what = Gather {
+        header: &vec![7; BYTES],
+        payloads: &[],
+    };
+    connection.send(&mut run, what, &mut source).unwrap();
     drop(connection);
     assert_eq!(receiver.join().unwrap(), BYTES);
     // Room in the socket ends a wait a few hundred times for as many bytes.

@@ -13,9 +13,9 @@ use nix::libc;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg};
 
 use super::{Connection, Meanwhile, Send};
-use crate::buffer::{Completion, Filled, Free, InFlight};
+use crate::buffer::{Completion, Departure, Filled, Free, InFlight};
 use crate::error::{Error, ErrorKind, Result};
-use crate::io;
+use crate::io::{self, Gather};
 use crate::run::Run;
 
 /// `SO_EE_ORIGIN_ZEROCOPY` of <linux/errqueue.h>
@@ -33,8 +33,8 @@ pub struct Flights {
     /// Frames of which a part had to be copied because the kernel had no room
     /// to pin it (ENOBUFS).
     pub fell_back: u64,
-    /// How long frames that have landed were in flight, whole.
-    flown: Vec<Duration>,
+    /// The frames that have landed, and how long they were in flight, whole.
+    flown: Vec<(u64, Duration)>,
 }
 
 impl Flights {
@@ -42,10 +42,10 @@ impl Flights {
     pub fn landed(&mut self) -> Vec<Free> {
         let mut landed = Vec::new();
         for flight in std::mem::take(&mut self.flights) {
-            let sent = flight.sent();
+            let (counter, sent) = (flight.counter(), flight.sent());
             match flight.land() {
                 Ok(free) => {
-                    self.flown.extend(sent.map(|sent| sent.elapsed()));
+                    self.flown.extend(sent.map(|sent| (counter, sent.elapsed())));
                     landed.push(free);
                 }
                 Err(flight) => self.flights.push(flight),
@@ -54,9 +54,9 @@ impl Flights {
         landed
     }
 
-    /// How long the frames were in flight that have landed since the last time,
-    /// from their last byte handed over until that was learned.
-    pub fn flown(&mut self) -> Vec<Duration> {
+    /// The frames that have landed since the last time, and how long they were in
+    /// flight, from their last byte handed over until that was learned.
+    pub fn flown(&mut self) -> Vec<(u64, Duration)> {
         std::mem::take(&mut self.flown)
     }
 
@@ -81,12 +81,12 @@ impl Connection {
         &self,
         run: &mut Run<'_>,
         flights: &mut Flights,
-        header: Box<[u8]>,
+        departure: Departure,
         filled: Filled,
         meanwhile: &mut dyn Meanwhile,
     ) -> Result<()> {
-        let flight = filled.take_off(header)?;
-        let total = flight.header().len() + flight.payload()?.length();
+        let flight = filled.take_off(departure)?;
+        let total = flight.bytes()?;
         flights.flights.push(flight);
         let mut job = ZeroCopySend {
             connection: self,
@@ -162,13 +162,13 @@ impl Send for ZeroCopySend<'_> {
         let Some(flight) = self.flights.flights.last_mut() else {
             return Err(Errno::EINVAL);
         };
-        let header = flight.header().get(sent..).unwrap_or_default();
-        let payload = flight
-            .payload()
-            .ok()
-            .and_then(|payload| payload.skip(sent.saturating_sub(flight.header().len())));
+        let payloads = flight.payloads().map_err(|_| Errno::EFAULT)?;
+        let what = Gather {
+            header: flight.header(),
+            payloads: &payloads,
+        };
         if !self.must_copy {
-            match io::send_zero_copy(socket, header, payload) {
+            match io::send_zero_copy(socket, &what, sent) {
                 Ok(bytes) => {
                     flight.refer(self.flights.next_call);
                     self.flights.next_call = self.flights.next_call.wrapping_add(1);
@@ -180,7 +180,7 @@ impl Send for ZeroCopySend<'_> {
                 Err(errno) => return Err(errno),
             }
         }
-        io::send(socket, header, payload)
+        io::send(socket, &what, sent)
     }
 
     fn woken(&mut self) -> Result<Vec<Free>> {

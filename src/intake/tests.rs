@@ -1,10 +1,9 @@
 //! Which frame is next, by policy, and where the others' buffers go.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use super::*;
-use crate::buffer::{Frame, Payload, Timestamp};
+use crate::buffer::tests::frame;
 use crate::report::Stream;
 
 /// Gives the frames that it is given, and takes buffers back.
@@ -19,16 +18,8 @@ impl Script {
     /// As many frames, numbered from `first`, in buffers of the same numbers.
     fn give(&mut self, first: u32, count: u32) {
         for number in first..first + count {
-            let frame = Frame {
-                sequence: number.into(),
-                flags: 0,
-                timestamp: Timestamp::default(),
-                payloads: vec![Payload {
-                    offset: 0,
-                    length: 1,
-                }],
-                taken: Instant::now(),
-            };
+            let mut frame = frame(1);
+            frame.sequence = number.into();
             self.frames
                 .push_back(Free::new(number, Vec::new()).filled(frame));
         }
@@ -77,13 +68,15 @@ fn next_of_five(on_overrun: OnOverrun) -> (u32, Vec<u32>, u64) {
     script.give(0, 3);
     let mut intake = Intake::new(&mut script, on_overrun);
     intake.take_in(&mut report).unwrap();
-    let waiting = intake.waiting.take();
+    let (waiting, burst) = (intake.waiting.take(), intake.burst);
     script.give(3, 2);
     let mut intake = Intake::new(&mut script, on_overrun);
     intake.waiting = waiting;
+    intake.burst = burst;
     intake.take_in(&mut report).unwrap();
-    let next = intake.take().expect("a frame waits").index();
-    (next, script.recycled, report.sender_drops)
+    let next = intake.take(&mut report).expect("a frame waits");
+    let drops = report.sender_drops.total();
+    (next.filled.index(), script.recycled, drops)
 }
 
 #[test]
@@ -121,7 +114,7 @@ fn only_block_leaves_the_source_alone_while_a_frame_is_sent() {
         assert_eq!(meanwhile.waits_for().is_some(), looks, "{policy:?}");
         let mut report = Report::default();
         meanwhile.look(&mut report, Vec::new()).unwrap();
-        assert_eq!(intake.take().is_some(), looks, "{policy:?}");
+        assert_eq!(intake.take(&mut report).is_some(), looks, "{policy:?}");
     }
 }
 
@@ -137,6 +130,6 @@ fn buffers_that_come_back_go_to_the_source_and_its_end_is_noticed() {
     let returned = vec![Free::new(7, Vec::new())];
     intake.look(&mut report, returned).unwrap();
     assert!(intake.has_ended());
-    assert_eq!(intake.take().map(|filled| filled.index()), Some(0));
+    assert_eq!(intake.take(&mut report).map(|taken| taken.filled.index()), Some(0));
     assert_eq!(script.recycled, [7]);
 }

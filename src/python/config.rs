@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use crate::camera::Capture;
 use crate::dump::DumpTarget;
 use crate::receiver::ReceiverConfig;
-use crate::sender::{Input, SenderConfig};
+use crate::sender::{Input, Protocol, SenderConfig};
 
 /// The attributes of `v4l_dmabuf.SenderConfig`.
 #[derive(FromPyObject)]
@@ -28,6 +28,9 @@ pub struct SenderAttributes {
     zero_copy: String,
     on_overrun: String,
     peer_timeout: f64,
+    protocol: u32,
+    verify: bool,
+    records: Option<PathBuf>,
 }
 
 /// The attributes of `v4l_dmabuf.ReceiverConfig`.
@@ -39,6 +42,7 @@ pub struct ReceiverAttributes {
     output: Option<PathBuf>,
     max_memory: u64,
     peer_timeout: f64,
+    records: Option<PathBuf>,
 }
 
 /// A setting that the configuration object let pass and the core does not.
@@ -67,7 +71,10 @@ impl TryFrom<SenderAttributes> for SenderConfig {
                 heap: python.heap.parse().map_err(refused)?,
                 memory: python.memory.parse().map_err(refused)?,
                 fps: python.fps,
+                verify: python.verify,
             },
+            protocol: Protocol::of_number(python.protocol).map_err(refused)?,
+            records: python.records,
             address: python.address,
             port: python.port,
             zero_copy: python.zero_copy.parse().map_err(refused)?,
@@ -87,6 +94,7 @@ impl TryFrom<ReceiverAttributes> for ReceiverConfig {
             heap: python.heap.parse().map_err(refused)?,
             output: python.output.map(DumpTarget::from),
             max_memory: python.max_memory,
+            records: python.records,
             peer_timeout: seconds(python.peer_timeout)?,
         })
     }

@@ -1,10 +1,11 @@
 //! `Sender` and `Receiver`, as Python sees them.
 
 use std::num::NonZeroU64;
-use std::sync::{Mutex, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::config::{ReceiverAttributes, SenderAttributes};
 use super::observer::PythonObserver;
@@ -21,6 +22,8 @@ struct Endpoint<State> {
     stop: Stop,
     /// Held by the run that is going on.
     state: Mutex<State>,
+    /// What came of the last run.
+    last: Mutex<Option<Report>>,
 }
 
 impl<State: Send> Endpoint<State> {
@@ -29,6 +32,7 @@ impl<State: Send> Endpoint<State> {
             stop: Stop::new()
                 .map_err(|error| super::error::to_python(py, &error, &Report::default()))?,
             state: Mutex::new(state),
+            last: Mutex::new(None),
         })
     }
 
@@ -53,11 +57,24 @@ impl<State: Send> Endpoint<State> {
         });
         let (result, report) =
             outcome.ok_or_else(|| PyRuntimeError::new_err("it is running already"))?;
-        match (observer.raised, result) {
+        let told = match (observer.raised, result) {
             (Some(raised), _) => Err(raised),
             (None, Err(error)) => Err(super::error::to_python(py, &error, &report)),
             (None, Ok(())) => super::report::to_python(py, &report),
-        }
+        };
+        *self.last() = Some(report);
+        told
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Report>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn details<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let last = self.last();
+        last.as_ref()
+            .map(|report| super::report::details(py, report))
+            .transpose()
     }
 }
 
@@ -86,6 +103,11 @@ impl Sender {
 
     fn stop(&self) {
         self.0.stop.request();
+    }
+
+    /// What the last run's result has beside its report.
+    fn details<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        self.0.details(py)
     }
 }
 
@@ -134,6 +156,11 @@ impl Receiver {
 
     fn stop(&self) {
         self.0.stop.request();
+    }
+
+    /// What the last run's result has beside its report.
+    fn details<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        self.0.details(py)
     }
 
     /// Lets the address go, if it is bound and no run is going on.

@@ -33,6 +33,8 @@ fn class_name(error: &Error) -> &'static str {
         ErrorKind::Protocol => "ProtocolError",
         ErrorKind::Truncated => "TruncatedError",
         ErrorKind::Limit => "LimitError",
+        ErrorKind::Refused => "RefusedError",
+        ErrorKind::Integrity => "IntegrityError",
         ErrorKind::Output => "OutputError",
         ErrorKind::System => "SystemCallError",
         ErrorKind::Interrupted => "Error",

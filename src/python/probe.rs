@@ -80,7 +80,7 @@ fn set_works(fields: &Bound<'_, PyDict>, works: &Works) -> PyResult<()> {
     fields.set_item("works", true)?;
     fields.set_item("width", works.stream.width)?;
     fields.set_item("height", works.stream.height)?;
-    fields.set_item("sizeimage", works.stream.sizeimage)?;
+    fields.set_item("sizeimage", works.stream.frame_bytes())?;
     fields.set_item("zero_copy", works.zero_copy.is_ok())?;
     if let Err(errno) = works.zero_copy {
         let why = format!("its mapping has no pages to send from ({})", errno.desc());

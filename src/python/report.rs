@@ -1,10 +1,16 @@
-//! The core's report as Python's `Report`.
+//! The core's report as Python's `Report`, and the rest of it as plain data.
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 
+use crate::accounting::Account;
 use crate::capture_clock::CaptureClock;
+use crate::clock_sync::Offset;
+use crate::one_way;
+use crate::passage::Passage;
 use crate::report::Report;
+use crate::sequence::Bursts;
+use crate::series::Interval;
 
 /// Makes a `v4l_dmabuf.Report`.
 pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyAny>> {
@@ -14,10 +20,12 @@ pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, P
     fields.set_item("seconds", report.seconds())?;
     fields.set_item("fps", report.fps())?;
     fields.set_item("drops", report.sequence.drops())?;
+    fields.set_item("bursts", report.sequence.bursts().map(lengths))?;
     fields.set_item("error_frames", report.error_frames)?;
     fields.set_item("stopped", report.stopped)?;
+    let is_sender = report.zero_copy.chosen.is_some();
     if let Some((chosen, why)) = &report.zero_copy.chosen {
-        fields.set_item("sender_drops", report.sender_drops)?;
+        fields.set_item("sender_bursts", lengths(&report.sender_drops))?;
         fields.set_item("zero_copy", chosen)?;
         fields.set_item("zero_copy_reason", why)?;
         fields.set_item("zero_copy_frames", report.zero_copy.frames)?;
@@ -32,10 +40,24 @@ pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, P
         fields.set_item("width", stream.width)?;
         fields.set_item("height", stream.height)?;
         fields.set_item("format", stream.pixel_format.to_string())?;
-        fields.set_item("sizeimage", stream.sizeimage)?;
+        fields.set_item("sizeimage", stream.frame_bytes())?;
+        fields.set_item("planes", stream.planes.len())?;
         fields.set_item("buffers", stream.buffers)?;
         fields.set_item("memory", stream.memory.name())?;
         fields.set_item("heap", stream.heap.as_deref())?;
+    }
+    fields.set_item("protocol", report.version.map(|it| it.number()))?;
+    let account = if is_sender {
+        Account::of_sender(report)
+    } else {
+        Account::of_receiver(report)
+    };
+    set_account(&fields, &account)?;
+    if let Some(verified) = &report.verified {
+        fields.set_item("verified_frames", verified.frames)?;
+        fields.set_item("zero_frames", verified.zero)?;
+        fields.set_item("repeated_frames", verified.repeated)?;
+        fields.set_item("verify_cpu_seconds", verified.cpu.as_secs_f64())?;
     }
     let module = py.import("v4l_dmabuf.report")?;
     let stages = PyDict::new(py);
@@ -60,5 +82,112 @@ pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, P
             fields.set_item("clock_reason", why)?;
         }
     }
+    match report.one_way.offset() {
+        None => {}
+        Some(Err(why)) => fields.set_item("offset_reason", why)?,
+        Some(Ok(offset)) => {
+            fields.set_item("offset", offset.nanoseconds() as f64 / 1e9)?;
+            fields.set_item("offset_bound", offset.bound as f64 / 1e9)?;
+            fields.set_item("offset_drift", offset.drift)?;
+            fields.set_item("round_trip", offset.least_round_trip as f64 / 1e9)?;
+            fields.set_item("clock_readings", offset.readings)?;
+        }
+    }
     module.getattr("Report")?.call((), Some(&fields))
+}
+
+fn lengths(bursts: &Bursts) -> std::collections::BTreeMap<u64, u64> {
+    bursts.lengths().collect()
+}
+
+fn set_account(fields: &Bound<'_, PyDict>, account: &Account) -> PyResult<()> {
+    for (name, count) in [
+        ("captured", account.captured),
+        ("sent", account.sent),
+        ("driver_drops", account.driver_drops),
+        ("sender_drops", account.sender_drops),
+        ("left_over", account.left_over),
+        ("received", account.received),
+        ("lost", account.lost),
+        ("receiver_drops", account.receiver_drops),
+        ("spoiled", account.spoiled),
+        ("unwritten", account.unwritten),
+    ] {
+        fields.set_item(name, count)?;
+    }
+    Ok(())
+}
+
+/// What a result has beside the report: histograms, series, samples, the sender's
+/// description.
+pub fn details<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
+    let details = PyDict::new(py);
+    let histograms = PyDict::new(py);
+    for (stage, values) in report.stages.values() {
+        let values: Vec<(f64, u64)> = values
+            .into_iter()
+            .map(|(nanoseconds, count)| (nanoseconds as f64 / 1e9, count))
+            .collect();
+        histograms.set_item(stage.name(), values)?;
+    }
+    details.set_item("histograms", histograms)?;
+    let series = PyDict::new(py);
+    series.set_item("seconds", report.series.length().as_secs_f64())?;
+    type Of = fn(&Interval) -> u64;
+    let columns: [(&str, Of); 5] = [
+        ("frames", |it| it.frames),
+        ("bytes", |it| it.bytes),
+        ("drops", |it| it.drops),
+        ("sender_drops", |it| it.sender_drops),
+        ("error_frames", |it| it.errors),
+    ];
+    for (name, of) in columns {
+        let values: Vec<u64> = report.series.intervals().iter().map(of).collect();
+        series.set_item(name, values)?;
+    }
+    details.set_item("series", series)?;
+    details.set_item("samples", samples(py, report)?)?;
+    let described = report.described.as_ref();
+    let text = described.and_then(|it| serde_json::to_string(it).ok());
+    details.set_item("described", text)?;
+    Ok(details)
+}
+
+/// Single frames' times in seconds, column by column; None for what is unknown.
+fn samples<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
+    let passages = report.samples.passages();
+    let offset = report.one_way.offset().and_then(|it| it.as_ref().ok());
+    let since = |later: u64, earlier: u64| {
+        (later != 0 && earlier != 0).then(|| later.saturating_sub(earlier) as f64 / 1e9)
+    };
+    let across = |offset: Option<&Offset>, later: u64, earlier: u64| {
+        let offset = offset.filter(|_| later != 0 && earlier != 0)?;
+        Some(one_way::between(offset, earlier, later).as_secs_f64())
+    };
+    // This side's clock: a receiver's passages have no time of having been sent.
+    let of_this_side = |it: &Passage| match it.sent {
+        0 => it.header,
+        _ => it.dequeued,
+    };
+    let first = passages.first().map_or(0, of_this_side);
+    let table = PyDict::new(py);
+    table.set_item("stride", report.samples.stride())?;
+    let counters: Vec<u64> = passages.iter().map(|it| it.counter).collect();
+    table.set_item("counter", counters)?;
+    let columns: [(&str, &dyn Fn(&Passage) -> Option<f64>); 9] = [
+        ("at", &|it| since(of_this_side(it).max(1), first.max(1))),
+        ("capture_age", &|it| since(it.dequeued, it.captured)),
+        ("before_socket", &|it| since(it.handed, it.dequeued)),
+        ("into_socket", &|it| since(it.sent, it.handed)),
+        ("into_buffer", &|it| since(it.complete, it.header)),
+        ("into_dump", &|it| since(it.done, it.complete)),
+        ("transfer", &|it| across(offset, it.complete, it.handed)),
+        ("end_to_end", &|it| across(offset, it.complete, it.captured)),
+        ("acknowledged", &|it| since(it.acknowledged, it.handed)),
+    ];
+    for (name, of) in columns {
+        let values = PyList::new(py, passages.iter().map(of))?;
+        table.set_item(name, values)?;
+    }
+    Ok(table)
 }

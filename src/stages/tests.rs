@@ -1,5 +1,6 @@
 use super::*;
-use crate::capture_clock::Clocks;
+use crate::buffer::Timestamp;
+use crate::buffer::tests::frame;
 use crate::v4l2;
 
 fn of(stages: &Stages, stage: Stage) -> Option<Times> {
@@ -53,28 +54,28 @@ fn times_are_kept_to_three_digits() {
 #[test]
 fn intervals_lie_between_frames() {
     let mut stages = Stages::default();
-    let start = Instant::now();
-    for n in 0..5 {
-        stages.took(start + Duration::from_millis(40 * n));
+    for milliseconds in [0, 40, 80, 130, 170] {
+        stages.took(Monotonic::of_nanoseconds(1 + milliseconds * 1_000_000));
     }
     assert_eq!(of(&stages, Stage::Interval).unwrap().count, 4);
+    let jitter = of(&stages, Stage::Jitter).unwrap();
+    assert_eq!((jitter.count, jitter.least.as_millis()), (3, 0));
+    assert_eq!(jitter.most.as_millis(), 10);
 }
 
 /// Frames that were dequeued `age` after a timestamp that is `ahead` of our clock.
 fn captured(count: u32, age: Duration, ahead: Duration) -> Stages {
     let mut stages = Stages::default();
-    let uptime = Duration::from_secs(1000);
     for n in 0..count {
-        let now = uptime + Duration::from_millis(33) * n;
-        stages.captured(Sighting {
-            timestamp: now - age + ahead,
-            flags: v4l2::BUF_FLAG_TIMESTAMP_MONOTONIC,
-            dequeued: Clocks {
-                monotonic: now,
-                boottime: now,
-                realtime: now * 1000,
-            },
-        });
+        let mut frame = frame(1);
+        frame.flags = v4l2::BUF_FLAG_TIMESTAMP_MONOTONIC;
+        // A little apart, or they would stand still.
+        let taken = frame.taken.before(Duration::from_millis((count - n).into()));
+        frame.taken = taken;
+        let nanoseconds = taken.before(age).nanoseconds() + ahead.as_nanos() as u64;
+        frame.timestamp = Timestamp::of_nanoseconds(nanoseconds);
+        let told = stages.captured(&frame).unwrap();
+        assert!(told.is_none_or(|told| told.abs_diff(age) < Duration::from_micros(2)));
     }
     stages.settle();
     stages
@@ -89,10 +90,28 @@ fn every_frame_s_age_counts_however_few_there_are() {
         let times = of(&stages, Stage::CaptureAge).unwrap();
         assert_eq!(times.count, u64::from(count));
         assert!(
-            times.most.abs_diff(age) < Duration::from_micros(10),
+            times.most.abs_diff(age) < Duration::from_micros(100),
             "{times:?}"
         );
     }
+}
+
+#[test]
+fn a_wait_counts_for_the_frames_that_it_kept_from_coming() {
+    let mut stages = Stages::default();
+    let interval = Some(Duration::from_millis(10));
+    for milliseconds in [1, 1, 35] {
+        let time = Duration::from_millis(milliseconds);
+        stages.record(Stage::Transfer, time);
+        stages.record_corrected(Stage::TransferCorrected, time, interval);
+    }
+    assert_eq!(of(&stages, Stage::Transfer).unwrap().count, 3);
+    // 35 ms, and the frames that should have come 10 and 20 ms into it.
+    let corrected = of(&stages, Stage::TransferCorrected).unwrap();
+    assert_eq!(corrected.count, 5);
+    assert!((corrected.mean.as_secs_f64() - 0.0154).abs() < 0.0001, "{corrected:?}");
+    stages.record_corrected(Stage::EndToEndCorrected, Duration::from_millis(9), None);
+    assert_eq!(of(&stages, Stage::EndToEndCorrected), None);
 }
 
 #[test]

@@ -14,8 +14,9 @@ use crate::intake::OnOverrun;
 use crate::memory::{HeapChoice, HeapName};
 use crate::report::Report;
 use crate::run::{Observer, Stop};
-use crate::sender::{self, Input, SenderConfig};
-use crate::wire::StreamHeader;
+use crate::sender::{self, Input, Protocol, SenderConfig};
+use crate::wire::PREAMBLE_SIZE;
+use crate::wire::v2::{FrameHeader, StreamHeader};
 
 const WIDTH: u32 = 320;
 const HEIGHT: u32 = 240;
@@ -45,7 +46,7 @@ fn slow_receiver() -> (u16, JoinHandle<usize>) {
     let port = listener.local_addr().unwrap().port();
     let thread = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut header = [0; StreamHeader::SIZE];
+        let mut header = [0; PREAMBLE_SIZE + StreamHeader::SIZE];
         stream.read_exact(&mut header).unwrap();
         let mut wrong = 0;
         for n in 0..FRAMES as usize {
@@ -78,9 +79,12 @@ fn wrong_bytes(zero_copy: ZeroCopyMode) -> (usize, Report) {
             heap: HeapChoice::Named(HeapName::Memfd),
             memory: MemoryMode::Auto,
             fps: None,
+            verify: false,
         },
         address: "127.0.0.1".to_owned(),
         port,
+        protocol: Protocol::V2,
+        records: None,
         zero_copy,
         on_overrun: OnOverrun::Block,
         peer_timeout: Duration::from_secs(20),

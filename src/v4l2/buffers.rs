@@ -156,6 +156,21 @@ pub fn querybuf(fd: BorrowedFd<'_>, buf_type: BufType, index: u32) -> nix::Resul
     })
 }
 
+/// VIDIOC_QUERYBUF: the flags of buffer `index`.
+pub fn query_flags(
+    fd: BorrowedFd<'_>,
+    buf_type: BufType,
+    memory: MemoryType,
+    index: u32,
+) -> nix::Result<u32> {
+    let mut planes: Planes = [zeroed(); MAX_PLANES];
+    let mut buffer = buffer(buf_type, memory, &mut planes);
+    buffer.index = index;
+    // SAFETY: as in `querybuf`.
+    retry(|| unsafe { raw::querybuf(fd.as_raw_fd(), &mut buffer) })?;
+    Ok(buffer.flags)
+}
+
 /// VIDIOC_QBUF: gives buffer `index` to the driver.
 pub fn qbuf(
     fd: BorrowedFd<'_>,

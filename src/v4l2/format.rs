@@ -70,6 +70,23 @@ pub struct Format {
     pub pixel_format: FourCc,
     /// The layout of each memory plane; empty in a format that is asked for.
     pub planes: Vec<PlaneFormat>,
+    /// How rows and colours are to be understood; all 0 in a format that is asked for.
+    pub appearance: Appearance,
+}
+
+/// How a frame's rows and colours are to be understood, in V4L2's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Appearance {
+    /// `enum v4l2_field`
+    pub field: u32,
+    /// `enum v4l2_colorspace`
+    pub colorspace: u32,
+    /// `enum v4l2_xfer_func`
+    pub transfer: u32,
+    /// `enum v4l2_ycbcr_encoding`, or of HSV.
+    pub encoding: u32,
+    /// `enum v4l2_quantization`
+    pub quantization: u32,
 }
 
 /// The layout of one memory plane.
@@ -135,6 +152,14 @@ fn read_format(buf_type: BufType, raw: &sys::v4l2_format) -> Format {
                     sizeimage: pix.sizeimage,
                     bytesperline: pix.bytesperline,
                 }],
+                appearance: Appearance {
+                    field: pix.field,
+                    colorspace: pix.colorspace,
+                    transfer: pix.xfer_func,
+                    // SAFETY: both members of the union are a u32.
+                    encoding: unsafe { pix.__bindgen_anon_1.ycbcr_enc },
+                    quantization: pix.quantization,
+                },
             }
         }
         BufType::CaptureMplane => {
@@ -155,6 +180,14 @@ fn read_format(buf_type: BufType, raw: &sys::v4l2_format) -> Format {
                         bytesperline: plane.bytesperline,
                     })
                     .collect(),
+                appearance: Appearance {
+                    field: pix.field,
+                    colorspace: pix.colorspace,
+                    transfer: u32::from(pix.xfer_func),
+                    // SAFETY: both members of the union are a u8.
+                    encoding: u32::from(unsafe { pix.__bindgen_anon_1.ycbcr_enc }),
+                    quantization: u32::from(pix.quantization),
+                },
             }
         }
     }

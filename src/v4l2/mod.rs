@@ -16,10 +16,10 @@ use v4l2_sys_mit as sys;
 
 pub use buffers::{
     Dequeued, DequeuedBuffer, MemoryType, PlaneInfo, PlaneToQueue, PlaneUsed, dqbuf, expbuf, qbuf,
-    querybuf, reqbufs, streamoff, streamon,
+    query_flags, querybuf, reqbufs, streamoff, streamon,
 };
 pub use format::{
-    Capability, Format, Interval, PlaneFormat, enum_formats, get_interval, querycap, set_format,
+    Appearance, Capability, Format, Interval, PlaneFormat, enum_formats, get_interval, querycap, set_format,
     set_interval,
 };
 
@@ -37,6 +37,9 @@ pub const BUF_FLAG_TIMESTAMP_COPY: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_COPY;
 
 /// `V4L2_BUF_FLAG_TIMESTAMP_MASK`: what a frame's flags say of its timestamp.
 pub const BUF_FLAG_TIMESTAMP_MASK: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_MASK;
+
+/// `V4L2_BUF_FLAG_TSTAMP_SRC_MASK`: what a frame's flags say of the timestamp's moment.
+pub const BUF_FLAG_TSTAMP_SRC_MASK: u32 = sys::V4L2_BUF_FLAG_TSTAMP_SRC_MASK;
 
 /// Which of the two capture APIs a device speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,188 @@
+//! By how much the receiver's clock is ahead of the sender's, and how well that is
+//! known.
+//!
+//! A reading is four times: a ping leaves the sender, comes to the receiver, its
+//! answer leaves there, and comes back. That the ping can't have come before it
+//! left bounds the offset from above, the answer bounds it from below, and nothing
+//! is assumed of how the way there compares with the way back. What is told is the
+//! line that lies between all bounds with the most room, and by how much any other
+//! line between them differs from it: the clocks' rates may differ, but each is
+//! taken to be even over the run.
+
+/// Clocks that the kernel disciplines differ by no more than this (adjtimex(2)
+/// bounds its correction to 500 ppm, and crystals are better than that).
+const MOST_DRIFT: f64 = 1e-3;
+
+/// Readings that are kept; of more, those that took longer are given up.
+const MOST_READINGS: usize = 512;
+
+/// Steps of a search over drifts: it ends well below a part in 10^9.
+const STEPS: usize = 60;
+
+/// A clock reading; nanoseconds, each by the clock of the side that took it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The ping left the sender.
+    pub sent: u64,
+    /// It came to the receiver.
+    pub received: u64,
+    /// The answer left the receiver.
+    pub answered: u64,
+    /// It came back to the sender.
+    pub returned: u64,
+}
+
+impl Reading {
+    /// Nanoseconds on the way, there and back.
+    pub fn round_trip(&self) -> u64 {
+        let away = self.returned.saturating_sub(self.sent);
+        away.saturating_sub(self.answered.saturating_sub(self.received))
+    }
+}
+
+/// What readings tell of the offset.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Offset {
+    /// The sender's time that `nanoseconds` is of.
+    at: u64,
+    /// What to add to the sender's time to get the receiver's, at that time.
+    nanoseconds: i128,
+    /// Seconds that the receiver's clock gains in a second.
+    pub drift: f64,
+    /// Nanoseconds: the offset is not farther off than this, from the first
+    /// reading to the last.
+    pub bound: u64,
+    /// Nanoseconds of the fastest reading.
+    pub least_round_trip: u64,
+    /// Readings.
+    pub readings: u64,
+}
+
+impl Offset {
+    /// A time of the sender's by the receiver's clock, in nanoseconds.
+    pub fn to_receiver(&self, sender: u64) -> i128 {
+        let since = sender as i128 - self.at as i128;
+        sender as i128 + self.nanoseconds + (since as f64 * self.drift) as i128
+    }
+
+    /// Nanoseconds by which the receiver's clock was ahead at the first reading.
+    pub fn nanoseconds(&self) -> i128 {
+        self.nanoseconds
+    }
+}
+
+/// The readings of a run.
+#[derive(Debug, Clone, Default)]
+pub struct ClockSync {
+    readings: Vec<Reading>,
+    taken: u64,
+}
+
+/// A bound on the offset: it lies beyond `y` at `x`, both relative to the first reading.
+#[derive(Clone, Copy)]
+struct Bound {
+    x: f64,
+    y: f64,
+}
+
+impl ClockSync {
+    /// Takes a reading in.
+    pub fn add(&mut self, reading: Reading) {
+        self.taken += 1;
+        self.readings.push(reading);
+        if self.readings.len() > MOST_READINGS {
+            let pairs = self.readings.chunks(2);
+            self.readings = pairs
+                .filter_map(|pair| pair.iter().min_by_key(|reading| reading.round_trip()))
+                .copied()
+                .collect();
+        }
+    }
+
+    /// What they tell. The reason where they tell nothing.
+    pub fn offset(&self) -> Result<Offset, &'static str> {
+        let Some(first) = self.readings.first() else {
+            return Err("no clock reading was answered");
+        };
+        let base = first.received as i128 - first.sent as i128;
+        let relative = |x: u64, y: i128| Bound {
+            x: (x as i128 - first.sent as i128) as f64,
+            y: (y - base) as f64,
+        };
+        let above: Vec<Bound> = self
+            .readings
+            .iter()
+            .map(|it| relative(it.sent, it.received as i128 - it.sent as i128))
+            .collect();
+        let below: Vec<Bound> = self
+            .readings
+            .iter()
+            .map(|it| relative(it.returned, it.answered as i128 - it.returned as i128))
+            .collect();
+        let top = |drift: f64, x: f64| {
+            let heights = above.iter().map(|it| it.y + drift * (x - it.x));
+            heights.fold(f64::INFINITY, f64::min)
+        };
+        let bottom = |drift: f64, x: f64| {
+            let heights = below.iter().map(|it| it.y + drift * (x - it.x));
+            heights.fold(f64::NEG_INFINITY, f64::max)
+        };
+        let room = |drift: f64| top(drift, 0.0) - bottom(drift, 0.0);
+        let drift = highest(room, -MOST_DRIFT, MOST_DRIFT);
+        if room(drift) < 0.0 {
+            return Err("the two clocks did not run evenly during the run");
+        }
+        let slowest = edge(room, drift, -MOST_DRIFT);
+        let fastest = edge(room, drift, MOST_DRIFT);
+        let middle = |x: f64| (top(drift, x) + bottom(drift, x)) / 2.0;
+        let last = above.last().map_or(0.0, |it| it.x);
+        // The lines that fit are convex in offset and drift, so that their extremes
+        // over time lie at its ends.
+        let bound = [0.0, last].into_iter().map(|x| {
+            let highest_drift = highest(|drift| top(drift, x), slowest, fastest);
+            let lowest_drift = highest(|drift| -bottom(drift, x), slowest, fastest);
+            (top(highest_drift, x) - middle(x)).max(middle(x) - bottom(lowest_drift, x))
+        });
+        let round_trips = self.readings.iter().map(Reading::round_trip);
+        Ok(Offset {
+            at: first.sent,
+            nanoseconds: base + middle(0.0).round() as i128,
+            drift,
+            bound: bound.fold(0.0, f64::max).ceil() as u64,
+            least_round_trip: round_trips.min().unwrap_or(0),
+            readings: self.taken,
+        })
+    }
+}
+
+/// Where a concave function is highest between two arguments.
+fn highest(of: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {
+    for _ in 0..STEPS {
+        let (left, right) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
+        if of(left) < of(right) {
+            low = left;
+        } else {
+            high = right;
+        }
+    }
+    (low + high) / 2.0
+}
+
+/// How far a concave function stays at 0 or above, from `inside` towards `outside`.
+fn edge(of: impl Fn(f64) -> f64, mut inside: f64, mut outside: f64) -> f64 {
+    if of(outside) >= 0.0 {
+        return outside;
+    }
+    for _ in 0..STEPS {
+        let middle = (inside + outside) / 2.0;
+        if of(middle) >= 0.0 {
+            inside = middle;
+        } else {
+            outside = middle;
+        }
+    }
+    inside
+}
+
+#[cfg(test)]
+mod tests;

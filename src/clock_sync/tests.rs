@@ -1,0 +1,100 @@
+//! Against clocks whose true offset is known.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// The receiver's time at the sender's `time`.
+fn receiver_time(time: u64, offset: i128, drift: f64) -> u64 {
+    (time as i128 + offset + (time as f64 * drift) as i128) as u64
+}
+
+/// Readings ten times a second, with delays in nanoseconds there and back.
+fn readings(delays: &[(u32, u32)], offset: i128, drift: f64) -> ClockSync {
+    let mut sync = ClockSync::default();
+    for (n, (there, back)) in (1..).zip(delays) {
+        let sent = n * 100_000_000;
+        let arrives = sent + u64::from(*there);
+        let leaves = arrives + 20_000;
+        sync.add(Reading {
+            sent,
+            received: receiver_time(arrives, offset, drift),
+            answered: receiver_time(leaves, offset, drift),
+            returned: leaves + u64::from(*back),
+        });
+    }
+    sync
+}
+
+proptest! {
+    #[test]
+    fn the_true_offset_lies_within_the_bound(
+        delays in prop::collection::vec((1_000..5_000_000_u32, 1_000..5_000_000_u32), 1..200),
+        offset in -(1_i128 << 60)..(1_i128 << 60),
+        drift in -400e-6..400e-6_f64,
+    ) {
+        let offset = offset.max(0);
+        let told = readings(&delays, offset, drift).offset().unwrap();
+        for n in [1, delays.len() as u64] {
+            let time = n * 100_000_000;
+            let error = told.to_receiver(time) - receiver_time(time, offset, drift) as i128;
+            // Rounding of times to nanoseconds adds a few.
+            prop_assert!(
+                error.unsigned_abs() <= u128::from(told.bound) + 4,
+                "off by {error}, and the bound is {}", told.bound
+            );
+        }
+    }
+
+    #[test]
+    fn it_is_never_worse_than_half_the_fastest_round_trip_without_drift(
+        delays in prop::collection::vec((1_000..5_000_000_u32, 1_000..5_000_000_u32), 1..50),
+    ) {
+        let told = readings(&delays, 77_000_000, 0.0).offset().unwrap();
+        let fastest = delays.iter().map(|(there, back)| there + back).min().unwrap();
+        prop_assert_eq!(told.least_round_trip, u64::from(fastest));
+        prop_assert_eq!(told.readings, delays.len() as u64);
+    }
+}
+
+#[test]
+fn a_steady_link_s_offset_and_drift_are_found() {
+    let told = readings(&[(100_000, 100_000); 300], 5_000_000_000, 50e-6)
+        .offset()
+        .unwrap();
+    assert!((told.drift - 50e-6).abs() < 5e-6, "{told:?}");
+    assert!(
+        (100_000..130_000).contains(&told.bound),
+        "half the round trip: {told:?}"
+    );
+}
+
+#[test]
+fn no_reading_and_a_clock_that_was_set_tell_nothing() {
+    assert!(ClockSync::default().offset().is_err());
+    let mut sync = readings(&[(100_000, 100_000); 20], 0, 0.0);
+    for reading in readings(&[(100_000, 100_000); 20], 50_000_000, 0.0).readings {
+        let later = 2_000_000_000;
+        sync.add(Reading {
+            sent: reading.sent + later,
+            received: reading.received + later,
+            answered: reading.answered + later,
+            returned: reading.returned + later,
+        });
+    }
+    assert_eq!(
+        sync.offset(),
+        Err("the two clocks did not run evenly during the run")
+    );
+}
+
+#[test]
+fn readings_are_bounded_and_the_fastest_stay() {
+    let mut delays = vec![(3_000_000, 3_000_000); 5000];
+    delays[1234] = (50_000, 50_000);
+    let sync = readings(&delays, 0, 0.0);
+    assert!(sync.readings.len() <= MOST_READINGS);
+    let told = sync.offset().unwrap();
+    assert_eq!(told.readings, 5000);
+    assert_eq!(told.least_round_trip, 100_000);
+}

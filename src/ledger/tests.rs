@@ -1,0 +1,101 @@
+use super::*;
+use crate::monotonic::Monotonic;
+use crate::wire::v3::Ack;
+
+const BOTH: Expected = Expected {
+    acknowledgement: true,
+    completion: true,
+};
+
+fn passage(counter: u64) -> Passage {
+    Passage {
+        counter,
+        handed: 100,
+        sent: 200,
+        ..Passage::default()
+    }
+}
+
+fn acknowledged(counter: u64) -> Acknowledged {
+    Acknowledged {
+        ack: Ack {
+            counter,
+            header: 1,
+            complete: 2,
+            done: 3,
+        },
+        at: Monotonic::of_nanoseconds(900),
+    }
+}
+
+fn counters(report: &Report) -> Vec<u64> {
+    report.samples.passages().iter().map(|it| it.counter).collect()
+}
+
+#[test]
+fn a_passage_is_finished_when_all_that_is_expected_is_known_and_in_order() {
+    let mut ledger = Ledger::new(None).unwrap();
+    let mut report = Report::default();
+    ledger.enter(passage(0), BOTH);
+    ledger.enter(passage(1), BOTH);
+    ledger.acknowledge(&acknowledged(1));
+    ledger.complete(1, Duration::from_nanos(50));
+    ledger.acknowledge(&acknowledged(0));
+    ledger.turn_over(&mut report).unwrap();
+    assert_eq!(counters(&report), [] as [u64; 0], "frame 0 is not completed");
+    ledger.complete(0, Duration::from_nanos(70));
+    ledger.turn_over(&mut report).unwrap();
+    assert_eq!(counters(&report), [0, 1]);
+    let [first, _] = report.samples.passages() else {
+        panic!("two")
+    };
+    assert_eq!(
+        (first.completed, first.complete, first.acknowledged),
+        (270, 2, 900)
+    );
+}
+
+#[test]
+fn news_of_frames_that_are_not_open_changes_nothing() {
+    let mut ledger = Ledger::new(None).unwrap();
+    ledger.acknowledge(&acknowledged(0));
+    ledger.enter(passage(5), BOTH);
+    for counter in [0, 4, 6, u64::MAX] {
+        ledger.acknowledge(&acknowledged(counter));
+        ledger.complete(counter, Duration::ZERO);
+    }
+    let mut report = Report::default();
+    ledger.close(&mut report).unwrap();
+    assert_eq!(report.samples.passages(), [passage(5)]);
+}
+
+#[test]
+fn a_peer_that_acknowledges_nothing_does_not_fill_the_memory() {
+    let mut ledger = Ledger::new(None).unwrap();
+    let mut report = Report::default();
+    for counter in 0..3000 {
+        ledger.enter(passage(counter), BOTH);
+        ledger.turn_over(&mut report).unwrap();
+    }
+    assert_eq!(ledger.open.len(), MOST_OPEN);
+    ledger.close(&mut report).unwrap();
+    assert_eq!(report.samples.passages().len(), 3000);
+}
+
+#[test]
+fn a_line_has_a_cell_a_name_and_none_for_what_is_unknown() {
+    let line = passage(7).line();
+    assert_eq!(line, "7,0,0,0,,,100,200,,,,,");
+    assert_eq!(line.split(',').count(), Passage::COLUMNS.len());
+}
+
+#[test]
+fn records_that_cannot_be_written_are_an_error_of_the_output() {
+    let error = Ledger::new(Some(Path::new("/nowhere/x"))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Output);
+    assert!(error.to_string().contains("/nowhere/x"), "{error}");
+    let mut ledger = Ledger::new(Some(Path::new("/dev/full"))).unwrap();
+    ledger.enter(passage(0), BOTH);
+    let error = ledger.close(&mut Report::default()).unwrap_err();
+    assert!(error.to_string().contains("No space"), "{error}");
+}

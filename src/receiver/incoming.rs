@@ -1,0 +1,305 @@
+//! A connection's stream: its description, and then its frames, one after the other.
+
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::buffer::{Filled, Frame, Free, Payload, Timestamp};
+use crate::connection::{Connection, Received};
+use crate::error::{Error, ErrorKind, Result};
+use crate::handshake;
+use crate::monotonic::Monotonic;
+use crate::run::Run;
+use crate::wire::v3::{
+    End, FRAME_FIXED_SIZE, MESSAGE_HEADER_SIZE, MessageHeader, kind,
+};
+use crate::wire::{Description, PREAMBLE_SIZE, Version, WireError, v2, v3};
+
+/// How long a peer may take to say what it sends.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the sender's totals may take to come after the last frame that is wanted.
+const END_PATIENCE: Duration = Duration::from_millis(200);
+
+/// An error about what the peer sent, or did not.
+pub(super) fn peer_error(kind: ErrorKind, connection: &Connection, what: &str) -> Error {
+    let error = Error::new(kind, format!("receive {what} from {}", connection.peer()))
+        .object(connection.peer());
+    match kind {
+        ErrorKind::PeerTimeout => error
+            .errno(Errno::ETIMEDOUT)
+            .next("see whether the sender still runs; --peer-timeout sets how long to wait"),
+        _ => error,
+    }
+}
+
+/// What a stream is, and in which version it comes.
+pub(super) struct Offer {
+    pub(super) version: Version,
+    pub(super) description: Description,
+}
+
+impl Offer {
+    /// Waits for it; None on a stop.
+    pub(super) fn receive(
+        connection: &Connection,
+        peer_timeout: Duration,
+        run: &mut Run<'_>,
+    ) -> Result<Option<Self>> {
+        let patience = PATIENCE.min(peer_timeout);
+        let deadline = Instant::now() + patience;
+        let mut preamble = [0; PREAMBLE_SIZE];
+        if !receive_header(connection, run, &mut preamble, 0, (patience, deadline))? {
+            return Ok(None);
+        }
+        let version = Version::of_preamble(&preamble).map_err(|error| {
+            let next = match error {
+                WireError::StreamMagic(_) => "is it a sender of this protocol?",
+                _ => "use a sender of this version",
+            };
+            wrong(connection, "a stream", &error).next(next)
+        })?;
+        let description = if version == Version::V3 {
+            match handshake::receive_offer(connection, deadline, run)? {
+                None => return Ok(None),
+                Some(description) => description,
+            }
+        } else {
+            let mut bytes = [0; v2::StreamHeader::SIZE];
+            let times = (patience, deadline);
+            if !receive_header(connection, run, &mut bytes, PREAMBLE_SIZE, times)? {
+                return Ok(None);
+            }
+            v2::StreamHeader::decode(&bytes)
+                .map_err(|error| {
+                    wrong(connection, "a stream", &error).next("the sender is at fault")
+                })?
+                .into()
+        };
+        Ok(Some(Offer {
+            version,
+            description,
+        }))
+    }
+}
+
+fn wrong(connection: &Connection, what: &str, error: &WireError) -> Error {
+    peer_error(ErrorKind::Protocol, connection, what).cause(error.to_string())
+}
+
+/// Fills a part of the stream header that `before` bytes lie before. `false` on a stop.
+fn receive_header(
+    connection: &Connection,
+    run: &mut Run<'_>,
+    bytes: &mut [u8],
+    before: usize,
+    (patience, deadline): (Duration, Instant),
+) -> Result<bool> {
+    const WHAT: &str = "a stream";
+    let whole = PREAMBLE_SIZE + v2::StreamHeader::SIZE;
+    let missing = |received: usize| {
+        let count = whole - before - received;
+        format!("{count} of the stream header's {whole} bytes are missing")
+    };
+    match connection.receive_by(run, bytes, deadline)? {
+        Received::All => Ok(true),
+        Received::Stopped => Ok(false),
+        Received::Closed(received) => {
+            let cause = format!("it closed the connection, and {}", missing(received));
+            Err(peer_error(ErrorKind::Truncated, connection, WHAT)
+                .cause(cause)
+                .next("the sender's own output says why"))
+        }
+        Received::Silent(received) => {
+            let cause = format!(
+                "it connected and did not say what it sends within {} s: {}",
+                patience.as_secs_f64(),
+                missing(received)
+            );
+            Err(peer_error(ErrorKind::PeerTimeout, connection, WHAT).cause(cause))
+        }
+    }
+}
+
+/// What comes next of a stream.
+pub(super) enum Arrival {
+    /// A frame, and what version 3 tells of it.
+    Frame(Box<(Filled, Option<v3::FrameHeader>)>),
+    /// The end, with the sender's totals in version 3.
+    End(Option<End>),
+    /// A stop.
+    Stopped,
+}
+
+/// A stream that comes.
+pub(super) struct Incoming<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) offer: &'a Offer,
+}
+
+impl Incoming<'_> {
+    /// Takes what comes next, a frame into `free`.
+    pub(super) fn next(&self, free: Free, run: &mut Run<'_>) -> Result<Arrival> {
+        match self.offer.version {
+            Version::V1 | Version::V2 => self.next_v2(free, run),
+            Version::V3 => self.next_v3(free, run),
+        }
+    }
+
+    /// The sender's totals, if they come at once: it has been told nothing of this
+    /// side's having enough, and may have more.
+    pub(super) fn end(&self, run: &mut Run<'_>) -> Result<Option<End>> {
+        let deadline = Instant::now() + END_PATIENCE;
+        let mut header = [0; MESSAGE_HEADER_SIZE];
+        let connection = self.connection;
+        if connection.receive_by(run, &mut header, deadline)? != Received::All {
+            return Ok(None);
+        }
+        let header =
+            MessageHeader::decode(&header).map_err(|error| self.wrong(run, &error))?;
+        if header.kind != kind::END {
+            return Ok(None);
+        }
+        let mut body = vec![0; header.length as usize];
+        if connection.receive_by(run, &mut body, deadline)? != Received::All {
+            return Ok(None);
+        }
+        End::decode(&body)
+            .map(Some)
+            .map_err(|error| self.wrong(run, &error))
+    }
+
+    fn next_v2(&self, free: Free, run: &mut Run<'_>) -> Result<Arrival> {
+        let mut bytes = [0; v2::FrameHeader::SIZE];
+        match self.connection.receive_bytes(run, &mut bytes)? {
+            Received::All => {}
+            Received::Stopped => return Ok(Arrival::Stopped),
+            Received::Closed(0) => return Ok(Arrival::End(None)),
+            early => self.check(run, early, "header", v2::FrameHeader::SIZE)?,
+        }
+        let sizeimage = self.offer.description.planes.first();
+        let sizeimage = sizeimage.map_or(0, |plane| plane.sizeimage.get());
+        let header = v2::FrameHeader::decode(&bytes, sizeimage)
+            .map_err(|error| self.wrong(run, &error))?;
+        let taken = Monotonic::now();
+        let lengths = [header.bytesused];
+        self.receive_payload(&free, &lengths, run)?;
+        let frame = Frame {
+            sequence: header.sequence,
+            flags: header.flags,
+            timestamp: header.timestamp,
+            payloads: payloads(&lengths),
+            taken,
+        };
+        Ok(Arrival::Frame(Box::new((free.filled(frame), None))))
+    }
+
+    fn next_v3(&self, free: Free, run: &mut Run<'_>) -> Result<Arrival> {
+        let header = loop {
+            let mut bytes = [0; MESSAGE_HEADER_SIZE];
+            match self.connection.receive_bytes(run, &mut bytes)? {
+                Received::All => {}
+                Received::Stopped => return Ok(Arrival::Stopped),
+                early => self.check(run, early, "header", MESSAGE_HEADER_SIZE)?,
+            }
+            let header =
+                MessageHeader::decode(&bytes).map_err(|error| self.wrong(run, &error))?;
+            if header.kind == kind::FRAME {
+                break header;
+            }
+            let mut body = vec![0; header.length as usize];
+            self.fill(run, &mut body, "message")?;
+            if header.kind == kind::END {
+                let end = End::decode(&body).map_err(|error| self.wrong(run, &error))?;
+                return Ok(Arrival::End(Some(end)));
+            }
+            // Of a later time: passed over.
+        };
+        let planes = self.offer.description.planes.len();
+        let mut body = vec![0; FRAME_FIXED_SIZE + v3::FrameHeader::sizes_bytes(planes)];
+        self.fill(run, &mut body, "header")?;
+        let header = v3::FrameHeader::decode(header.length, &body, &self.offer.description)
+            .map_err(|error| self.wrong(run, &error))?;
+        let taken = Monotonic::now();
+        self.receive_payload(&free, &header.planes, run)?;
+        let frame = Frame {
+            sequence: header.sequence,
+            flags: header.flags,
+            timestamp: Timestamp::of_nanoseconds(header.timestamp),
+            payloads: payloads(&header.planes),
+            taken,
+        };
+        Ok(Arrival::Frame(Box::new((free.filled(frame), Some(header)))))
+    }
+
+    fn fill(&self, run: &mut Run<'_>, bytes: &mut [u8], part: &str) -> Result<()> {
+        // Begun, and so not ended by a stop: half a message is worth nothing.
+        let received = self.connection.receive_rest(run, bytes)?;
+        self.check(run, received, part, bytes.len())
+    }
+
+    fn receive_payload(&self, free: &Free, lengths: &[u32], run: &mut Run<'_>) -> Result<()> {
+        let total: usize = lengths.iter().map(|length| *length as usize).sum();
+        let mut before = 0;
+        for (plane, length) in free.planes().iter().zip(lengths) {
+            let length = *length as usize;
+            let access = plane.write()?;
+            let received = self
+                .connection
+                .receive_view(run, access.view(0, length)?)?;
+            access.end()?;
+            let received = match received {
+                Received::Closed(count) => Received::Closed(before + count),
+                Received::Silent(count) => Received::Silent(before + count),
+                whole => whole,
+            };
+            self.check(run, received, "payload", total)?;
+            before += length;
+        }
+        Ok(())
+    }
+
+    fn what(run: &Run<'_>) -> String {
+        format!("frame {}", run.report.frames + 1)
+    }
+
+    fn wrong(&self, run: &Run<'_>, error: &WireError) -> Error {
+        wrong(self.connection, &Self::what(run), error)
+            .next("the sender is at fault, or bytes were lost on the way")
+    }
+
+    /// An error if a part of a frame did not come whole.
+    fn check(&self, run: &Run<'_>, received: Received, part: &str, size: usize) -> Result<()> {
+        let whole = run.report.frames;
+        let what = Self::what(run);
+        let missing = |count: usize| {
+            let count = size - count;
+            format!(
+                "{count} of the {size} bytes of the {part} of {what} are missing, {whole} frames \
+                 arrived whole"
+            )
+        };
+        match received {
+            Received::All | Received::Stopped => Ok(()),
+            Received::Closed(count) => {
+                Err(peer_error(ErrorKind::Truncated, self.connection, &what)
+                    .cause(format!("the stream ended early: {}", missing(count)))
+                    .next("the sender's own output says why"))
+            }
+            Received::Silent(count) => {
+                Err(peer_error(ErrorKind::PeerTimeout, self.connection, &what)
+                    .cause(format!("the sender fell silent: {}", missing(count))))
+            }
+        }
+    }
+}
+
+fn payloads(lengths: &[u32]) -> Vec<Payload> {
+    lengths
+        .iter()
+        .map(|length| Payload {
+            offset: 0,
+            length: *length as usize,
+        })
+        .collect()
+}

@@ -1,0 +1,340 @@
+//! The receiver: a connection's frames into DMABUFs of its own, and on to a dump.
+//!
+//! It trusts nothing that the sender says: every size is checked before memory
+//! is allocated or a byte of payload is taken.
+
+mod announcement;
+mod incoming;
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use self::announcement::announce;
+use self::incoming::{Arrival, Incoming, Offer, peer_error};
+use crate::accounting::Account;
+use crate::buffer::{Filled, Free};
+use crate::connection::{Connection, Listener};
+use crate::control::Answering;
+use crate::dump::{Dump, DumpTarget};
+use crate::error::{Error, ErrorKind, Result};
+use crate::handshake;
+use crate::ledger::{Expected, Ledger};
+use crate::memory::{Heap, HeapName};
+use crate::monotonic::Monotonic;
+use crate::passage::Passage;
+use crate::report::{Origin, Stream};
+use crate::run::Run;
+use crate::stages::Stage;
+use crate::verify::Verified;
+use crate::wire::v3::{Ack, End, FrameHeader, Outcome};
+use crate::wire::{Description, Version};
+
+/// The most buffers worth having (V4L2's `VIDEO_MAX_FRAME`), whatever number the
+/// sender says: frames are taken one at a time, in order.
+const MAX_BUFFERS: NonZeroU32 = NonZeroU32::new(32).unwrap();
+
+/// A receiver's settings.
+#[derive(Debug, Clone)]
+pub struct ReceiverConfig {
+    /// The address to listen on, or a name.
+    pub listen: String,
+    /// The port to listen on.
+    pub port: u16,
+    /// Where buffers come from.
+    pub heap: HeapName,
+    /// Where frames are written to, if anywhere.
+    pub output: Option<DumpTarget>,
+    /// The most bytes that a sender may ask for in buffers.
+    pub max_memory: u64,
+    /// How long the sender may be silent.
+    pub peer_timeout: Duration,
+    /// Where to write a line a frame, if anywhere.
+    pub records: Option<PathBuf>,
+}
+
+/// Receives until `frames` have come, the sender ends the stream, or a stop.
+///
+/// All that can be refused without a sender is refused before one is waited for.
+pub fn receive(
+    config: &ReceiverConfig,
+    frames: Option<NonZeroU64>,
+    listener: Option<Listener>,
+    run: &mut Run<'_>,
+) -> Result<()> {
+    let heap = Heap::open(&config.heap)?;
+    let mut dump = config.output.as_ref().map(Dump::open).transpose()?;
+    let ledger = Ledger::new(config.records.as_deref())?;
+    let listener = match listener {
+        Some(listener) => listener,
+        None => match listen(config, run)? {
+            Some(listener) => listener,
+            None => return Ok(()),
+        },
+    };
+    let Some(connection) = listener.wait(run, config.peer_timeout)? else {
+        return Ok(());
+    };
+    log::info!("connection from {}", connection.peer());
+    let Some(offer) = Offer::receive(&connection, config.peer_timeout, run)? else {
+        return Ok(());
+    };
+    let description = &offer.description;
+    let ready = allocate(&heap, config, description, &connection).and_then(|pool| {
+        dump.as_mut().map_or(Ok(()), Dump::begin)?;
+        Ok(pool)
+    });
+    let pool = match ready {
+        Ok(pool) => pool,
+        Err(error) if offer.version == Version::V3 => {
+            handshake::refuse(&connection, run, &error.to_string())?;
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    };
+    let control = match offer.version {
+        Version::V1 | Version::V2 => None,
+        Version::V3 => match handshake::accept(&connection, &listener, run)? {
+            None => return Ok(()),
+            control => control,
+        },
+    };
+    // One stream a run: a second sender is refused rather than left waiting.
+    drop(listener);
+    run.report.stream = Some(Stream {
+        width: description.width,
+        height: description.height,
+        pixel_format: description.pixel_format,
+        planes: description.planes.clone(),
+        buffers: description.buffers.min(MAX_BUFFERS),
+        memory: heap.memory_used(),
+        heap: Some(config.heap.to_string()),
+        origin: Origin::default(),
+    });
+    run.report.version = Some(offer.version);
+    run.report.verified = description.verify.then(Verified::default);
+    run.report.described = Some(description.clone());
+    announce(description, offer.version, config.output.as_ref());
+    Receiving {
+        pool,
+        dump,
+        ledger,
+        control,
+        expected: 0,
+    }
+    .receive_all(connection, &offer, frames, run)
+}
+
+/// Binds and listens; None on a stop.
+pub fn listen(config: &ReceiverConfig, run: &mut Run<'_>) -> Result<Option<Listener>> {
+    let listener = Listener::bind(run, &config.listen, config.port)?;
+    if let Some(listener) = &listener {
+        log::info!("listening on {}", listener.address());
+    }
+    Ok(listener)
+}
+
+fn allocate(
+    heap: &Heap,
+    config: &ReceiverConfig,
+    description: &Description,
+    connection: &Connection,
+) -> Result<Vec<Free>> {
+    if description.pool_bytes() > config.max_memory {
+        return Err(peer_error(ErrorKind::Limit, connection, "a stream")
+            .cause(format!(
+                "it asks for {} buffers of {} bytes, {} in all, and the limit is {}",
+                description.buffers,
+                description.frame_bytes(),
+                description.pool_bytes(),
+                config.max_memory
+            ))
+            .next("raise --max-memory if you trust it"));
+    }
+    let count = description.buffers.min(MAX_BUFFERS);
+    let pool = (0..count.get())
+        .map(|index| {
+            let sizes = description.planes.iter().map(|plane| plane.sizeimage.get());
+            let planes = sizes
+                .map(|size| heap.allocate(size as usize))
+                .collect::<Result<Vec<_>>>()?;
+            Ok(Free::new(index, planes))
+        })
+        .collect::<Result<Vec<Free>>>()?;
+    let bytes = description.frame_bytes();
+    log::info!("memory: {count} x {bytes} bytes from {}", config.heap);
+    Ok(pool)
+}
+
+/// A stream that is being received.
+struct Receiving {
+    pool: Vec<Free>,
+    dump: Option<Dump>,
+    ledger: Ledger,
+    control: Option<Answering>,
+    /// The counter that the next frame should have.
+    expected: u64,
+}
+
+impl Receiving {
+    fn receive_all(
+        mut self,
+        connection: Connection,
+        offer: &Offer,
+        frames: Option<NonZeroU64>,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
+        let incoming = Incoming {
+            connection: &connection,
+            offer,
+        };
+        let result = self.receive_frames(&incoming, frames, run);
+        if result
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::Interrupted)
+        {
+            return result;
+        }
+        let told = self.tell(&result, run);
+        // Whoever sends sees by this that nothing more is taken.
+        drop(connection);
+        if let Some(control) = self.control.take() {
+            let sync = control.finish(run)?;
+            self.ledger.close(&mut run.report)?;
+            run.report.settle_one_way(&sync);
+        }
+        self.ledger.close(&mut run.report)?;
+        result?;
+        told?;
+        Account::of_receiver(&run.report).check()
+    }
+
+    fn receive_frames(
+        &mut self,
+        incoming: &Incoming<'_>,
+        frames: Option<NonZeroU64>,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
+        while frames.is_none_or(|frames| run.report.frames < frames.get()) {
+            run.tick()?;
+            if run.is_stopped() {
+                return Ok(());
+            }
+            // The one that was used last: it is still in the CPU's caches.
+            let Some(free) = self.pool.pop() else {
+                return Err(Error::new(ErrorKind::System, "find a free buffer"));
+            };
+            match incoming.next(free, run)? {
+                Arrival::Frame(arrived) => {
+                    let (filled, header) = *arrived;
+                    self.take(filled, header, run)?;
+                }
+                Arrival::End(end) => {
+                    run.report.end = end;
+                    return Ok(());
+                }
+                Arrival::Stopped => return Ok(()),
+            }
+        }
+        if self.control.is_some() {
+            run.report.end = incoming.end(run)?;
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        filled: Filled,
+        header: Option<FrameHeader>,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
+        let complete = Monotonic::now();
+        let frame = filled.frame().clone();
+        let stages = &mut run.report.stages;
+        stages.record(Stage::IntoBuffer, complete.since(frame.taken));
+        if let Some(header) = &header {
+            // Numbers that go back would be another stream's; it can't be told how many
+            // are missing then.
+            run.report.missing += header.counter.saturating_sub(self.expected);
+            self.expected = header.counter.saturating_add(1);
+        }
+        let checksum = header.as_ref().and_then(|header| header.checksum);
+        if let (Some(verified), Some(_)) = (&mut run.report.verified, checksum) {
+            verified.look(&filled, checksum)?;
+            run.report.stages.record(Stage::Verify, complete.elapsed());
+        }
+        let begun = Monotonic::now();
+        if let Some(dump) = &mut self.dump {
+            dump.write(&filled, run)?;
+            run.report.stages.record(Stage::IntoDump, begun.elapsed());
+        }
+        let done = match &self.dump {
+            Some(_) => Monotonic::now(),
+            None => complete,
+        };
+        run.report.saw(&frame);
+        run.report.count(&frame);
+        self.pool.push(filled.release());
+        let mut passage = Passage {
+            counter: run.report.frames - 1,
+            sequence: frame.sequence,
+            flags: frame.flags,
+            bytes: frame.bytes(),
+            header: frame.taken.nanoseconds(),
+            complete: complete.nanoseconds(),
+            done: done.nanoseconds(),
+            ..Passage::default()
+        };
+        if let Some(header) = &header {
+            passage.counter = header.counter;
+            passage.captured = header.captured;
+            passage.dequeued = header.dequeued;
+            passage.handed = header.handed;
+        }
+        if let Some(control) = &self.control {
+            control.acknowledge(&Ack {
+                counter: passage.counter,
+                header: passage.header,
+                complete: passage.complete,
+                done: passage.done,
+            });
+            if run.report.one_way.is_full() {
+                run.report.settle_one_way(&control.sync());
+            }
+        }
+        let nothing = Expected {
+            acknowledgement: false,
+            completion: false,
+        };
+        self.ledger.enter(passage, nothing);
+        self.ledger.turn_over(&mut run.report)
+    }
+
+    /// Tells the sender what came of it, and says whether the sender failed.
+    fn tell(&self, result: &Result<()>, run: &Run<'_>) -> Result<()> {
+        let Some(control) = &self.control else {
+            return Ok(());
+        };
+        let report = &run.report;
+        control.tell(&Outcome {
+            received: report.frames,
+            spoiled: report.verified.as_ref().map_or(0, |it| it.spoiled),
+            had_enough: result.is_ok() && report.end.is_none(),
+            failure: match result {
+                Ok(()) => String::new(),
+                Err(error) => error.to_string(),
+            },
+        });
+        match &report.end {
+            Some(End { failure, .. }) if !failure.is_empty() => Err(Error::new(
+                ErrorKind::Truncated,
+                "receive the stream to its end",
+            )
+            .cause(format!(
+                "the sender failed after {} frames: {failure}",
+                report.frames
+            ))),
+            _ => Ok(()),
+        }
+    }
+}

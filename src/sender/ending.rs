@@ -1,0 +1,99 @@
+//! How a stream ends: what the sides tell each other then, and whether it adds up.
+
+use nix::errno::Errno;
+
+use super::Sending;
+use crate::accounting::Account;
+use crate::error::{Error, ErrorKind, Result};
+use crate::run::Run;
+use crate::wire::v3::{End, Outcome};
+
+impl Sending {
+    /// Ends the stream after its last frame, or after `result` if that is an error.
+    pub(super) fn end(mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
+        let ended = match (&result, self.control.is_some()) {
+            (Err(error), _) if error.kind() == ErrorKind::Interrupted => return result,
+            (Err(_), false) => {
+                self.close_ledger(run)?;
+                return result;
+            }
+            (Ok(()), false) => {
+                self.close_ledger(run)?;
+                return self.transmitter.finish(run);
+            }
+            (_, true) => self.tell_end(&result, run),
+        };
+        self.settle(run)?;
+        let failed = result.and(ended);
+        match &run.report.outcome {
+            // Who went away tells why by the other connection, if it can.
+            Some(outcome) if !outcome.failure.is_empty() => {
+                return Err(receiver_failed(outcome, failed.as_ref().err()));
+            }
+            Some(outcome) if outcome.had_enough => {
+                if let Err(error) = failed {
+                    if error.kind() != ErrorKind::PeerLost {
+                        return Err(error);
+                    }
+                }
+                log::info!("the receiver had enough after {} frames", outcome.received);
+            }
+            _ => failed?,
+        }
+        Account::of_sender(&run.report).check()
+    }
+
+    /// Sends the totals, and waits until the receiver has taken them.
+    fn tell_end(&mut self, result: &Result<()>, run: &mut Run<'_>) -> Result<()> {
+        let report = &run.report;
+        let end = End {
+            captured: report.captured,
+            sent: report.frames,
+            driver_drops: report.sequence.drops(),
+            sender_drops: report.sender_drops.total(),
+            left_over: report.left_over,
+            failure: match result {
+                Ok(()) => String::new(),
+                Err(error) => error.to_string(),
+            },
+        };
+        let is_lost = result
+            .as_ref()
+            .is_err_and(|error| matches!(error.kind(), ErrorKind::PeerLost | ErrorKind::PeerTimeout));
+        if self.mid_frame || is_lost {
+            return Ok(());
+        }
+        let connection = self.transmitter.connection();
+        connection.send_bytes(run, &end.encode())?;
+        connection.finish(run)
+    }
+
+    /// Takes in the receiver's last word and the last clock readings.
+    fn settle(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if let Some(control) = self.control.take() {
+            run.report.outcome = control.outcome(run)?;
+            for told in control.acknowledged() {
+                self.ledger.acknowledge(&told);
+            }
+            let sync = control.finish(run)?;
+            self.close_ledger(run)?;
+            run.report.settle_one_way(&sync);
+        }
+        Ok(())
+    }
+
+    fn close_ledger(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.transmitter.returned(run, &mut self.ledger)?;
+        self.ledger.close(&mut run.report)
+    }
+}
+
+fn receiver_failed(outcome: &Outcome, error: Option<&Error>) -> Error {
+    Error::new(ErrorKind::PeerLost, "send the stream to its end")
+        .object(error.and_then(Error::object_name).unwrap_or_default())
+        .errno(Errno::EPIPE)
+        .cause(format!(
+            "the receiver failed after {} frames: {}",
+            outcome.received, outcome.failure
+        ))
+}

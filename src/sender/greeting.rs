@@ -1,0 +1,147 @@
+//! How a stream begins, and how its frames' headers look, in the version spoken.
+
+use crate::buffer::Filled;
+use crate::connection::Connection;
+use crate::control::Asking;
+use crate::error::{Error, ErrorKind, Result};
+use crate::handshake;
+use crate::passage::Passage;
+use crate::report::Stream;
+use crate::run::Run;
+use crate::sender::Protocol;
+use crate::wire::v3::Checksum;
+use crate::wire::{Colorimetry, Description, Version, v2, v3};
+
+/// What a receiver is told of a stream.
+pub(super) fn describe(stream: &Stream, zero_copy: bool, verify: bool) -> Result<Description> {
+    let origin = &stream.origin;
+    let capability = origin.capability.as_ref();
+    let interval = origin.interval.and_then(|interval| {
+        let denominator = interval.denominator.try_into().ok()?;
+        Some((interval.numerator, denominator))
+    });
+    Ok(Description {
+        width: stream.width,
+        height: stream.height,
+        pixel_format: stream.pixel_format,
+        planes: stream.planes.clone(),
+        buffers: stream.buffers,
+        frame_interval: interval,
+        field: origin.appearance.map(|it| it.field),
+        colorimetry: origin.appearance.map(|it| Colorimetry {
+            colorspace: it.colorspace,
+            transfer: it.transfer,
+            encoding: it.encoding,
+            quantization: it.quantization,
+        }),
+        timestamp_flags: origin.timestamp_flags,
+        memory: Some(stream.memory.name().to_owned()),
+        heap: stream.heap.clone(),
+        zero_copy: Some(zero_copy),
+        verify,
+        driver: capability.map(|it| it.driver.clone()),
+        card: capability.map(|it| it.card.clone()),
+        bus: capability.map(|it| it.bus_info.clone()),
+        tool: Some(concat!("v4l-dmabuf ", env!("CARGO_PKG_VERSION")).to_owned()),
+    })
+}
+
+/// What a greeting came to.
+pub(super) enum Greeted {
+    /// The receiver waits for frames; its control connection in version 3.
+    By(Option<Asking>),
+    /// A stop came.
+    Stopped,
+}
+
+/// How a stream looks on the wire.
+pub(super) enum Framing {
+    /// As the C reference takes it.
+    V2(v2::StreamHeader),
+    /// As we do.
+    V3,
+}
+
+impl Framing {
+    /// An error if a stream can't be told in a version.
+    pub(super) fn new(protocol: Protocol, description: &Description) -> Result<Self> {
+        match protocol {
+            Protocol::V3 => Ok(Framing::V3),
+            Protocol::V2 => description.to_v2().map(Framing::V2).ok_or_else(|| {
+                let planes = description.planes.len();
+                Error::new(
+                    ErrorKind::Format,
+                    format!("send {} by wire version 2", description.pixel_format),
+                )
+                .cause(format!(
+                    "it has {planes} memory planes, and version 2 carries one"
+                ))
+                .next("use --protocol 3, or a format of one memory plane")
+            }),
+        }
+    }
+
+    pub(super) fn version(&self) -> Version {
+        match self {
+            Framing::V2(_) => Version::V2,
+            Framing::V3 => Version::V3,
+        }
+    }
+
+    pub(super) fn greet(
+        &self,
+        connection: &Connection,
+        description: &Description,
+        run: &mut Run<'_>,
+    ) -> Result<Greeted> {
+        match self {
+            Framing::V2(header) => {
+                let mut hello = Version::V2.preamble().to_vec();
+                hello.extend_from_slice(&header.encode());
+                connection.send_bytes(run, &hello)?;
+                Ok(Greeted::By(None))
+            }
+            Framing::V3 => Ok(match handshake::offer(connection, description, run)? {
+                Some(control) => Greeted::By(Some(control)),
+                None => Greeted::Stopped,
+            }),
+        }
+    }
+
+    pub(super) fn header(
+        &self,
+        filled: &Filled,
+        passage: &Passage,
+        checksum: Option<Checksum>,
+    ) -> Box<[u8]> {
+        let frame = filled.frame();
+        match self {
+            Framing::V2(_) => Box::new(
+                v2::FrameHeader {
+                    index: filled.index(),
+                    // A payload fits its plane, and planes are sized in 32 bits.
+                    bytesused: frame.bytes() as u32,
+                    flags: frame.flags,
+                    sequence: frame.sequence,
+                    timestamp: frame.timestamp,
+                }
+                .encode(),
+            ),
+            Framing::V3 => v3::FrameHeader {
+                counter: passage.counter,
+                sequence: frame.sequence,
+                timestamp: frame.timestamp.nanoseconds(),
+                captured: passage.captured,
+                dequeued: passage.dequeued,
+                handed: passage.handed,
+                flags: frame.flags,
+                index: filled.index(),
+                checksum,
+                // As above.
+                planes: frame.payloads.iter().map(|it| it.length as u32).collect(),
+            }
+            .encode()
+            .into_boxed_slice(),
+        }
+    }
+}

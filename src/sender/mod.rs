@@ -1,0 +1,244 @@
+//! The sender: a source's frames, one after the other, onto a connection.
+
+mod ending;
+mod greeting;
+mod next_frame;
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use self::greeting::Framing;
+use self::next_frame::next_frame;
+use crate::buffer::Departure;
+use crate::camera::{Camera, Capture};
+use crate::connection;
+use crate::control::Asking;
+use crate::error::{Error, ErrorKind, Result};
+use crate::intake::{Intake, OnOverrun, Taken};
+use crate::ledger::{Expected, Ledger};
+use crate::monotonic::Monotonic;
+use crate::passage::Passage;
+use crate::run::Run;
+use crate::source::Source;
+use crate::stages::Stage;
+use crate::test_source::TestSource;
+use crate::transmitter::{self, Transmitter, ZeroCopyMode};
+use crate::verify::Verified;
+
+/// Bytes that may wait in the socket where frames may be dropped. The kernel
+/// calls for more when half of them are left. Little beside a frame, since what
+/// waits here makes the next frame late; what keeps the network busy between two
+/// wake-ups is what it has sent and not yet seen acknowledged, and that is no part
+/// of it.
+const UNSENT_BYTES: u32 = 32 * 1024;
+
+/// What to capture from.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A V4L2 device.
+    Device(PathBuf),
+    /// The built-in source.
+    Test,
+}
+
+/// What a sender speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Version 2, which the C reference takes.
+    V2,
+    /// Version 3.
+    V3,
+}
+
+impl Protocol {
+    /// From the version's number.
+    pub fn of_number(number: u32) -> Result<Self> {
+        match number {
+            2 => Ok(Protocol::V2),
+            3 => Ok(Protocol::V3),
+            _ => Err(
+                Error::new(ErrorKind::Format, format!("speak wire version {number}"))
+                    .cause("it is 2 or 3"),
+            ),
+        }
+    }
+}
+
+/// A sender's settings.
+#[derive(Debug, Clone)]
+pub struct SenderConfig {
+    /// What to capture from.
+    pub input: Input,
+    /// What to capture.
+    pub capture: Capture,
+    /// The receiver: an address or a name.
+    pub address: String,
+    /// The receiver's port.
+    pub port: u16,
+    /// What to speak.
+    pub protocol: Protocol,
+    /// Whether to send without a copy.
+    pub zero_copy: ZeroCopyMode,
+    /// What becomes of frames that the network has no time for.
+    pub on_overrun: OnOverrun,
+    /// How long the receiver may take nothing.
+    pub peer_timeout: Duration,
+    /// Where to write a line a frame, if anywhere.
+    pub records: Option<PathBuf>,
+}
+
+/// Sends until `frames` are sent, the source or the receiver ends, or a stop.
+///
+/// The first frame is fresh: streaming starts after the receiver is there.
+pub fn send(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>) -> Result<()> {
+    let result = send_stream(config, frames, run);
+    run.report.stages.settle();
+    result
+}
+
+fn send_stream(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>) -> Result<()> {
+    let mut source: Box<dyn Source> = match &config.input {
+        Input::Device(path) => Box::new(Camera::open(path, &config.capture)?),
+        Input::Test => Box::new(TestSource::new(&config.capture)?),
+    };
+    let ledger = Ledger::new(config.records.as_deref())?;
+    run.report.stream = Some(source.stream().clone());
+    run.report.verified = config.capture.verify.then(Verified::default);
+    let zero_copy = transmitter::choose(config.zero_copy, source.as_ref(), run)?;
+    let description = greeting::describe(source.stream(), zero_copy, config.capture.verify)?;
+    let framing = Framing::new(config.protocol, &description)?;
+    let Some(connection) =
+        connection::connect(run, &config.address, config.port, config.peer_timeout)?
+    else {
+        return Ok(());
+    };
+    log::info!("connected to {}", connection.peer());
+    let control = match framing.greet(&connection, &description, run)? {
+        greeting::Greeted::Stopped => return Ok(()),
+        greeting::Greeted::By(control) => control,
+    };
+    run.report.version = Some(framing.version());
+    if config.on_overrun != OnOverrun::Block {
+        connection.limit_unsent(UNSENT_BYTES)?;
+    }
+    let transmitter = Transmitter::new(connection, config.zero_copy, zero_copy, run)?;
+    let mut sending = Sending {
+        transmitter,
+        control,
+        ledger,
+        framing,
+        mid_frame: false,
+    };
+    let result = source
+        .start()
+        .and_then(|()| sending.send_frames(source.as_mut(), config.on_overrun, frames, run));
+    // The device is let go before the wait for the receiver.
+    drop(source);
+    sending.end(result, run)
+}
+
+/// A stream that is being sent.
+struct Sending {
+    transmitter: Transmitter,
+    control: Option<Asking>,
+    ledger: Ledger,
+    framing: Framing,
+    /// Whether a part of a frame has been sent, and not the rest.
+    mid_frame: bool,
+}
+
+impl Sending {
+    fn send_frames(
+        &mut self,
+        source: &mut dyn Source,
+        on_overrun: OnOverrun,
+        frames: Option<NonZeroU64>,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
+        let mut intake = Intake::new(source, on_overrun);
+        let result = self.send_all(&mut intake, frames, run);
+        intake.end(&mut run.report);
+        result
+    }
+
+    fn send_all(
+        &mut self,
+        intake: &mut Intake<'_>,
+        frames: Option<NonZeroU64>,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
+        while frames.is_none_or(|frames| run.report.frames < frames.get()) {
+            run.tick()?;
+            let (transmitter, ledger) = (&mut self.transmitter, &mut self.ledger);
+            let Some(taken) = next_frame(intake, transmitter, ledger, run)? else {
+                break;
+            };
+            self.send_frame(taken, intake, run)?;
+            self.learn(run)?;
+        }
+        Ok(())
+    }
+
+    fn send_frame(
+        &mut self,
+        taken: Taken,
+        intake: &mut Intake<'_>,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
+        let Taken { filled, age } = taken;
+        let frame = filled.frame().clone();
+        let begun = Monotonic::now();
+        let checksum = match &mut run.report.verified {
+            None => None,
+            Some(verified) => Some(verified.look(&filled, None)?.checksum),
+        };
+        let handed = Monotonic::now();
+        if checksum.is_some() {
+            let stages = &mut run.report.stages;
+            stages.record(Stage::Verify, handed.since(begun));
+        }
+        let mut passage = Passage {
+            counter: run.report.frames,
+            sequence: frame.sequence,
+            flags: frame.flags,
+            bytes: frame.bytes(),
+            captured: age.map_or(0, |age| frame.taken.before(age).nanoseconds()),
+            dequeued: frame.taken.nanoseconds(),
+            handed: handed.nanoseconds(),
+            ..Passage::default()
+        };
+        let departure = Departure {
+            counter: passage.counter,
+            header: self.framing.header(&filled, &passage, checksum),
+        };
+        self.mid_frame = true;
+        let completion = self.transmitter.send(run, departure, filled, intake)?;
+        self.mid_frame = false;
+        let sent = Monotonic::now();
+        passage.sent = sent.nanoseconds();
+        let stages = &mut run.report.stages;
+        stages.record(Stage::BeforeSocket, handed.since(frame.taken));
+        stages.record(Stage::IntoSocket, sent.since(handed));
+        let expected = Expected {
+            acknowledgement: self.control.is_some(),
+            completion,
+        };
+        self.ledger.enter(passage, expected);
+        run.report.count(&frame);
+        Ok(())
+    }
+
+    /// Takes in what has become known of the frames that were sent.
+    fn learn(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if let Some(control) = &self.control {
+            for told in control.acknowledged() {
+                self.ledger.acknowledge(&told);
+            }
+            if run.report.one_way.is_full() {
+                run.report.settle_one_way(&control.sync());
+            }
+        }
+        self.ledger.turn_over(&mut run.report)
+    }
+}

@@ -1,0 +1,95 @@
+//! The sender's wait: for a frame, and for all that may happen before one comes.
+
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags};
+
+use crate::error::Result;
+use crate::intake::{Intake, Taken};
+use crate::ledger::Ledger;
+use crate::run::{OnStop, Run, Woken};
+use crate::source::WaitsFor;
+use crate::transmitter::Transmitter;
+
+/// A source that is silent for longer than this is worth a warning.
+const SILENT_SOURCE: Duration = Duration::from_secs(5);
+
+/// Waits for a frame; None at the source's end and on a stop.
+pub(super) fn next_frame(
+    intake: &mut Intake<'_>,
+    transmitter: &mut Transmitter,
+    ledger: &mut Ledger,
+    run: &mut Run<'_>,
+) -> Result<Option<Taken>> {
+    let mut warn_at = Some(Instant::now() + SILENT_SOURCE);
+    let mut source_failed = false;
+    let mut starved_until = None;
+    let mut has_room = false;
+    loop {
+        let returned = transmitter.returned(run, ledger)?;
+        intake.recycle(returned)?;
+        intake.take_in(&mut run.report)?;
+        if run.is_stopped() {
+            return Ok(None);
+        }
+        let waits_for_room = intake.may_change() && !has_room;
+        if !waits_for_room {
+            if let Some(taken) = intake.take(&mut run.report) {
+                return Ok(Some(taken));
+            }
+        }
+        if intake.has_ended() {
+            log::warn!("the device gave its last frame");
+            return Ok(None);
+        }
+        if source_failed {
+            return Err(intake.poll_error());
+        }
+        let connection = transmitter.connection();
+        let waits_for = intake.waits_for();
+        if waits_for_room {
+            starved_until.get_or_insert_with(|| connection.give_up_at());
+        } else if matches!(waits_for, WaitsFor::Buffer) {
+            // The source is not to blame for this silence.
+            warn_at = None;
+            starved_until.get_or_insert_with(|| {
+                let counts = &mut run.report.zero_copy;
+                match connection.unacknowledged() {
+                    0 => counts.waits_for_completion += 1,
+                    _ => counts.waits_for_network += 1,
+                }
+                connection.give_up_at()
+            });
+        } else {
+            starved_until = None;
+        }
+        let (source, due) = waits_for.poll();
+        let peer = connection.poll_fd(waits_for_room);
+        let polled: Vec<PollFd<'_>> = [peer].into_iter().chain(source).collect();
+        let deadline = [due, warn_at, starved_until].into_iter().flatten().min();
+        match run.wait(&polled, deadline, OnStop::End)? {
+            Woken::Ready(events) => {
+                let mut events = events.into_iter();
+                let peer = events.next().unwrap_or(PollFlags::empty());
+                has_room = peer.contains(PollFlags::POLLOUT);
+                if peer.intersects(!PollFlags::POLLOUT) {
+                    connection.check()?;
+                }
+                source_failed = events.any(|source| {
+                    source.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL)
+                });
+            }
+            Woken::TimedOut if warn_at.is_some_and(|at| Instant::now() >= at) => {
+                log::warn!(
+                    "no frame for {} s: is there a signal?",
+                    SILENT_SOURCE.as_secs()
+                );
+                warn_at = None;
+            }
+            Woken::TimedOut if starved_until.is_some_and(|until| Instant::now() >= until) => {
+                return Err(connection.stalled());
+            }
+            Woken::TimedOut | Woken::Stopped => {}
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What a stream is, for those who receive it: a JSON object, so that it tells
+//! itself to people and programs alike. Fields that a receiver doesn't know are
+//! passed over.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+use super::WireError;
+use super::v2::StreamHeader;
+use crate::pixel_format::FourCc;
+use crate::v4l2::MAX_PLANES;
+
+/// Bytes of a description at most.
+pub const MAX_DESCRIPTION: usize = 64 * 1024;
+
+/// Bytes of a frame at most, headers aside: message lengths have 32 bits.
+const MAX_FRAME: u64 = u32::MAX as u64 - 4096;
+
+/// A stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// The V4L2 fourcc's number.
+    pub pixel_format: FourCc,
+    /// The layout of each memory plane, one to eight.
+    pub planes: Vec<PlaneLayout>,
+    /// The sender's buffers.
+    pub buffers: NonZeroU32,
+    /// Seconds from frame to frame as a fraction, as the driver granted.
+    #[serde(default)]
+    pub frame_interval: Option<(u32, NonZeroU32)>,
+    /// `enum v4l2_field`
+    #[serde(default)]
+    pub field: Option<u32>,
+    /// What the colours mean, as the driver tells it.
+    #[serde(default)]
+    pub colorimetry: Option<Colorimetry>,
+    /// `V4L2_BUF_FLAG_TIMESTAMP_*` and `V4L2_BUF_FLAG_TSTAMP_SRC_*` of the buffers.
+    #[serde(default)]
+    pub timestamp_flags: Option<u32>,
+    /// The memory that the sender captures into: `dmabuf`, `mmap` or `memfd`.
+    #[serde(default)]
+    pub memory: Option<String>,
+    /// The heap that it is from.
+    #[serde(default)]
+    pub heap: Option<String>,
+    /// Whether frames leave without a copy.
+    #[serde(default)]
+    pub zero_copy: Option<bool>,
+    /// Whether frames carry checksums.
+    #[serde(default)]
+    pub verify: bool,
+    /// The driver's name.
+    #[serde(default)]
+    pub driver: Option<String>,
+    /// The device's name.
+    #[serde(default)]
+    pub card: Option<String>,
+    /// Where the device sits.
+    #[serde(default)]
+    pub bus: Option<String>,
+    /// What sends, and its version.
+    #[serde(default)]
+    pub tool: Option<String>,
+}
+
+/// The layout of a memory plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaneLayout {
+    /// Bytes: no frame has more in this plane.
+    pub sizeimage: NonZeroU32,
+    /// Bytes from a row to the next; None where that is unknown, 0 for compressed formats.
+    #[serde(default)]
+    pub bytesperline: Option<u32>,
+}
+
+/// `enum v4l2_colorspace` and what goes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Colorimetry {
+    /// `enum v4l2_colorspace`
+    pub colorspace: u32,
+    /// `enum v4l2_xfer_func`
+    pub transfer: u32,
+    /// `enum v4l2_ycbcr_encoding`, or of HSV.
+    pub encoding: u32,
+    /// `enum v4l2_quantization`
+    pub quantization: u32,
+}
+
+impl Description {
+    /// As it goes on the wire.
+    pub fn encode(&self) -> Result<Vec<u8>, WireError> {
+        serde_json::to_vec(self).map_err(|error| WireError::Description(error.to_string()))
+    }
+
+    /// From the wire.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        let description: Description = serde_json::from_slice(bytes)
+            .map_err(|error| WireError::Description(error.to_string()))?;
+        let planes = description.planes.len();
+        if planes == 0 || planes > MAX_PLANES {
+            let why = format!("it has {planes} planes, and frames have 1 to {MAX_PLANES}");
+            return Err(WireError::Description(why));
+        }
+        if description.frame_bytes() > MAX_FRAME {
+            let why = format!("frames of {} bytes", description.frame_bytes());
+            return Err(WireError::Description(why));
+        }
+        Ok(description)
+    }
+
+    /// Bytes that a frame has at most.
+    pub fn frame_bytes(&self) -> u64 {
+        let sizes = self.planes.iter().map(|plane| plane.sizeimage.get());
+        sizes.map(u64::from).sum()
+    }
+
+    /// Bytes that the sender's buffers have together.
+    pub fn pool_bytes(&self) -> u64 {
+        self.frame_bytes()
+            .saturating_mul(u64::from(self.buffers.get()))
+    }
+
+    /// As versions 1 and 2 tell it; None if there is more than one plane.
+    pub fn to_v2(&self) -> Option<StreamHeader> {
+        match self.planes.as_slice() {
+            [plane] => Some(StreamHeader {
+                width: self.width,
+                height: self.height,
+                pixel_format: self.pixel_format,
+                sizeimage: plane.sizeimage,
+                buffer_count: self.buffers,
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl From<StreamHeader> for Description {
+    fn from(header: StreamHeader) -> Self {
+        Description {
+            width: header.width,
+            height: header.height,
+            pixel_format: header.pixel_format,
+            planes: vec![PlaneLayout {
+                sizeimage: header.sizeimage,
+                bytesperline: None,
+            }],
+            buffers: header.buffer_count,
+            frame_interval: None,
+            field: None,
+            colorimetry: None,
+            timestamp_flags: None,
+            memory: None,
+            heap: None,
+            zero_copy: None,
+            verify: false,
+            driver: None,
+            card: None,
+            bus: None,
+            tool: None,
+        }
+    }
+}

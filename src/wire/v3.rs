@@ -1,0 +1,442 @@
+//! Version 3: messages, each behind a header that tells its type and length, so
+//! that a receiver can pass over those that it doesn't know.
+//!
+//! The data connection carries the description, the frames and the end; the
+//! control connection carries clock readings, acknowledgements and the result, so
+//! that none of these waits behind a frame. Times are nanoseconds of
+//! CLOCK_MONOTONIC, each side's own; 0 is unknown.
+
+use super::{Description, Reader, WireError, Writer};
+use crate::v4l2::MAX_PLANES;
+
+/// Bytes of a message's header.
+pub const MESSAGE_HEADER_SIZE: usize = 8;
+
+/// Bytes of a message other than a frame at most.
+pub const MAX_MESSAGE: u32 = super::description::MAX_DESCRIPTION as u32;
+
+/// Bytes of a text within a message at most.
+const MAX_TEXT: usize = 1024;
+
+/// Bytes of a frame's header before its planes' sizes.
+pub const FRAME_FIXED_SIZE: usize = 72;
+
+/// Bytes of the names that bind a control connection to its stream.
+pub const STREAM_ID_SIZE: usize = 16;
+
+/// The name of a stream, which nobody else can guess.
+pub type StreamId = [u8; STREAM_ID_SIZE];
+
+/// The types of messages.
+pub mod kind {
+    /// Sender: what the stream is.
+    pub const STREAM: u32 = 1;
+    /// Receiver: it will take it; the name to bind a control connection with.
+    pub const ACCEPT: u32 = 2;
+    /// Receiver: it will not, and why.
+    pub const REFUSE: u32 = 3;
+    /// Sender, first on a control connection: the stream's name.
+    pub const BIND: u32 = 4;
+    /// Receiver: the control connection is the stream's.
+    pub const BOUND: u32 = 5;
+    /// Sender: a frame.
+    pub const FRAME: u32 = 16;
+    /// Sender: there are no more, and its totals.
+    pub const END: u32 = 17;
+    /// Sender, control: a clock reading.
+    pub const PING: u32 = 32;
+    /// Receiver, control: the answer.
+    pub const PONG: u32 = 33;
+    /// Receiver, control: a frame has come.
+    pub const ACK: u32 = 34;
+    /// Receiver, control: it has ended, and its totals.
+    pub const RESULT: u32 = 35;
+}
+
+/// A message's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageHeader {
+    /// One of `kind`, or a type of a later time.
+    pub kind: u32,
+    /// Bytes that follow.
+    pub length: u32,
+}
+
+impl MessageHeader {
+    /// As it goes on the wire.
+    pub fn encode(&self) -> [u8; MESSAGE_HEADER_SIZE] {
+        let mut bytes = [0; MESSAGE_HEADER_SIZE];
+        let mut writer = Writer(&mut bytes);
+        writer.put(self.kind.to_be_bytes());
+        writer.put(self.length.to_be_bytes());
+        bytes
+    }
+
+    /// From the wire. Whatever is no frame is bounded.
+    pub fn decode(bytes: &[u8; MESSAGE_HEADER_SIZE]) -> Result<Self, WireError> {
+        let mut reader = Reader(bytes);
+        let header = MessageHeader {
+            kind: reader.u32(),
+            length: reader.u32(),
+        };
+        match header {
+            MessageHeader { kind, length } if kind != kind::FRAME && length > MAX_MESSAGE => {
+                Err(WireError::Length { kind, length })
+            }
+            header => Ok(header),
+        }
+    }
+}
+
+/// A whole message: its header, and `body`.
+pub fn message(kind: u32, body: &[u8]) -> Vec<u8> {
+    let header = MessageHeader {
+        kind,
+        length: body.len() as u32,
+    };
+    let mut bytes = header.encode().to_vec();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// A text as others may print it: no control characters, and not too long.
+pub fn text(bytes: &[u8]) -> String {
+    let bytes = bytes.get(..MAX_TEXT).unwrap_or(bytes);
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// A text's bytes, cut to what a message may have.
+pub fn text_bytes(text: &str) -> &[u8] {
+    let bytes = text.as_bytes();
+    bytes.get(..MAX_TEXT).unwrap_or(bytes)
+}
+
+/// Fields of 64 bits, one after the other, and a text.
+fn fields(values: &[u64], text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(values.len() * 8 + text.len());
+    for value in values {
+        bytes.extend_from_slice(&value.to_be_bytes());
+    }
+    bytes.extend_from_slice(text_bytes(text));
+    bytes
+}
+
+fn read_fields<const N: usize>(kind: u32, body: &[u8]) -> Result<([u64; N], String), WireError> {
+    if body.len() < N * 8 {
+        return Err(WireError::Length {
+            kind,
+            length: body.len() as u32,
+        });
+    }
+    let mut reader = Reader(body);
+    let mut values = [0; N];
+    values.fill_with(|| reader.u64());
+    Ok((values, text(reader.rest())))
+}
+
+/// A frame's checksum, over all of its planes' bytes in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksum {
+    /// XXH3, 64 bits, seed 0.
+    Xxh3(u64),
+}
+
+/// What a frame is; sent before its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Frames that were sent before it.
+    pub counter: u64,
+    /// `v4l2_buffer.sequence`
+    pub sequence: u64,
+    /// `v4l2_buffer.timestamp`, whosever clock that is, in nanoseconds.
+    pub timestamp: u64,
+    /// That by the sender's CLOCK_MONOTONIC.
+    pub captured: u64,
+    /// When it was dequeued.
+    pub dequeued: u64,
+    /// When its first byte was handed to the socket.
+    pub handed: u64,
+    /// `v4l2_buffer.flags`
+    pub flags: u32,
+    /// The sender's buffer.
+    pub index: u32,
+    /// Of the payload, if the sender verifies.
+    pub checksum: Option<Checksum>,
+    /// Bytes of each plane.
+    pub planes: Vec<u32>,
+}
+
+impl FrameHeader {
+    /// Bytes of payload.
+    pub fn bytes(&self) -> u64 {
+        self.planes.iter().copied().map(u64::from).sum()
+    }
+
+    /// Bytes of the planes' sizes, which follow the fixed part.
+    pub fn sizes_bytes(planes: usize) -> usize {
+        planes * 4
+    }
+
+    /// As it goes on the wire, the message's header included.
+    pub fn encode(&self) -> Vec<u8> {
+        let own = FRAME_FIXED_SIZE + Self::sizes_bytes(self.planes.len());
+        let header = MessageHeader {
+            kind: kind::FRAME,
+            // What a description allows fits.
+            length: (own as u64 + self.bytes()) as u32,
+        };
+        let (checksum_kind, checksum) = match self.checksum {
+            None => (0_u32, 0),
+            Some(Checksum::Xxh3(sum)) => (1, sum),
+        };
+        let mut bytes = header.encode().to_vec();
+        for field in [
+            self.counter,
+            self.sequence,
+            self.timestamp,
+            self.captured,
+            self.dequeued,
+            self.handed,
+        ] {
+            bytes.extend_from_slice(&field.to_be_bytes());
+        }
+        bytes.extend_from_slice(&self.flags.to_be_bytes());
+        bytes.extend_from_slice(&self.index.to_be_bytes());
+        bytes.extend_from_slice(&checksum.to_be_bytes());
+        bytes.extend_from_slice(&checksum_kind.to_be_bytes());
+        bytes.extend_from_slice(&(self.planes.len() as u32).to_be_bytes());
+        for plane in &self.planes {
+            bytes.extend_from_slice(&plane.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// From the wire, as a frame of `stream`: `length` is the message's, `body` the
+    /// fixed part and the sizes of as many planes as the stream has.
+    pub fn decode(length: u32, body: &[u8], stream: &Description) -> Result<Self, WireError> {
+        let wrong_length = WireError::Length {
+            kind: kind::FRAME,
+            length,
+        };
+        let expected = FRAME_FIXED_SIZE + Self::sizes_bytes(stream.planes.len());
+        if body.len() != expected {
+            return Err(wrong_length);
+        }
+        let mut reader = Reader(body);
+        let mut header = FrameHeader {
+            counter: reader.u64(),
+            sequence: reader.u64(),
+            timestamp: reader.u64(),
+            captured: reader.u64(),
+            dequeued: reader.u64(),
+            handed: reader.u64(),
+            flags: reader.u32(),
+            index: reader.u32(),
+            checksum: None,
+            planes: Vec::with_capacity(MAX_PLANES),
+        };
+        let checksum = reader.u64();
+        header.checksum = match reader.u32() {
+            0 => None,
+            1 => Some(Checksum::Xxh3(checksum)),
+            other => return Err(WireError::ChecksumKind(other)),
+        };
+        let planes = reader.u32();
+        if planes as usize != stream.planes.len() {
+            return Err(WireError::Planes {
+                frame: planes,
+                stream: stream.planes.len(),
+            });
+        }
+        for plane in &stream.planes {
+            let (bytesused, sizeimage) = (reader.u32(), plane.sizeimage.get());
+            if bytesused > sizeimage {
+                return Err(WireError::Oversized {
+                    bytesused,
+                    sizeimage,
+                });
+            }
+            header.planes.push(bytesused);
+        }
+        if u64::from(length) != expected as u64 + header.bytes() {
+            return Err(wrong_length);
+        }
+        Ok(header)
+    }
+}
+
+/// A sender's last message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Frames that the source gave.
+    pub captured: u64,
+    /// Frames that were sent whole.
+    pub sent: u64,
+    /// Frames that the source's numbers skip; None if they can't tell.
+    pub driver_drops: Option<u64>,
+    /// Frames that the sender dropped by its policy.
+    pub sender_drops: u64,
+    /// Frames that the source gave and that the run's end left unsent.
+    pub left_over: u64,
+    /// Why the sender failed; empty if it did not.
+    pub failure: String,
+}
+
+/// Stands for a number that is unknown.
+const UNKNOWN: u64 = u64::MAX;
+
+impl End {
+    /// As it goes on the wire, the message's header included.
+    pub fn encode(&self) -> Vec<u8> {
+        let values = [
+            self.captured,
+            self.sent,
+            self.driver_drops.unwrap_or(UNKNOWN),
+            self.sender_drops,
+            self.left_over,
+        ];
+        message(kind::END, &fields(&values, &self.failure))
+    }
+
+    /// From the wire.
+    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let (values, failure) = read_fields(kind::END, body)?;
+        let [captured, sent, driver_drops, sender_drops, left_over] = values;
+        Ok(End {
+            captured,
+            sent,
+            driver_drops: (driver_drops != UNKNOWN).then_some(driver_drops),
+            sender_drops,
+            left_over,
+            failure,
+        })
+    }
+}
+
+/// A receiver's last message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Frames that came whole.
+    pub received: u64,
+    /// Of these, frames whose checksum was not the sender's.
+    pub spoiled: u64,
+    /// Whether it ended before the sender did, of its own accord.
+    pub had_enough: bool,
+    /// Why the receiver failed; empty if it did not.
+    pub failure: String,
+}
+
+impl Outcome {
+    /// As it goes on the wire, the message's header included.
+    pub fn encode(&self) -> Vec<u8> {
+        let values = [self.received, self.spoiled, u64::from(self.had_enough)];
+        message(kind::RESULT, &fields(&values, &self.failure))
+    }
+
+    /// From the wire.
+    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let ([received, spoiled, had_enough], failure) = read_fields(kind::RESULT, body)?;
+        Ok(Outcome {
+            received,
+            spoiled,
+            had_enough: had_enough != 0,
+            failure,
+        })
+    }
+}
+
+/// A clock reading, on its way to the receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ping {
+    /// Pings that were sent before it.
+    pub number: u64,
+    /// When it was sent.
+    pub sent: u64,
+    /// When the answer to the one before it came; 0 if none did.
+    pub previous_answered: u64,
+}
+
+/// The answer to a clock reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pong {
+    /// The ping's.
+    pub number: u64,
+    /// When the ping came.
+    pub received: u64,
+    /// When this was sent.
+    pub sent: u64,
+}
+
+/// A frame has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// The frame's counter.
+    pub counter: u64,
+    /// When its header had come.
+    pub header: u64,
+    /// When its payload was complete in its buffer.
+    pub complete: u64,
+    /// When the dump had it; `complete` where there is none.
+    pub done: u64,
+}
+
+impl Ping {
+    /// As it goes on the wire, the message's header included.
+    pub fn encode(&self) -> Vec<u8> {
+        let values = [self.number, self.sent, self.previous_answered];
+        message(kind::PING, &fields(&values, ""))
+    }
+
+    /// From the wire.
+    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let ([number, sent, previous_answered], _) = read_fields(kind::PING, body)?;
+        Ok(Ping {
+            number,
+            sent,
+            previous_answered,
+        })
+    }
+}
+
+impl Pong {
+    /// As it goes on the wire, the message's header included.
+    pub fn encode(&self) -> Vec<u8> {
+        let values = [self.number, self.received, self.sent];
+        message(kind::PONG, &fields(&values, ""))
+    }
+
+    /// From the wire.
+    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let ([number, received, sent], _) = read_fields(kind::PONG, body)?;
+        Ok(Pong {
+            number,
+            received,
+            sent,
+        })
+    }
+}
+
+impl Ack {
+    /// As it goes on the wire, the message's header included.
+    pub fn encode(&self) -> Vec<u8> {
+        let values = [self.counter, self.header, self.complete, self.done];
+        message(kind::ACK, &fields(&values, ""))
+    }
+
+    /// From the wire.
+    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let ([counter, header, complete, done], _) = read_fields(kind::ACK, body)?;
+        Ok(Ack {
+            counter,
+            header,
+            complete,
+            done,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
