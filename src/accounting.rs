@@ -76,12 +76,9 @@ impl Account {
     /// What doesn't add up, in words.
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        if let (Some(captured), Some(sent), Some(dropped), Some(left)) = (
-            self.captured,
-            self.sent,
-            self.sender_drops,
-            self.left_over,
-        ) {
+        if let (Some(captured), Some(sent), Some(dropped), Some(left)) =
+            (self.captured, self.sent, self.sender_drops, self.left_over)
+        {
             let known = sent.saturating_add(dropped).saturating_add(left);
             if captured != known {
                 faults.push(format!(

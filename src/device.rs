@@ -14,7 +14,8 @@ use crate::memory::Mapping;
 use crate::pixel_format::FourCc;
 use crate::queue::Driver;
 use crate::v4l2::{
-    self, Appearance, BufType, Capability, Dequeued, Format, Interval, MemoryType, PlaneInfo, PlaneToQueue,
+    self, Appearance, BufType, Capability, Dequeued, Format, Interval, MemoryType, PlaneInfo,
+    PlaneToQueue,
 };
 
 /// An open capture device.

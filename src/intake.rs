@@ -140,7 +140,9 @@ impl<'a> Intake<'a> {
             };
             self.burst += 1;
             let at = dropped.filled.frame().taken;
-            report.series.count(at, |interval| interval.sender_drops += 1);
+            report
+                .series
+                .count(at, |interval| interval.sender_drops += 1);
             self.source.recycle(dropped.filled.release())?;
         }
         Ok(())

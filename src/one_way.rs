@@ -49,11 +49,7 @@ impl OneWay {
             for times in std::mem::take(&mut self.waiting) {
                 let since = |sender: u64| between(offset, sender, times.complete);
                 stages.record(Stage::Transfer, since(times.handed));
-                stages.record_corrected(
-                    Stage::TransferCorrected,
-                    since(times.handed),
-                    interval,
-                );
+                stages.record_corrected(Stage::TransferCorrected, since(times.handed), interval);
                 if times.captured != 0 {
                     stages.record(Stage::EndToEnd, since(times.captured));
                     stages.record_corrected(

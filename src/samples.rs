@@ -33,8 +33,7 @@ impl Samples {
         if self.kept.len() >= 2 * SAMPLES {
             self.stride *= 2;
             let stride = self.stride;
-            self.kept
-                .retain(|passage| passage.counter % stride == 0);
+            self.kept.retain(|passage| passage.counter % stride == 0);
         }
     }
 

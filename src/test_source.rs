@@ -66,7 +66,12 @@ impl TestSource {
         };
         let heap = Heap::open(&name)?;
         let free = (0..capture.buffers.get())
-            .map(|index| Ok(Free::new(index, vec![heap.allocate(sizeimage.get() as usize)?])))
+            .map(|index| {
+                Ok(Free::new(
+                    index,
+                    vec![heap.allocate(sizeimage.get() as usize)?],
+                ))
+            })
             .collect::<Result<Vec<Free>>>()?;
         log::info!(
             "test source: {width}x{height} {format}, {}, {} x {sizeimage} bytes from {}",

@@ -80,9 +80,9 @@ class Command:
         self._reader.join()
         return status
 
-    def error(self) -> str:
-        """Give the one line of a failure, having checked that it is one, with exit status 1."""
-        assert self.wait() == 1, self.stderr
+    def error(self, status: int = 1) -> str:
+        """Give the one line of a failure, having checked that it is one, with that exit status."""
+        assert self.wait() == status, self.stderr
         assert "Traceback" not in self.stderr
         assert "panicked" not in self.stderr
         errors = [line for line in self.stderr.splitlines() if " error: " in line]

@@ -102,11 +102,29 @@ def test_fewer_frames_than_asked_for_is_a_failure(port: int) -> None:
         assert "the stream ended after 2 of 3 frames" in end.error()
 
 
-def test_a_receiver_stops_after_its_frames(port: int) -> None:
+def test_a_receiver_stops_after_its_frames_and_the_sender_with_it(port: int) -> None:
     with receiver_command(port, "-n", 2) as end, sender_command(port, "--fps", 20) as sender:
-        assert end.wait() == 0, end.stderr
-        assert sender.wait() == 1, sender.stderr
+        assert (end.wait(), sender.wait()) == (0, 0), end.stderr + sender.stderr
     assert "received 2 frames" in end.stderr
+    assert "the receiver had enough after 2 frames" in sender.stderr
+
+
+def test_a_sender_that_is_to_send_more_fails_with_it(port: int) -> None:
+    with (
+        receiver_command(port, "-n", 2) as end,
+        sender_command(port, "--fps", 20, "-n", 50) as sender,
+    ):
+        assert end.wait() == 0, end.stderr
+        assert "of 50 frames" in sender.error()
+
+
+def test_by_version_2_a_sender_can_t_know_that_the_receiver_had_enough(port: int) -> None:
+    with (
+        receiver_command(port, "-n", 2) as end,
+        sender_command(port, "--fps", 20, "--protocol", 2) as sender,
+    ):
+        assert end.wait() == 0, end.stderr
+        sender.error(status=3)
 
 
 def test_quiet_says_nothing_when_all_is_well(port: int) -> None:

@@ -25,6 +25,7 @@ def slowly(port: int, on_overrun: str, zero_copy: str) -> tuple[Report, list[Rec
         fps=90,
         on_overrun=on_overrun,
         zero_copy=zero_copy,
+        protocol=2,
     )
     frames = []
     with listening(port) as server:

@@ -10,6 +10,7 @@ from reference import frame, receive_exactly, stream_header
 from support import Command, connect, listening, receiver_command, sender_command
 
 GIB = 1 << 30
+V2 = ("--protocol", "2")
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ GIB = 1 << 30
         (stream_header()[:27], "1 of the stream header's 28 bytes are missing"),
         (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "is it a sender of this protocol"),
         (stream_header(version=0), "wire version 0"),
-        (stream_header(version=3), "wire version 3"),
+        (stream_header(version=4), "wire version 4"),
         (stream_header(sizeimage=0), "sizeimage is 0"),
         (stream_header(buffer_count=0), "buffer_count is 0"),
         (stream_header(sizeimage=GIB, buffer_count=2), "--max-memory"),
@@ -38,7 +39,9 @@ def test_a_receiver_refuses(port: int, sent: bytes, told: str) -> None:
     with receiver_command(port) as command:
         with connect(port) as connection:
             connection.sendall(sent)
-        assert told in command.error()
+        # A stream that began and was cut is no stream; others never were one.
+        cut = re.search("of the .* of frame", told) is not None
+        assert told in command.error(status=3 if cut else 1)
 
 
 def test_what_was_received_whole_is_kept(port: int, tmp_path: Path) -> None:
@@ -46,7 +49,7 @@ def test_what_was_received_whole_is_kept(port: int, tmp_path: Path) -> None:
     with receiver_command(port, "-o", dump) as command:
         with connect(port) as connection:
             connection.sendall(stream_header() + frame(b"whole") + frame(b"cut", bytesused=10))
-        command.error()
+        command.error(status=3)
         assert "received 1 frames, 5 bytes" in command.stderr
     assert dump.read_bytes() == b"whole"
 
@@ -68,7 +71,7 @@ def test_a_reset_connection_is_an_error(port: int) -> None:
         # Closed with this, a socket sends a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.close()
-        command.error()
+        command.error(status=3)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,7 @@ def test_a_reset_connection_is_an_error(port: int) -> None:
 def test_a_silent_sender_is_given_up(port: int, sent: bytes, told: str) -> None:
     with receiver_command(port, "--peer-timeout", "0.3") as command, connect(port) as connection:
         connection.sendall(sent)
-        error = command.error()
+        error = command.error(status=1 if "stream header" in told else 3)
         assert told in error
         assert "--peer-timeout" in error
 
@@ -91,11 +94,11 @@ def test_a_silent_sender_is_given_up(port: int, sent: bytes, told: str) -> None:
 def test_a_receiver_that_takes_nothing_is_given_up(port: int) -> None:
     with (
         listening(port) as server,
-        sender_command(port, "--width", "1920", "--peer-timeout", "0.5") as command,
+        sender_command(port, *V2, "--width", "1920", "--peer-timeout", "0.5") as command,
     ):
         connection, _ = server.accept()
         with connection:
-            error = command.error()
+            error = command.error(status=3)
     assert "took nothing for 0.5 s" in error
     assert "--peer-timeout" in error
 
@@ -104,26 +107,26 @@ def test_a_receiver_that_takes_nothing_of_what_is_in_flight_is_given_up(port: in
     with listening(port) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with sender_command(
-            port, "--zero-copy", "on", "-W", 320, "-H", 240, "--peer-timeout", "0.5"
+            port, *V2, "--zero-copy", "on", "-W", 320, "-H", 240, "--peer-timeout", "0.5"
         ) as command:
             connection, _ = server.accept()
             with connection:
-                error = command.error()
+                error = command.error(status=3)
     assert "for 0.5 s" in error
     assert "signal" not in command.stderr
 
 
 def test_a_receiver_that_hangs_up_is_an_error(port: int) -> None:
     for fps in ("1", "1000"):  # noticed while it waits for a frame, and while it sends
-        with listening(port) as server, sender_command(port, "--fps", fps) as command:
+        with listening(port) as server, sender_command(port, *V2, "--fps", fps) as command:
             connection, _ = server.accept()
             receive_exactly(connection, 1000)
             connection.close()
-            assert "its own output says why" in command.error()
+            assert "its own output says why" in command.error(status=3)
 
 
 def test_a_peer_that_answers_is_no_receiver(port: int) -> None:
-    with listening(port) as server, sender_command(port, "--fps", "1") as command:
+    with listening(port) as server, sender_command(port, *V2, "--fps", "1") as command:
         connection, _ = server.accept()
         with connection:
             connection.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n")
@@ -133,7 +136,7 @@ def test_a_peer_that_answers_is_no_receiver(port: int) -> None:
 def test_a_receiver_that_talks_instead_of_ending_is_given_up(port: int) -> None:
     with (
         listening(port) as server,
-        sender_command(port, "-n", "1", "--peer-timeout", "0.3") as command,
+        sender_command(port, *V2, "-n", "1", "--peer-timeout", "0.3") as command,
     ):
         connection, _ = server.accept()
         with connection:
@@ -142,17 +145,17 @@ def test_a_receiver_that_talks_instead_of_ending_is_given_up(port: int) -> None:
                     connection.sendall(b"and then ")
                 except ConnectionError:
                     break
-            command.error()
+            command.error(status=3)
 
 
 def test_a_receiver_that_does_not_take_the_end_is_an_error(port: int) -> None:
     with (
         listening(port) as server,
-        sender_command(port, "-n", "1", "--peer-timeout", "0.3") as command,
+        sender_command(port, *V2, "-n", "1", "--peer-timeout", "0.3") as command,
     ):
         connection, _ = server.accept()
         with connection:
-            assert "did not end the stream" in command.error()
+            assert "did not end the stream" in command.error(status=3)
 
 
 @pytest.mark.parametrize(

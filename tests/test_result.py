@@ -57,7 +57,16 @@ def test_both_commands_write_what_was_asked_for_and_what_came_of_it(
         assert result["summary"]["drops"] == 0
         assert result["environment"]["cpu"]["count"] >= 1
     assert set(sent_result["summary"]["stages"]) >= {"interval", "before_socket", "into_socket"}
-    assert set(received_result["summary"]["stages"]) == {"interval", "into_buffer"}
+    assert set(received_result["summary"]["stages"]) == {
+        *("interval", "jitter", "into_buffer", "transfer")
+    }
+    assert received_result["stream"]["width"] == 640
+    assert sent_result["stream"] is None
+    for result in (sent_result, received_result):
+        assert sum(result["series"]["frames"]) == 5
+        assert result["samples"]["counter"] == [0, 1, 2, 3, 4]
+        histogram = result["histograms"]["transfer"]
+        assert sum(count for _, count in histogram) == 5
     assert sent_result["summary"]["clock"] == "monotonic"
     assert received_result["summary"]["clock"] is None
     assert sent_result["settings"]["device"] == "test"

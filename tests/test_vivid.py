@@ -1,5 +1,6 @@
 """A real V4L2 device: vivid, with options of each test's own."""
 
+import json
 import logging
 import os
 import re
@@ -13,7 +14,17 @@ from pathlib import Path
 import pytest
 
 from guest import CHECKOUT
-from support import LOCALHOST, SHM, Command, Vivid, receiver_command, run, transfer, unavailable
+from support import (
+    LOCALHOST,
+    SHM,
+    Command,
+    Vivid,
+    receiver,
+    receiver_command,
+    run,
+    transfer,
+    unavailable,
+)
 from v4l_dmabuf import Report, Sender, errors
 
 pytestmark = pytest.mark.vivid
@@ -137,10 +148,73 @@ def test_a_driver_that_exports_nothing(
     check_frames(dump, vivid.captured_by_another(640, 480, "YUYV"), 5)
 
 
-def test_a_format_of_several_memory_planes_is_refused(port: int) -> None:
-    sender = Vivid(multiplanar=2).sender(port, format="NM12")
-    with pytest.raises(errors.FormatError, match=r"2 memory planes, .* carries one.*YUYV"):
+@pytest.mark.parametrize(
+    "memory",
+    [
+        {"memory": "mmap"},
+        {"heap": "/dev/udmabuf", "zero_copy": "on"},
+        {"heap": SYSTEM_HEAP, "zero_copy": "off"},
+    ],
+)
+@pytest.mark.parametrize(("pixel_format", "planes"), [("NM12", 2), ("YM12", 3)])
+def test_formats_of_several_memory_planes(
+    port: int, dump: Path, memory: dict[str, str], pixel_format: str, planes: int
+) -> None:
+    vivid = Vivid(multiplanar=2)
+    vivid.stand_still()
+    sender = vivid.sender(port, format=pixel_format, verify=True, **memory)
+    sent, received = transfer(sender, 5, port, dump, heap=SYSTEM_HEAP)
+    assert sent.planes == received.planes == planes
+    assert (received.spoiled, sent.unwritten) == (0, 0)
+    check_frames(dump, vivid.captured_by_another(640, 480, pixel_format), 5)
+
+
+def test_version_2_refuses_what_it_can_t_carry(port: int) -> None:
+    sender = Vivid(multiplanar=2).sender(port, format="NM12", protocol=2)
+    with pytest.raises(errors.FormatError, match=r"2 memory planes.*--protocol 3"):
         sender.run()
+
+
+def test_a_receiver_is_told_what_the_driver_tells(vivid: Vivid, port: int, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    with receiver_command(port, "--report", path) as end:
+        vivid.sender(port).run(frames=3)
+        assert end.wait() == 0, end.stderr
+    stream = json.loads(path.read_text())["stream"]
+    assert (stream["driver"], stream["card"]) == ("vivid", "vivid")
+    assert stream["planes"] == [{"sizeimage": 614400, "bytesperline": 1280}]
+    assert stream["frame_interval"][1] / stream["frame_interval"][0] == pytest.approx(30, abs=1)
+    assert stream["colorimetry"]["colorspace"] > 0
+    assert stream["timestamp_flags"] & 0x2000
+
+
+def test_verified_frames_of_a_still_picture_are_the_same_and_written(
+    vivid: Vivid, port: int
+) -> None:
+    vivid.stand_still()
+    sent, received = transfer(vivid.sender(port, verify=True), 20, port, heap=SYSTEM_HEAP)
+    assert (sent.verified_frames, sent.unwritten, sent.spoiled) == (20, 0, 0)
+    assert sent.repeated_frames == received.repeated_frames == 19
+    assert sent.zero_frames == received.zero_frames == 0
+    assert sent.verify_cpu_seconds is not None
+    assert sent.verify_cpu_seconds > 0
+
+
+def test_what_the_driver_does_not_write_is_found(vivid: Vivid, port: int) -> None:
+    """Composed into a part of the frame, a picture leaves the rest as it was."""
+    compose = "target=compose,width=640,height=240,left=0,top=0"
+    sizes = "width=640,height=480,pixelformat=YUYV"
+    run("v4l2-ctl", "-d", vivid.capture, "-c", "enable_capture_composing=1")
+    run("v4l2-ctl", "-d", vivid.capture, f"--set-fmt-video={sizes}", "--set-selection", compose)
+    with receiver(port, heap=SYSTEM_HEAP) as end:
+        thread = threading.Thread(target=end.run)
+        thread.start()
+        with pytest.raises(errors.IntegrityError, match="not written by the driver") as caught:
+            vivid.sender(port, verify=True).run(frames=20)
+        thread.join(10)
+    assert caught.value.report is not None
+    assert caught.value.report.frames == 20
+    assert caught.value.report.unwritten
 
 
 def test_a_driver_that_needs_contiguous_memory(

@@ -58,6 +58,7 @@ def test_the_sender_s_bytes_are_the_contract_s(port: int) -> None:
         width=34,
         height=3,
         buffers=2,
+        protocol=2,
     )
     with listening(port) as server:
         thread = Thread(target=lambda: reports.append(sender.run(frames=5)))

@@ -191,7 +191,8 @@ def _run(
 def _is_unsound(failure: Error) -> bool:
     """Tell a stream that can't be trusted from one that never was."""
     cut = isinstance(failure, TruncatedError | PeerLostError | PeerTimeoutError)
-    return isinstance(failure, IntegrityError) or (cut and failure.report is not None)
+    had_begun = failure.report is not None and failure.report.protocol is not None
+    return isinstance(failure, IntegrityError) or (cut and had_begun)
 
 
 def sender_main(arguments: Sequence[str] | None = None) -> int:

@@ -23,6 +23,13 @@ def _check_port(value: int) -> None:
         raise ValueError(f"port is 1 to 65535, not {value}")
 
 
+def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if value not in choices:
+        *first, last = choices
+        told = ", ".join(map(str, first))
+        raise ValueError(f"{name} is {told} or {last}, not {value!r}")
+
+
 def _check_positive(name: str, value: float) -> None:
     if not (math.isfinite(value) and 0 < value <= 1e9):
         raise ValueError(f"{name} is a number above 0, not {value}")
@@ -116,18 +123,12 @@ class SenderConfig:
             )
         if self.heap != "auto":
             _check_heap(self.heap)
-        if self.memory not in {"auto", "dmabuf", "mmap"}:
-            raise ValueError(f"memory is auto, dmabuf or mmap, not {self.memory!r}")
-        if self.on_overrun not in {"block", "drop-oldest", "drop-newest"}:
-            raise ValueError(
-                f"on_overrun is block, drop-oldest or drop-newest, not {self.on_overrun!r}"
-            )
-        if self.protocol not in {2, 3}:
-            raise ValueError(f"protocol is 2 or 3, not {self.protocol!r}")
+        _check_choice("memory", self.memory, ("auto", "dmabuf", "mmap"))
+        _check_choice("on_overrun", self.on_overrun, ("block", "drop-oldest", "drop-newest"))
+        _check_choice("protocol", self.protocol, (2, 3))
+        _check_choice("zero_copy", self.zero_copy, ("auto", "on", "off"))
         if self.verify and self.protocol == 2:
             raise ValueError("protocol 2 carries no checksums, so verify needs protocol 3")
-        if self.zero_copy not in {"auto", "on", "off"}:
-            raise ValueError(f"zero_copy is auto, on or off, not {self.zero_copy!r}")
         if self.device == "test":
             if self.memory == "mmap":
                 raise ValueError("memory mmap is a driver's own, and device test has no driver")

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from typing import TextIO
 
 from v4l_dmabuf.report import Report
@@ -103,12 +104,12 @@ class Status:
 
 def describe_drops(report: Report) -> str:
     """Say how many frames are missing, and where they went as far as is known."""
-    drops = "drops unknown (unusable sequence numbers)"
+    unknown = "drops unknown (unusable sequence numbers)"
     if report.sender_drops is None:
-        return drops if report.drops is None else f"{report.drops} missing on arrival"
-    if report.drops is not None:
-        drops = f"{report.drops} dropped by the driver"
-    return f"{drops}, {report.sender_drops} by the sender"
+        return unknown if report.drops is None else f"{report.drops} missing on arrival"
+    drops = report.drops if report.sender_bursts is not None else report.driver_drops
+    told = unknown if drops is None else f"{drops} dropped by the driver"
+    return f"{told}, {report.sender_drops} by the sender"
 
 
 def summary(report: Report, verb: str) -> list[str]:
@@ -132,18 +133,60 @@ def summary(report: Report, verb: str) -> list[str]:
             f"source waited {report.waits_for_network} times for the network and "
             f"{report.waits_for_completion} times for completions"
         ]
+    planes = f" in {report.planes} planes" if report.planes != 1 else ""
     return [
         f"{verb} {report.frames} frames, {report.bytes} bytes{rate}",
-        f"{describe_drops(report)}, {report.error_frames} flagged in error",
+        f"{describe_drops(report)}, {report.error_frames} flagged in error{_bursts(report)}",
+        *_account(report),
+        *_verified(report),
         f"{report.width}x{report.height} {report.format}, {report.buffers} buffers of "
-        f"{report.sizeimage} bytes, memory: {memory.get(report.memory or '', report.memory)}",
+        f"{report.sizeimage} bytes{planes}, "
+        f"memory: {memory.get(report.memory or '', report.memory)}",
         *copying,
         *_stages(report),
     ]
 
 
+def _bursts(report: Report) -> str:
+    longest = max([*(report.bursts or {}), *(report.sender_bursts or {})], default=0)
+    return f", at most {longest} in a row missing" if longest > 1 else ""
+
+
+def _account(report: Report) -> list[str]:
+    """Say where the frames went, in a line, if both sides have told."""
+    if report.captured is None or report.received is None:
+        return []
+    counts = [
+        (report.sender_drops, "dropped by the sender"),
+        (report.left_over, "left over at the end"),
+        (report.lost, "lost in transit"),
+        (report.receiver_drops, "not wanted by the receiver"),
+    ]
+    rest = [f"{count} {what}" for count, what in counts if count]
+    told = f"{report.captured} captured, {report.sent} sent, {report.received} received"
+    return [", ".join([told, *rest])]
+
+
+def _verified(report: Report) -> list[str]:
+    if report.verified_frames is None:
+        return []
+    counts = [
+        (report.spoiled, "arrived spoiled"),
+        (report.unwritten, "not written by the driver, or not whole"),
+        (report.zero_frames, "all zero"),
+        (report.repeated_frames, "the same as the one before"),
+    ]
+    found = [f"{count} {what}" for count, what in counts if count]
+    cpu = report.verify_cpu_seconds or 0.0
+    return [
+        f"verified {report.verified_frames} frames in {cpu:.2f} s of CPU: "
+        f"{', '.join(found) or 'all sound'}"
+    ]
+
+
 _STAGES = {
     "capture_age": "dequeued after",
+    "verify": "verified in",
     "before_socket": "waited",
     "into_socket": "into the socket",
     "until_completion": "completed after",
@@ -151,18 +194,45 @@ _STAGES = {
     "into_dump": "into the dump",
 }
 
+_ONE_WAY = {
+    "transfer": "from socket to buffer",
+    "end_to_end": "from capture to buffer",
+    "end_to_end_corrected": "the same with the frames that a blocked sender missed",
+    "acknowledged": "acknowledged after",
+}
 
-def _stages(report: Report) -> list[str]:
-    """Say in a line how long the stages took: the median, and the longest."""
+
+def _times(report: Report, stages: Mapping[str, str]) -> str:
+    """Say how long the stages took: the median, and the longest."""
     told = [
         f"{words} {times.percentiles['p50'] * 1e3:.3g} ({times.most * 1e3:.3g})"
-        for stage, words in _STAGES.items()
+        for stage, words in stages.items()
         if (times := report.stages.get(stage)) is not None and "p50" in times.percentiles
     ]
-    lines = [f"a frame's way in ms, median (longest): {', '.join(told)}"] if told else []
+    return ", ".join(told)
+
+
+def _stages(report: Report) -> list[str]:
+    lines = []
+    if told := _times(report, _STAGES):
+        lines.append(f"a frame's way in ms, median (longest): {told}")
+    if told := _times(report, _ONE_WAY):
+        lines.append(f"from side to side in ms, median (longest): {told}{_offset(report)}")
     if report.clock_reason is not None:
         lines.append(f"the age of a frame is unknown: timestamps: {report.clock_reason}")
+    if report.offset_reason is not None:
+        lines.append(f"times from side to side are unknown: {report.offset_reason}")
     return lines
+
+
+def _offset(report: Report) -> str:
+    if report.offset_bound is None:
+        return ""
+    told = f"; clocks compared to within {report.offset_bound * 1e3:.3g}"
+    transfer = report.stages.get("transfer")
+    if transfer is not None and transfer.mean < report.offset_bound:
+        told += ", which is more than the transfer took: it is not known"
+    return told
 
 
 def log_to_stderr(program: str, level: int) -> LiveLine:

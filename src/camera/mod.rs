@@ -94,9 +94,11 @@ impl Camera {
             format.width,
             format.height,
             format.pixel_format,
-            interval.and_then(Interval::rate).map_or("an unknown rate".to_owned(), |rate| format!(
-                "{rate:.2} fps"
-            )),
+            interval
+                .and_then(Interval::rate)
+                .map_or("an unknown rate".to_owned(), |rate| format!(
+                    "{rate:.2} fps"
+                )),
             device.path(),
             device.capability().card,
             device.capability().driver,
@@ -203,7 +205,11 @@ impl Source for Camera {
     }
 
     fn recycle(&mut self, free: Free) -> Result<()> {
-        let free = if self.verify { verify::poison(free)? } else { free };
+        let free = if self.verify {
+            verify::poison(free)?
+        } else {
+            free
+        };
         self.queue.enqueue(free).map_err(|(_, errno)| {
             let what = format!("queue a buffer on {} (VIDIOC_QBUF)", self.device.path());
             self.device.error(&what, errno)

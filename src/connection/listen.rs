@@ -87,9 +87,9 @@ impl Listener {
             }
             Err(error) => return Err(failed(error)),
         };
-        let address = address.as_socket().ok_or_else(|| {
-            failed(std::io::Error::from(Errno::EAFNOSUPPORT))
-        })?;
+        let address = address
+            .as_socket()
+            .ok_or_else(|| failed(std::io::Error::from(Errno::EAFNOSUPPORT)))?;
         socket
             .set_nonblocking(true)
             .and_then(|()| socket.set_tcp_nodelay(true))

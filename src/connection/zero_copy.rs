@@ -45,7 +45,8 @@ impl Flights {
             let (counter, sent) = (flight.counter(), flight.sent());
             match flight.land() {
                 Ok(free) => {
-                    self.flown.extend(sent.map(|sent| (counter, sent.elapsed())));
+                    self.flown
+                        .extend(sent.map(|sent| (counter, sent.elapsed())));
                     landed.push(free);
                 }
                 Err(flight) => self.flights.push(flight),

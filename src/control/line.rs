@@ -104,7 +104,9 @@ impl Line {
         let failed = |what: &str| Error::new(ErrorKind::System, what.to_owned());
         loop {
             let now = Instant::now();
-            let left = handler.due(self).map(|due| due.saturating_duration_since(now));
+            let left = handler
+                .due(self)
+                .map(|due| due.saturating_duration_since(now));
             let timeout = match left {
                 // Rounded up: 0 ms before it is due would spin.
                 Some(left) => PollTimeout::try_from(left.as_micros().div_ceil(1000))
@@ -136,7 +138,7 @@ impl Line {
                 Error::new(ErrorKind::Protocol, "understand the control connection")
                     .cause(error.to_string())
             };
-            while let Some((kind, body)) = assembler.next().map_err(wrong)? {
+            while let Some((kind, body)) = assembler.take().map_err(wrong)? {
                 handler.message(self, kind, &body, at).map_err(wrong)?;
             }
             let is_due = handler.due(self).is_some_and(|due| Instant::now() >= due);

@@ -130,6 +130,9 @@ fn buffers_that_come_back_go_to_the_source_and_its_end_is_noticed() {
     let returned = vec![Free::new(7, Vec::new())];
     intake.look(&mut report, returned).unwrap();
     assert!(intake.has_ended());
-    assert_eq!(intake.take(&mut report).map(|taken| taken.filled.index()), Some(0));
+    assert_eq!(
+        intake.take(&mut report).map(|taken| taken.filled.index()),
+        Some(0)
+    );
     assert_eq!(script.recycled, [7]);
 }

@@ -29,7 +29,12 @@ fn acknowledged(counter: u64) -> Acknowledged {
 }
 
 fn counters(report: &Report) -> Vec<u64> {
-    report.samples.passages().iter().map(|it| it.counter).collect()
+    report
+        .samples
+        .passages()
+        .iter()
+        .map(|it| it.counter)
+        .collect()
 }
 
 #[test]
@@ -42,7 +47,11 @@ fn a_passage_is_finished_when_all_that_is_expected_is_known_and_in_order() {
     ledger.complete(1, Duration::from_nanos(50));
     ledger.acknowledge(&acknowledged(0));
     ledger.turn_over(&mut report).unwrap();
-    assert_eq!(counters(&report), [] as [u64; 0], "frame 0 is not completed");
+    assert_eq!(
+        counters(&report),
+        [] as [u64; 0],
+        "frame 0 is not completed"
+    );
     ledger.complete(0, Duration::from_nanos(70));
     ledger.turn_over(&mut report).unwrap();
     assert_eq!(counters(&report), [0, 1]);

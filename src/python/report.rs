@@ -174,7 +174,8 @@ fn samples<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>
     table.set_item("stride", report.samples.stride())?;
     let counters: Vec<u64> = passages.iter().map(|it| it.counter).collect();
     table.set_item("counter", counters)?;
-    let columns: [(&str, &dyn Fn(&Passage) -> Option<f64>); 9] = [
+    type Of<'a> = &'a dyn Fn(&Passage) -> Option<f64>;
+    let columns: [(&str, Of<'_>); 9] = [
         ("at", &|it| since(of_this_side(it).max(1), first.max(1))),
         ("capture_age", &|it| since(it.dequeued, it.captured)),
         ("before_socket", &|it| since(it.handed, it.dequeued)),

@@ -10,9 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::handshake;
 use crate::monotonic::Monotonic;
 use crate::run::Run;
-use crate::wire::v3::{
-    End, FRAME_FIXED_SIZE, MESSAGE_HEADER_SIZE, MessageHeader, kind,
-};
+use crate::wire::v3::{End, FRAME_FIXED_SIZE, MESSAGE_HEADER_SIZE, MessageHeader, kind};
 use crate::wire::{Description, PREAMBLE_SIZE, Version, WireError, v2, v3};
 
 /// How long a peer may take to say what it sends.
@@ -155,8 +153,7 @@ impl Incoming<'_> {
         if connection.receive_by(run, &mut header, deadline)? != Received::All {
             return Ok(None);
         }
-        let header =
-            MessageHeader::decode(&header).map_err(|error| self.wrong(run, &error))?;
+        let header = MessageHeader::decode(&header).map_err(|error| self.wrong(run, &error))?;
         if header.kind != kind::END {
             return Ok(None);
         }
@@ -179,8 +176,8 @@ impl Incoming<'_> {
         }
         let sizeimage = self.offer.description.planes.first();
         let sizeimage = sizeimage.map_or(0, |plane| plane.sizeimage.get());
-        let header = v2::FrameHeader::decode(&bytes, sizeimage)
-            .map_err(|error| self.wrong(run, &error))?;
+        let header =
+            v2::FrameHeader::decode(&bytes, sizeimage).map_err(|error| self.wrong(run, &error))?;
         let taken = Monotonic::now();
         let lengths = [header.bytesused];
         self.receive_payload(&free, &lengths, run)?;
@@ -202,8 +199,7 @@ impl Incoming<'_> {
                 Received::Stopped => return Ok(Arrival::Stopped),
                 early => self.check(run, early, "header", MESSAGE_HEADER_SIZE)?,
             }
-            let header =
-                MessageHeader::decode(&bytes).map_err(|error| self.wrong(run, &error))?;
+            let header = MessageHeader::decode(&bytes).map_err(|error| self.wrong(run, &error))?;
             if header.kind == kind::FRAME {
                 break header;
             }
@@ -244,9 +240,7 @@ impl Incoming<'_> {
         for (plane, length) in free.planes().iter().zip(lengths) {
             let length = *length as usize;
             let access = plane.write()?;
-            let received = self
-                .connection
-                .receive_view(run, access.view(0, length)?)?;
+            let received = self.connection.receive_view(run, access.view(0, length)?)?;
             access.end()?;
             let received = match received {
                 Received::Closed(count) => Received::Closed(before + count),

@@ -38,7 +38,14 @@ impl Sending {
                 }
                 log::info!("the receiver had enough after {} frames", outcome.received);
             }
-            _ => failed?,
+            Some(_) => failed?,
+            None => {
+                failed?;
+                return Err(Error::new(ErrorKind::PeerLost, "end the stream")
+                    .object(self.transmitter.connection().peer())
+                    .cause("the receiver went away and did not tell what it received")
+                    .next("its own output says why"));
+            }
         }
         Account::of_sender(&run.report).check()
     }
@@ -57,9 +64,9 @@ impl Sending {
                 Err(error) => error.to_string(),
             },
         };
-        let is_lost = result
-            .as_ref()
-            .is_err_and(|error| matches!(error.kind(), ErrorKind::PeerLost | ErrorKind::PeerTimeout));
+        let is_lost = result.as_ref().is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::PeerLost | ErrorKind::PeerTimeout)
+        });
         if self.mid_frame || is_lost {
             return Ok(());
         }

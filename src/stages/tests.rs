@@ -70,7 +70,9 @@ fn captured(count: u32, age: Duration, ahead: Duration) -> Stages {
         let mut frame = frame(1);
         frame.flags = v4l2::BUF_FLAG_TIMESTAMP_MONOTONIC;
         // A little apart, or they would stand still.
-        let taken = frame.taken.before(Duration::from_millis((count - n).into()));
+        let taken = frame
+            .taken
+            .before(Duration::from_millis((count - n).into()));
         frame.taken = taken;
         let nanoseconds = taken.before(age).nanoseconds() + ahead.as_nanos() as u64;
         frame.timestamp = Timestamp::of_nanoseconds(nanoseconds);
@@ -109,7 +111,10 @@ fn a_wait_counts_for_the_frames_that_it_kept_from_coming() {
     // 35 ms, and the frames that should have come 10 and 20 ms into it.
     let corrected = of(&stages, Stage::TransferCorrected).unwrap();
     assert_eq!(corrected.count, 5);
-    assert!((corrected.mean.as_secs_f64() - 0.0154).abs() < 0.0001, "{corrected:?}");
+    assert!(
+        (corrected.mean.as_secs_f64() - 0.0154).abs() < 0.0001,
+        "{corrected:?}"
+    );
     stages.record_corrected(Stage::EndToEndCorrected, Duration::from_millis(9), None);
     assert_eq!(of(&stages, Stage::EndToEndCorrected), None);
 }

@@ -19,8 +19,8 @@ pub use buffers::{
     query_flags, querybuf, reqbufs, streamoff, streamon,
 };
 pub use format::{
-    Appearance, Capability, Format, Interval, PlaneFormat, enum_formats, get_interval, querycap, set_format,
-    set_interval,
+    Appearance, Capability, Format, Interval, PlaneFormat, enum_formats, get_interval, querycap,
+    set_format, set_interval,
 };
 
 /// The most memory planes that a frame can have (`VIDEO_MAX_PLANES`).

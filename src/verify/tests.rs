@@ -71,7 +71,9 @@ fn zero_and_repeated_frames_are_named() {
 
 #[test]
 fn one_wrong_bit_anywhere_spoils_a_frame() {
-    let expected = inspect(&captured(free(), 0, &[3; LENGTH])).unwrap().checksum;
+    let expected = inspect(&captured(free(), 0, &[3; LENGTH]))
+        .unwrap()
+        .checksum;
     for at in [0, 1, PAGE - 1, PAGE, LENGTH - 1] {
         let mut bytes = [3; LENGTH];
         bytes[at] ^= 0x10;

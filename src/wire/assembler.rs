@@ -18,7 +18,7 @@ impl Assembler {
     /// Takes the next whole message out: its type and its body. Frames have no
     /// place where this is used, and what else there is is bounded, so what waits
     /// here is no longer than a message and what was pushed last.
-    pub fn next(&mut self) -> Result<Option<(u32, Vec<u8>)>, WireError> {
+    pub fn take(&mut self) -> Result<Option<(u32, Vec<u8>)>, WireError> {
         let Some(header) = self.bytes.first_chunk::<MESSAGE_HEADER_SIZE>() else {
             return Ok(None);
         };

@@ -6,20 +6,15 @@ use super::*;
 use crate::wire::{Description, Version};
 
 fn stream_headers() -> impl Strategy<Value = StreamHeader> {
-    (
-        any::<(u32, u32, u32)>(),
-        1..=u32::MAX,
-        1..=u32::MAX,
+    (any::<(u32, u32, u32)>(), 1..=u32::MAX, 1..=u32::MAX).prop_map(
+        |((width, height, format), sizeimage, buffer_count)| StreamHeader {
+            width,
+            height,
+            pixel_format: FourCc(format),
+            sizeimage: NonZeroU32::new(sizeimage).unwrap(),
+            buffer_count: NonZeroU32::new(buffer_count).unwrap(),
+        },
     )
-        .prop_map(
-            |((width, height, format), sizeimage, buffer_count)| StreamHeader {
-                width,
-                height,
-                pixel_format: FourCc(format),
-                sizeimage: NonZeroU32::new(sizeimage).unwrap(),
-                buffer_count: NonZeroU32::new(buffer_count).unwrap(),
-            },
-        )
 }
 
 fn frame_headers() -> impl Strategy<Value = FrameHeader> {

@@ -203,7 +203,7 @@ proptest! {
         for piece in pieces.iter().cycle() {
             let (head, tail) = rest.split_at((*piece).min(rest.len()));
             assembler.push(head);
-            while let Some(message) = assembler.next().unwrap() {
+            while let Some(message) = assembler.take().unwrap() {
                 received.push(message);
             }
             rest = tail;
@@ -219,7 +219,7 @@ proptest! {
         let mut assembler = Assembler::default();
         assembler.push(&bytes);
         let mut left = bytes.len();
-        while let Ok(Some((_, body))) = assembler.next() {
+        while let Ok(Some((_, body))) = assembler.take() {
             left -= MESSAGE_HEADER_SIZE + body.len();
         }
         prop_assert!(left <= bytes.len());
