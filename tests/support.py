@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -155,16 +156,18 @@ def listening(port: int) -> socket.socket:
 def transfer(
     sender: Sender, frames: int, port: int, output: Path | None = None, heap: str = "memfd"
 ) -> tuple[Report, Report]:
-    """Run a sender and a receiver in this process; gives the reports of both."""
-    received: list[Report] = []
-    with receiver(port, output=output, heap=heap) as end, sender:
-        thread = threading.Thread(target=lambda: received.append(end.run()))
-        thread.start()
-        try:
-            sent = sender.run(frames=frames)
-        finally:
-            thread.join(PATIENCE)
-    return sent, received[0]
+    """Run a sender and a receiver in this process; gives the reports of both.
+
+    Where both fail, the sender's error is raised.
+    """
+    with (
+        ThreadPoolExecutor(1) as executor,
+        receiver(port, output=output, heap=heap) as end,
+        sender,
+    ):
+        received = executor.submit(end.run)
+        sent = sender.run(frames=frames)
+        return sent, received.result(PATIENCE)
 
 
 def receiver(port: int, *, heap: str = "memfd", **fields: object) -> Receiver:

@@ -19,7 +19,6 @@ from support import (
     SHM,
     Command,
     Vivid,
-    receiver,
     receiver_command,
     run,
     transfer,
@@ -201,17 +200,15 @@ def test_verified_frames_of_a_still_picture_are_the_same_and_written(
 
 
 def test_what_the_driver_does_not_write_is_found(vivid: Vivid, port: int) -> None:
-    """Composed into a part of the frame, a picture leaves the rest as it was."""
-    compose = "target=compose,width=640,height=240,left=0,top=0"
-    sizes = "width=640,height=480,pixelformat=YUYV"
-    run("v4l2-ctl", "-d", vivid.capture, "-c", "enable_capture_composing=1")
-    run("v4l2-ctl", "-d", vivid.capture, f"--set-fmt-video={sizes}", "--set-selection", compose)
-    with receiver(port, heap=SYSTEM_HEAP) as end:
-        thread = threading.Thread(target=end.run)
-        thread.start()
-        with pytest.raises(errors.IntegrityError, match="not written by the driver") as caught:
-            vivid.sender(port, verify=True).run(frames=20)
-        thread.join(10)
+    """Composed into the upper half of the frame, a picture leaves the lower as it was."""
+    half = "target=compose,width=640,height=240,left=0,top=0"
+    whole = "--set-fmt-video=width=640,height=480,pixelformat=YUYV"
+    # The webcam, which is the default input, can't compose.
+    run("v4l2-ctl", "-d", vivid.capture, "-i", "3")
+    run("v4l2-ctl", "-d", vivid.capture, whole)
+    run("v4l2-ctl", "-d", vivid.capture, "--set-selection", half)
+    with pytest.raises(errors.IntegrityError, match="not written by the driver") as caught:
+        transfer(vivid.sender(port, verify=True), 20, port, heap=SYSTEM_HEAP)
     assert caught.value.report is not None
     assert caught.value.report.frames == 20
     assert caught.value.report.unwritten
@@ -298,6 +295,17 @@ def test_a_device_that_is_unplugged(vivid: Vivid, port: int) -> None:
         while_streaming(vivid, port, "disconnect")
     assert gone.value.report is not None
     assert gone.value.report.frames > 0
+
+
+def test_the_receiver_learns_why_the_sender_failed(vivid: Vivid, port: int) -> None:
+    sender = vivid.sender(port)
+    with receiver_command(port) as end:
+        timer = threading.Timer(1.0, vivid.set, kwargs={"disconnect": 1})
+        timer.start()
+        with pytest.raises(errors.DeviceGoneError):
+            sender.run(frames=60)
+        timer.join()
+        assert re.search(r"the sender failed after \d+ frames: .*unplugged", end.error(status=3))
 
 
 def test_a_fatal_streaming_error(vivid: Vivid, port: int) -> None:
