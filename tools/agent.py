@@ -10,9 +10,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
+
+from v4l_dmabuf import Error, Receiver, Sender
 
 _HZ = os.sysconf("SC_CLK_TCK")
 _PATIENCE = 5.0
@@ -26,6 +29,8 @@ class Agent:
         """Count the traffic of ``interface``."""
         self._counters = Path("/sys/class/net", interface, "statistics")
         self._process: subprocess.Popen[bytes] | None = None
+        self._receiver: Receiver | None = None
+        self._receiving: threading.Thread | None = None
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as the guest
 
     def run(self, command: str) -> dict[str, Any]:
@@ -48,6 +53,34 @@ class Agent:
             start_new_session=True,
         )
         return {}
+
+    def receive(self, frames: int, **settings: Any) -> dict[str, Any]:
+        """Listen, and receive a stream while other things are asked for."""
+        self._receiver = Receiver(**settings)
+        self._receiver.listen()
+        self._receiving = threading.Thread(target=self._receiver.run, args=(frames,), daemon=True)
+        self._receiving.start()
+        return {}
+
+    def received(self) -> dict[str, Any]:
+        """Wait for the end of the stream that is received."""
+        if self._receiving is None or self._receiver is None:
+            return {}
+        self._receiving.join(_PATIENCE)
+        ended = not self._receiving.is_alive()
+        self._receiver.close()
+        self._receiving.join(_PATIENCE)
+        return {"ended": ended}
+
+    def send(self, frames: int, **settings: Any) -> dict[str, Any]:
+        """Send a stream, and give its result."""
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            Sender(**settings, report=file.name).run(frames)
+            return {"result": json.loads(Path(file.name).read_text())}
+
+    def clock(self) -> dict[str, Any]:
+        """Read CLOCK_MONOTONIC, in seconds."""
+        return {"monotonic": time.monotonic()}
 
     def sample(self, counts: str | None) -> dict[str, Any]:
         """Read the counters: seconds, bytes, and how often the command said ``counts``."""
@@ -117,7 +150,7 @@ def main() -> None:
         operation = getattr(agent, request.pop("do"))
         try:
             answer = operation(**request)
-        except subprocess.SubprocessError as error:
+        except (subprocess.SubprocessError, Error) as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)
 

@@ -45,7 +45,8 @@ class Remote:
 @contextlib.contextmanager
 def remotes(ends: Ends) -> Iterator[tuple[Remote, Remote]]:
     """Boot guest A, which has the camera, and guest B."""
-    command = 'python tools/agent.py "$link"'
+    # What is run there may want to name the network's device.
+    command = 'export link; python tools/agent.py "$link"'
     answers: tuple[queue.Queue[str], queue.Queue[str]] = (queue.Queue(), queue.Queue())
 
     def boot(end: int) -> Guest:

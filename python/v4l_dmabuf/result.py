@@ -5,6 +5,7 @@ Its form is that of docs/result.schema.json in the repository.
 
 import json
 import os
+import resource
 import time
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ class Recording:
         self._began = datetime.now(UTC)
         self._clock = time.monotonic()
         self._steal = steal_seconds()
+        self._cpu = _cpu_seconds()
         self._environment = environment()
         self._write("")
 
@@ -76,6 +78,7 @@ class Recording:
             **_figures(details),
             "environment": self._environment,
             "steal_seconds": self._stolen(),
+            "cpu_seconds": round(_cpu_seconds() - self._cpu, 6),
         }
         self._write(_text(document), report)
 
@@ -95,6 +98,12 @@ class Recording:
                 filename=str(self._path),
                 report=report,
             ) from error
+
+
+def _cpu_seconds() -> float:
+    """Give the CPU time of this process, the kernel's for it included."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -1,0 +1,213 @@
+"""The comparison: each figure of both sides, their difference, and what to make of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from v4l_dmabuf.compare import intervals
+from v4l_dmabuf.compare.comparability import Difference, explanations, mismatches
+from v4l_dmabuf.compare.intervals import Interval
+from v4l_dmabuf.compare.metrics import COUNTS, METRICS, VALUES, Count, Metric, Value
+from v4l_dmabuf.compare.runs import Run
+
+FAMILY_LEVEL = 0.98
+"""The chance that no interval of a comparison misses the truth: each is the wider for it."""
+
+_SINGLE_RUN_CAUTION = 3.0
+"""A difference of single runs has to be so many times the tolerance: how much runs of the same
+system differ is not seen in them."""
+
+
+class Verdict(StrEnum):
+    """What to make of a difference."""
+
+    SAME = "same"
+    BETTER = "better"
+    WORSE = "worse"
+    NOT_ENOUGH_DATA = "not enough data"
+    NOT_COMPARABLE = "not comparable"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure of both sides."""
+
+    name: str
+    unit: str
+    a: float
+    """The mean of the first side's runs."""
+    b: float
+    """The second's."""
+    interval: Interval
+    """Of the difference, second less first."""
+    tolerance: float
+    """A smaller difference is none that matters."""
+    verdict: Verdict
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides compared."""
+
+    a: Sequence[Run]
+    b: Sequence[Run]
+    mismatches: list[Difference]
+    """What has to be the same and is not: if anything, nothing is concluded."""
+    explanations: list[Difference]
+    """What else differs."""
+    failures: list[str]
+    """Runs that failed, in words."""
+    rows: list[Row]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the second side as a whole: worse if any figure is, then better if any is."""
+        if self.mismatches:
+            return Verdict.NOT_COMPARABLE
+        verdicts = {row.verdict for row in self.rows}
+        for verdict in (Verdict.WORSE, Verdict.BETTER, Verdict.SAME):
+            if verdict in verdicts:
+                return verdict
+        return Verdict.NOT_ENOUGH_DATA
+
+    @property
+    def differences(self) -> list[str]:
+        """The names of the figures that differ."""
+        return [row.name for row in self.rows if row.verdict in {Verdict.BETTER, Verdict.WORSE}]
+
+
+def compare(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
+    """Compare two sides of one run or more each.
+
+    Raises:
+        ValueError: a side has no run.
+
+    """
+    if not a or not b:
+        raise ValueError("each side needs a run")
+    told = [
+        *(_metric(metric, a, b) for metric in METRICS),
+        *(_value(value, a, b) for value in VALUES),
+        *(_count(count, a, b) for count in COUNTS),
+    ]
+    made = [row for row in told if row is not None]
+    # Each interval alone misses the truth so much more rarely that all together do not.
+    level = 1 - (1 - FAMILY_LEVEL) / max(1, len(made))
+    failures = [
+        f"{run.path}: {run.document['error']}"
+        for run in [*a, *b]
+        if run.document["error"] is not None
+    ]
+    return Comparison(
+        a, b, mismatches(a, b), explanations(a, b), failures, [row(level) for row in made]
+    )
+
+
+_Make = Callable[[float], Row]
+
+
+def _are_several(a: Sequence[Run], b: Sequence[Run]) -> bool:
+    return min(len(a), len(b)) >= intervals.SEVERAL
+
+
+def _metric(metric: Metric, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
+    sides = [[metric.samples(run) for run in side] for side in (a, b)]
+    if any(len(frames) == 0 for side in sides for frames in side):
+        return None
+    figures = [[float(metric.statistic(frames)) for frames in side] for side in sides]
+    resolution = metric.resolution
+    if metric.uses_offset:
+        bounds = [run.summary["offset_bound"] or 0.0 for run in [*a, *b]]
+        resolution = max(resolution, 2e3 * float(np.median(bounds)))
+    tolerance = max(metric.tolerance * abs(float(np.mean(figures[0]))), resolution)
+    fewest = min(len(frames) for side in sides for frames in side)
+
+    def make(level: float) -> Row:
+        if _are_several(a, b):
+            interval = intervals.between_runs(figures[0], figures[1], level)
+        else:
+            interval = intervals.within_runs(sides[0], sides[1], metric.statistic, level)
+        row = _row(
+            (metric.name, metric.unit), figures, interval, tolerance, metric.higher_is_better
+        )
+        return _single(row, a, b) if fewest >= metric.least_samples else _too_few(row, fewest)
+
+    return make
+
+
+def _value(value: Value, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
+    sides = [[value.value(run) for run in side] for side in (a, b)]
+    figures = [[figure for figure in side if figure is not None] for side in sides]
+    if [len(side) for side in figures] != [len(a), len(b)] or not _are_several(a, b):
+        return None
+    tolerance = max(value.tolerance * abs(float(np.mean(figures[0]))), value.resolution)
+
+    def make(level: float) -> Row:
+        interval = intervals.between_runs(figures[0], figures[1], level)
+        return _row((value.name, value.unit), figures, interval, tolerance, higher_is_better=False)
+
+    return make
+
+
+def _count(count: Count, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
+    sides = [[(count.count(run), count.of(run)) for run in side] for side in (a, b)]
+    known = [[(seen, of) for seen, of in side if seen is not None] for side in sides]
+    if [len(side) for side in known] != [len(a), len(b)]:
+        return None
+    shares = [[seen / max(1, of) * 100 for seen, of in side] for side in known]
+    totals = [sum(seen for seen, _ in side) for side in known]
+    if totals == [0, 0]:
+        return None
+
+    def make(level: float) -> Row:
+        interval = intervals.of_counts(known[0], known[1], level)
+        percent = Interval(interval.low * 100, interval.high * 100)
+        return _row(
+            (count.name, "%"), shares, percent, count.tolerance * 100, higher_is_better=False
+        )
+
+    return make
+
+
+def _row(
+    name: tuple[str, str],
+    figures: list[list[float]],
+    interval: Interval,
+    tolerance: float,
+    higher_is_better: bool,
+) -> Row:
+    a, b = (float(np.mean(side)) for side in figures)
+    if interval.excludes_zero and abs(b - a) > tolerance:
+        verdict = Verdict.BETTER if (b > a) == higher_is_better else Verdict.WORSE
+    elif interval.is_within(2 * tolerance):
+        verdict = Verdict.SAME
+    else:
+        verdict = Verdict.NOT_ENOUGH_DATA
+    return Row(*name, a, b, interval, tolerance, verdict)
+
+
+def _too_few(row: Row, fewest: int) -> Row:
+    note = f"{fewest} frames do not carry it"
+    return Row(
+        *(row.name, row.unit, row.a, row.b, row.interval, row.tolerance),
+        Verdict.NOT_ENOUGH_DATA,
+        note,
+    )
+
+
+def _single(row: Row, a: Sequence[Run], b: Sequence[Run]) -> Row:
+    """Ask more of a difference whose runs don't show how much runs differ."""
+    differs = row.verdict in {Verdict.BETTER, Verdict.WORSE}
+    if _are_several(a, b) or not differs:
+        return row
+    if abs(row.b - row.a) > _SINGLE_RUN_CAUTION * row.tolerance:
+        return row
+    note = f"{intervals.SEVERAL} runs a side would tell whether runs differ by as much anyway"
+    return Row(
+        *(row.name, row.unit, row.a, row.b, row.interval, row.tolerance),
+        Verdict.NOT_ENOUGH_DATA,
+        note,
+    )

@@ -1,0 +1,158 @@
+"""What is compared: each figure of a run, and which way is better."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from v4l_dmabuf.compare.runs import Floats, Run
+
+_BEYOND = 5
+"""A percentile that fewer samples lie beyond is chance."""
+
+Statistic = Callable[[Floats], float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure that each run has one of, made from its frames."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    samples: Callable[[Run], Floats]
+    """A run's frames' values; empty where the run doesn't have them."""
+    statistic: Callable[..., Floats]
+    """What they come to, over the last axis."""
+    tolerance: float
+    """A difference below this share of the first side's value is none that matters."""
+    resolution: float = 0.0
+    """Nor is one below this."""
+    least_samples: int = 20
+    uses_offset: bool = False
+    """Whether it is as uncertain as the clocks' offset."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of frames that something happened to, of all that it could have happened to."""
+
+    name: str
+    count: Callable[[Run], int | None]
+    of: Callable[[Run], int]
+    tolerance: float
+    """A difference below this share of the frames is none that matters."""
+
+
+def _percentile(share: float) -> Callable[..., Floats]:
+    def statistic(values: Floats, axis: int = -1) -> Floats:
+        return np.asarray(np.quantile(values, share, axis=axis))
+
+    return statistic
+
+
+def _stage(stage: str) -> Callable[[Run], Floats]:
+    return lambda run: run.samples(stage) * 1e3
+
+
+def _rate(values: Floats, axis: int = -1) -> Floats:
+    return np.asarray(1.0 / np.mean(values, axis=axis))
+
+
+def _jitter(run: Run) -> Floats:
+    return np.abs(np.diff(run.intervals())) * 1e3
+
+
+def _latency(stage: str, name: str, *, uses_offset: bool) -> list[Metric]:
+    of = _stage(stage)
+    return [
+        Metric(
+            f"{name}, {label}",
+            "ms",
+            higher_is_better=False,
+            samples=of,
+            statistic=_percentile(share),
+            tolerance=tolerance,
+            resolution=0.05,
+            least_samples=round(_BEYOND / (1 - share)),
+            uses_offset=uses_offset,
+        )
+        for label, share, tolerance in (("median", 0.5, 0.1), ("99 %", 0.99, 0.25))
+    ]
+
+
+METRICS = [
+    Metric("frame rate", "fps", True, Run.intervals, _rate, 0.02),
+    *_latency("transfer", "socket to buffer", uses_offset=True),
+    *_latency("end_to_end", "capture to buffer", uses_offset=True),
+    *_latency("acknowledged", "until acknowledged", uses_offset=False),
+    *_latency("capture_age", "capture to dequeue", uses_offset=False),
+    Metric(
+        "jitter of the frame interval, median",
+        "ms",
+        higher_is_better=False,
+        samples=_jitter,
+        statistic=_percentile(0.5),
+        tolerance=0.25,
+        resolution=0.2,
+    ),
+]
+"""Figures of frames."""
+
+
+def _cpu(run: Run) -> float | None:
+    frames = run.summary["frames"]
+    return run.document["cpu_seconds"] / frames * 1e3 if frames else None
+
+
+def _round_trip(run: Run) -> float | None:
+    value = run.summary["round_trip"]
+    return None if value is None else float(value) * 1e3
+
+
+@dataclass(frozen=True)
+class Value:
+    """A figure that a run has one of, and no frame has a part of."""
+
+    name: str
+    unit: str
+    value: Callable[[Run], float | None]
+    tolerance: float
+    resolution: float
+
+
+VALUES = [
+    Value("round trip of the fastest clock reading", "ms", _round_trip, 0.25, 0.2),
+    Value("CPU of the process a frame", "ms", _cpu, 0.1, 0.02),
+]
+"""Figures of whole runs; less is better."""
+
+
+def _captured(run: Run) -> int:
+    summary = run.summary
+    seen = summary["captured"]
+    if seen is None:
+        seen = summary["frames"]
+    drops = summary["driver_drops"] if summary["captured"] is not None else summary["drops"]
+    return int(seen + (drops or 0))
+
+
+def _lost_by_the_driver(run: Run) -> int | None:
+    summary = run.summary
+    count = summary["driver_drops"] if summary["captured"] is not None else summary["drops"]
+    return None if count is None else int(count)
+
+
+def _of_summary(name: str) -> Callable[[Run], int | None]:
+    return lambda run: run.summary[name]
+
+
+COUNTS = [
+    Count("frames dropped before the sender had them", _lost_by_the_driver, _captured, 0.002),
+    Count("frames dropped by the sender", _of_summary("sender_drops"), _captured, 0.002),
+    Count("frames lost in transit", _of_summary("lost"), _captured, 0.0),
+    Count("frames spoiled", _of_summary("spoiled"), _captured, 0.0),
+    Count("frames not written by the driver", _of_summary("unwritten"), _captured, 0.0),
+    Count("frames flagged in error", _of_summary("error_frames"), _captured, 0.002),
+]
+"""What happened to frames; less is better."""

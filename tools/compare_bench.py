@@ -1,0 +1,119 @@
+"""Whether v4l-dmabuf-compare cries wolf, and whether it sees what there is to see.
+
+Real runs between two guests, in turn. Leaves bench/compare.json and bench/compare.md.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from guest import CHECKOUT
+from link import bridge, cable, can_bridge, enter_namespace
+from runs import Guests, Setup, guests
+from v4l_dmabuf.compare import Comparison, Run, compare
+
+SAME = 40
+ALTERED = 10
+RUNS = 5
+FRAMES = 480
+PLAIN = Setup(width=320, height=240, rate=120)
+ALTERATIONS = {
+    "1 ms added to the link": replace(PLAIN, delay_ms=1.0),
+    "a camera slowed by 10 %": replace(PLAIN, rate=PLAIN.rate * 9 // 10),
+    "1 % of frames dropped by the driver": replace(PLAIN, dropped_percent=1),
+}
+
+
+def told(comparison: Comparison) -> dict[str, Any]:
+    """Give a comparison in short."""
+    return {
+        "verdict": comparison.verdict.value,
+        "differences": comparison.differences,
+        "rows": [
+            {
+                "name": row.name,
+                "a": row.a,
+                "b": row.b,
+                "low": row.interval.low,
+                "high": row.interval.high,
+                "verdict": row.verdict.value,
+            }
+            for row in comparison.rows
+        ],
+    }
+
+
+def measure(
+    pair: Guests, same: int, altered: int, say: Callable[[str], None]
+) -> dict[str, list[dict[str, Any]]]:
+    """Make the runs of each comparison in turn, and compare them."""
+    found: dict[str, list[dict[str, Any]]] = {"nothing": [], **{name: [] for name in ALTERATIONS}}
+
+    def run(setup: Setup) -> Run:
+        return Run(Path("run"), pair.run(setup, frames=FRAMES))
+
+    for number in range(max(same, altered)):
+        setups = {"": PLAIN}
+        if number < same:
+            setups["nothing"] = PLAIN
+        if number < altered:
+            setups |= ALTERATIONS
+        runs: dict[str, list[Run]] = {name: [] for name in setups}
+        for _ in range(RUNS):
+            for name, setup in setups.items():
+                runs[name].append(run(setup))
+        for name in found.keys() & setups.keys():
+            comparison = told(compare(runs[""], runs[name]))
+            found[name].append(comparison)
+            say(f"{number + 1} {name}: {comparison['verdict']} {comparison['differences']}")
+    return found
+
+
+def is_seen(comparison: dict[str, Any]) -> bool:
+    """Tell whether a comparison calls the sides different."""
+    return bool(comparison["differences"])
+
+
+def markdown(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Make a table of it."""
+    lines = [
+        "# What v4l-dmabuf-compare sees",
+        "",
+        f"Two emulated guests, {PLAIN.width}x{PLAIN.height} YUYV at {PLAIN.rate} frames a second, "
+        f"{FRAMES} frames a run, {RUNS} runs a side in turn.",
+        "",
+        "| what was changed | comparisons | called different | by |",
+        "|---|---|---|---|",
+    ]
+    for name, comparisons in found.items():
+        seen = [comparison for comparison in comparisons if is_seen(comparison)]
+        counts: dict[str, int] = {}
+        for comparison in seen:
+            for difference in comparison["differences"]:
+                counts[difference] = counts.get(difference, 0) + 1
+        by = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+        lines.append(f"| {name} | {len(comparisons)} | {len(seen)} | {by or '-'} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, and write both files. Arguments: how many comparisons, the same and altered."""
+    same, altered = map(int, sys.argv[1:3]) if len(sys.argv) > 2 else (SAME, ALTERED)
+    joined = bridge if can_bridge() else cable
+    if joined is bridge:
+        enter_namespace()
+    with joined() as ends, guests(ends) as pair:
+        found = measure(pair, same, altered, lambda line: print(line, flush=True))
+        kind = ends.kind
+    results = {"format": 1, "link": kind, "runs_a_side": RUNS, "found": found}
+    folder = CHECKOUT / "bench"
+    (folder / "compare.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / "compare.md").write_text(markdown(found))
+    print(markdown(found))
+
+
+if __name__ == "__main__":
+    main()
