@@ -42,9 +42,9 @@ class Recording:
         self._began = datetime.now(UTC)
         self._clock = time.monotonic()
         self._steal = steal_seconds()
-        self._cpu = _cpu_seconds()
         self._environment = environment()
         self._write("")
+        self._cpu = _cpu_seconds()
 
     def end(
         self,

@@ -1,7 +1,7 @@
 """The comparison: each figure of both sides, their difference, and what to make of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -154,9 +154,11 @@ def _value(value: Value, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
 
 def _count(count: Count, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
     sides = [[(count.count(run), count.of(run)) for run in side] for side in (a, b)]
+    # A run whose sequence numbers turn out to be none can't tell; the others can.
     known = [[(seen, of) for seen, of in side if seen is not None] for side in sides]
-    if [len(side) for side in known] != [len(a), len(b)]:
+    if not known[0] or not known[1]:
         return None
+    unknown = len(a) + len(b) - len(known[0]) - len(known[1])
     shares = [[seen / max(1, of) * 100 for seen, of in side] for side in known]
     totals = [sum(seen for seen, _ in side) for side in known]
     if totals == [0, 0]:
@@ -165,9 +167,10 @@ def _count(count: Count, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
     def make(level: float) -> Row:
         interval = intervals.of_counts(known[0], known[1], level)
         percent = Interval(interval.low * 100, interval.high * 100)
-        return _row(
+        row = _row(
             (count.name, "%"), shares, percent, count.tolerance * 100, higher_is_better=False
         )
+        return replace(row, note=f"unknown in {unknown} runs") if unknown else row
 
     return make
 
@@ -191,11 +194,7 @@ def _row(
 
 def _too_few(row: Row, fewest: int) -> Row:
     note = f"{fewest} frames do not carry it"
-    return Row(
-        *(row.name, row.unit, row.a, row.b, row.interval, row.tolerance),
-        Verdict.NOT_ENOUGH_DATA,
-        note,
-    )
+    return replace(row, verdict=Verdict.NOT_ENOUGH_DATA, note=note)
 
 
 def _single(row: Row, a: Sequence[Run], b: Sequence[Run]) -> Row:
@@ -206,8 +205,4 @@ def _single(row: Row, a: Sequence[Run], b: Sequence[Run]) -> Row:
     if abs(row.b - row.a) > _SINGLE_RUN_CAUTION * row.tolerance:
         return row
     note = f"{intervals.SEVERAL} runs a side would tell whether runs differ by as much anyway"
-    return Row(
-        *(row.name, row.unit, row.a, row.b, row.interval, row.tolerance),
-        Verdict.NOT_ENOUGH_DATA,
-        note,
-    )
+    return replace(row, verdict=Verdict.NOT_ENOUGH_DATA, note=note)
