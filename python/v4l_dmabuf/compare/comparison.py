@@ -45,6 +45,9 @@ class Row:
     tolerance: float
     """A smaller difference is none that matters."""
     verdict: Verdict
+    decides: bool = True
+    """Whether the sides are the same only if they are by this figure: tails and jitter take more
+    frames than most runs have."""
     note: str = ""
 
 
@@ -64,14 +67,18 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Of the second side as a whole: worse if any figure is, then better if any is."""
+        """Of the second side as a whole.
+
+        Worse if any figure is, then better if any is; the same if all those are that decide.
+        """
         if self.mismatches:
             return Verdict.NOT_COMPARABLE
         verdicts = {row.verdict for row in self.rows}
-        for verdict in (Verdict.WORSE, Verdict.BETTER, Verdict.SAME):
+        for verdict in (Verdict.WORSE, Verdict.BETTER):
             if verdict in verdicts:
                 return verdict
-        return Verdict.NOT_ENOUGH_DATA
+        deciding = {row.verdict for row in self.rows if row.decides}
+        return Verdict.SAME if deciding == {Verdict.SAME} else Verdict.NOT_ENOUGH_DATA
 
     @property
     def differences(self) -> list[str]:
@@ -133,6 +140,7 @@ def _metric(metric: Metric, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
         row = _row(
             (metric.name, metric.unit), figures, interval, tolerance, metric.higher_is_better
         )
+        row = replace(row, decides=metric.decides)
         return _single(row, a, b) if fewest >= metric.least_samples else _too_few(row, fewest)
 
     return make
@@ -147,7 +155,8 @@ def _value(value: Value, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
 
     def make(level: float) -> Row:
         interval = intervals.between_runs(figures[0], figures[1], level)
-        return _row((value.name, value.unit), figures, interval, tolerance, higher_is_better=False)
+        row = _row((value.name, value.unit), figures, interval, tolerance, higher_is_better=False)
+        return replace(row, decides=False)
 
     return make
 

@@ -29,6 +29,8 @@ class Metric:
     resolution: float = 0.0
     """Nor is one below this."""
     least_samples: int = 20
+    decides: bool = False
+    """Whether two sides are the same only if they are by this."""
     uses_offset: bool = False
     """Whether it is as uncertain as the clocks' offset."""
 
@@ -76,13 +78,22 @@ def _latency(stage: str, name: str, *, uses_offset: bool) -> list[Metric]:
             resolution=0.05,
             least_samples=round(_BEYOND / (1 - share)),
             uses_offset=uses_offset,
+            decides=stage == "transfer" and share == 0.5,
         )
         for label, share, tolerance in (("median", 0.5, 0.1), ("99 %", 0.99, 0.25))
     ]
 
 
 METRICS = [
-    Metric("frame rate", "fps", True, Run.intervals, _rate, 0.02),
+    Metric(
+        "frame rate",
+        "fps",
+        higher_is_better=True,
+        samples=Run.intervals,
+        statistic=_rate,
+        tolerance=0.02,
+        decides=True,
+    ),
     *_latency("transfer", "socket to buffer", uses_offset=True),
     *_latency("end_to_end", "capture to buffer", uses_offset=True),
     *_latency("acknowledged", "until acknowledged", uses_offset=False),

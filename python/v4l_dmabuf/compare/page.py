@@ -1,0 +1,114 @@
+"""A comparison as one HTML page that needs nothing beside it."""
+
+from collections.abc import Iterable
+from html import escape
+from string import Template
+
+from v4l_dmabuf.compare.comparability import Difference
+from v4l_dmabuf.compare.comparison import Comparison, Row
+from v4l_dmabuf.compare.markdown import Names, cell, conclusion, figure, interval
+from v4l_dmabuf.compare.plots import pictures
+
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff;
+       max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+svg { width: 100%; height: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd;
+         vertical-align: top; overflow-wrap: anywhere; }
+td.number { text-align: right; white-space: nowrap; }
+.verdict { display: inline-block; padding: 0 .5rem; border-radius: .3rem; color: #fff;
+           background: #777; white-space: nowrap; }
+.better { background: #1a7f37; } .worse { background: #c62828; } .same { background: #34618e; }
+.note { color: #666; font-size: .9em; }
+</style>
+</head>
+<body>
+<h1>$title <span class="verdict $kind">$verdict</span></h1>
+<p>$conclusion</p>
+$body
+</body>
+</html>
+""")
+
+
+def page(comparison: Comparison, names: Names) -> str:
+    """Make it."""
+    parts = [
+        _failures(comparison),
+        _differences("What has to be the same and is not", comparison.mismatches, names),
+        *(
+            f"<h2>{escape(title)}</h2>\n{_titled(svg, title)}"
+            for title, svg in pictures(comparison, names)
+        ),
+        _rows(comparison.rows, names),
+        _differences("What else differs, and may explain it", comparison.explanations, names),
+        _runs(comparison, names),
+    ]
+    return _PAGE.substitute(
+        title=escape(f"{names[1]} against {names[0]}"),
+        kind=_kind(comparison.verdict),
+        verdict=escape(comparison.verdict),
+        conclusion=escape(conclusion(comparison, names)),
+        body="\n".join(part for part in parts if part),
+    )
+
+
+def _titled(svg: str, title: str) -> str:
+    """Name a picture for those who don't see it."""
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
+
+
+def _kind(verdict: str) -> str:
+    return verdict if verdict in {"better", "worse", "same"} else "open"
+
+
+def _failures(comparison: Comparison) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in comparison.failures)
+    return f"<h2>Runs that failed</h2><ul>{items}</ul>" if items else ""
+
+
+def _table(heads: Iterable[str], rows: Iterable[str]) -> str:
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _rows(rows: Iterable[Row], names: Names) -> str:
+    lines = []
+    for row in rows:
+        numbers = (figure(row.a), figure(row.b), figure(row.b - row.a), interval(row))
+        cells = "".join(f'<td class="number">{escape(text)}</td>' for text in numbers)
+        note = f'<br><span class="note">{escape(row.note)}</span>' if row.note else ""
+        lines.append(
+            f"<tr><td>{escape(row.name)}, {escape(row.unit)}</td>{cells}"
+            f'<td><span class="verdict {_kind(row.verdict)}">{row.verdict}</span>{note}</td></tr>'
+        )
+    heads = ("figure", *names, "difference", "98 % interval, of all together", "verdict")
+    return f"<h2>Figures</h2>{_table(heads, lines)}"
+
+
+def _differences(title: str, differences: Iterable[Difference], names: Names) -> str:
+    lines = [
+        f"<tr><td>{escape(each.name)}</td><td>{escape(cell(each.a))}</td>"
+        f"<td>{escape(cell(each.b))}</td></tr>"
+        for each in differences
+    ]
+    return f"<h2>{escape(title)}</h2>{_table(('', *names), lines)}" if lines else ""
+
+
+def _runs(comparison: Comparison, names: Names) -> str:
+    lines = [
+        f"<tr><td>{escape(name)}</td><td>{escape(run.path.name)}</td>"
+        f"<td>{escape(str(run.document['began']))}</td>"
+        f'<td class="number">{run.summary["frames"]}</td></tr>'
+        for name, side in zip(names, (comparison.a, comparison.b), strict=True)
+        for run in side
+    ]
+    return f"<h2>Runs</h2>{_table(('side', 'result', 'began', 'frames'), lines)}"

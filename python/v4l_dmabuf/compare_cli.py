@@ -1,0 +1,101 @@
+"""The command `v4l-dmabuf-compare`.
+
+Exit status: 0 the same or better; 1 worse; 2 usage; 3 not comparable, or not enough
+data to tell.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from v4l_dmabuf import _core
+from v4l_dmabuf.status import claim_standard_streams
+
+_NEEDS = ("numpy", "matplotlib")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="v4l-dmabuf-compare",
+        description="Compare two systems by the results of their runs (--report of the other "
+        "commands): which figures differ, by how much, and whether that is more than chance.",
+        epilog="Exit status: 0 the same or better, 1 worse, 2 usage, 3 not comparable or not "
+        "enough data.",
+    )
+    parser.add_argument(
+        "results", nargs="*", metavar="RESULT", help="one run of A and one of B, in that order"
+    )
+    parser.add_argument("--a", nargs="+", default=[], metavar="RUN", help="runs of A")
+    parser.add_argument("--b", nargs="+", default=[], metavar="RUN", help="runs of B")
+    parser.add_argument("--name-a", metavar="NAME", help="what A is called (default: its file)")
+    parser.add_argument("--name-b", metavar="NAME", help="what B is called (default: its file)")
+    parser.add_argument("--markdown", metavar="FILE", help="write Markdown there, not to stdout")
+    parser.add_argument("--json", metavar="FILE", help="write JSON there")
+    parser.add_argument("--html", metavar="FILE", help="write one self-contained page there")
+    parser.add_argument("--version", action="version", version=_core.__version__)
+    return parser
+
+
+def _sides(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Make ``--a`` and ``--b`` of two runs that were given bare."""
+    if options.results:
+        if options.a or options.b or len(options.results) != 2:
+            parser.error("give one run of A and one of B, or runs with --a and --b")
+        options.a, options.b = options.results[:1], options.results[1:]
+    if not options.a or not options.b:
+        parser.error("give runs of both: A.json B.json, or --a RUN... --b RUN...")
+
+
+def compare_main(arguments: Sequence[str] | None = None) -> int:
+    """Run `v4l-dmabuf-compare`; the result is its exit status."""
+    claim_standard_streams()
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    _sides(parser, options)
+    missing = [name for name in _NEEDS if find_spec(name) is None]
+    if missing:
+        parser.error(
+            f"{' and '.join(missing)} not installed: pip install 'v4l-dmabuf[compare]' brings them"
+        )
+    try:
+        return _compare(options)
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
+
+
+def _compare(options: argparse.Namespace) -> int:
+    # Where numpy is missing, what comes before has said so.
+    from v4l_dmabuf.compare import Verdict, compare, load  # noqa: PLC0415
+    from v4l_dmabuf.compare.document import document  # noqa: PLC0415
+    from v4l_dmabuf.compare.markdown import markdown  # noqa: PLC0415
+
+    comparison = compare(load(options.a), load(options.b))
+    names = _names(options)
+    text = markdown(comparison, names) + "\n"
+    if options.markdown is None:
+        sys.stdout.write(text)
+    else:
+        Path(options.markdown).write_text(text)
+    if options.json is not None:
+        told = json.dumps(document(comparison, names), indent=2, allow_nan=False)
+        Path(options.json).write_text(told + "\n")
+    if options.html is not None:
+        from v4l_dmabuf.compare.page import page  # noqa: PLC0415
+
+        Path(options.html).write_text(page(comparison, names))
+    return {Verdict.WORSE: 1, Verdict.NOT_COMPARABLE: 3, Verdict.NOT_ENOUGH_DATA: 3}.get(
+        comparison.verdict, 0
+    )
+
+
+def _names(options: argparse.Namespace) -> tuple[str, str]:
+    given = (options.name_a, options.name_b)
+    files = [Path(side[0]).stem for side in (options.a, options.b)]
+    if files[0] == files[1]:
+        files = ["A", "B"]
+    first, second = (name or file for name, file in zip(given, files, strict=True))
+    return first, second

@@ -1,0 +1,275 @@
+"""v4l-dmabuf-compare: what it sees, what it doesn't, and that it knows the difference."""
+
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from support import SHM, receiver_command, sender_command
+from v4l_dmabuf import compare_cli
+from v4l_dmabuf.compare import Run, RunError, Verdict, compare, load
+from v4l_dmabuf.compare.intervals import between_runs, of_counts, within_runs
+
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def real() -> Document:
+    """Give a real run's result; figures of its are then replaced."""
+    path = SHM / f"v4l-dmabuf-{np.random.default_rng().integers(1 << 60)}.json"
+    try:
+        with receiver_command(9763), sender_command(9763, "-n", 30, "--report", path) as sent:
+            assert sent.wait() == 0, sent.stderr
+        document: Document = json.loads(path.read_text())
+    finally:
+        path.unlink(missing_ok=True)
+    return document
+
+
+def noise(generator: np.random.Generator, frames: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Give numbers around 0 each of which takes after the one before."""
+    values = np.empty(frames)
+    values[0] = generator.normal()
+    for n in range(1, frames):
+        values[n] = 0.8 * values[n - 1] + 0.6 * generator.normal()
+    return values
+
+
+def run(
+    real: Document,
+    seed: int,
+    *,
+    frames: int = 300,
+    latency_ms: float = 5.0,
+    fps: float = 30.0,
+    drops: int = 0,
+    spread: float = 0.05,
+) -> Run:
+    """Make a run whose latencies and intervals are as correlated as real ones."""
+    generator = np.random.default_rng(seed)
+    document = copy.deepcopy(real)
+    whole = latency_ms * (1 + spread * generator.normal())
+    latencies = whole * np.exp(0.1 * noise(generator, frames)) / 1e3
+    at = np.arange(frames) / fps + 0.0005 * noise(generator, frames)
+    samples: dict[str, Sequence[float | None]] = {
+        name: [None] * frames for name in document["samples"] if name != "stride"
+    }
+    samples |= {"at": (at - at[0]).tolist(), "transfer": latencies.tolist()}
+    samples["counter"] = list(range(frames))
+    document["samples"] = {"stride": 1, **samples}
+    document["cpu_seconds"] = frames * 0.002 * (1 + 0.02 * generator.normal())
+    document["summary"] |= {
+        "frames": frames,
+        "captured": frames,
+        "driver_drops": drops,
+        "drops": drops,
+        "round_trip": 0.001 * (1 + 0.05 * generator.normal()),
+        "offset_bound": 0.0002,
+    }
+    return Run(Path(f"run-{seed}.json"), document)
+
+
+def runs(real: Document, first: int, count: int = 5, **fields: Any) -> list[Run]:
+    return [run(real, seed, **fields) for seed in range(first, first + count)]
+
+
+def row(comparison: Any, name: str) -> Any:
+    return next(row for row in comparison.rows if row.name == name)
+
+
+def test_a_system_is_the_same_as_itself(real: Document) -> None:
+    comparison = compare(runs(real, 0), runs(real, 100))
+    assert comparison.differences == []
+    assert comparison.verdict is Verdict.SAME
+    assert row(comparison, "frame rate").verdict is Verdict.SAME
+
+
+def test_it_does_not_cry_wolf(real: Document) -> None:
+    for sides in (1, 5):
+        called = [
+            compare(
+                runs(real, 1000 * number, sides), runs(real, 1000 * number + 500, sides)
+            ).differences
+            for number in range(20)
+        ]
+        assert sum(map(bool, called)) <= 1, f"{sides} runs a side: {called}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "verdict"),
+    [
+        ({"latency_ms": 6.5}, "socket to buffer, median", Verdict.WORSE),
+        ({"latency_ms": 3.5}, "socket to buffer, median", Verdict.BETTER),
+        ({"fps": 27.0}, "frame rate", Verdict.WORSE),
+        ({"fps": 33.0}, "frame rate", Verdict.BETTER),
+        ({"drops": 9}, "frames dropped before the sender had them", Verdict.WORSE),
+    ],
+)
+def test_what_is_different_is_seen(
+    real: Document, fields: dict[str, Any], name: str, verdict: Verdict
+) -> None:
+    comparison = compare(runs(real, 0), runs(real, 100, **fields))
+    assert row(comparison, name).verdict is verdict
+    assert comparison.verdict is verdict
+
+
+def test_single_runs_have_to_differ_by_more(real: Document) -> None:
+    little = compare(runs(real, 0, 1), runs(real, 100, 1, latency_ms=6.2, spread=0))
+    told = row(little, "socket to buffer, median")
+    assert told.verdict is Verdict.NOT_ENOUGH_DATA
+    assert "3 runs a side" in told.note
+    much = compare(runs(real, 0, 1), runs(real, 100, 1, latency_ms=15.0))
+    assert row(much, "socket to buffer, median").verdict is Verdict.WORSE
+
+
+def test_a_tail_that_the_frames_do_not_carry_is_not_judged(real: Document) -> None:
+    tail = row(compare(runs(real, 0), runs(real, 100)), "socket to buffer, 99 %")
+    assert (tail.verdict, tail.note) == (Verdict.NOT_ENOUGH_DATA, "300 frames do not carry it")
+    longer = compare(runs(real, 0, frames=800), runs(real, 100, frames=800))
+    assert "carry" not in row(longer, "socket to buffer, 99 %").note
+
+
+def test_a_difference_within_the_clocks_doubt_is_none(real: Document) -> None:
+    sides = runs(real, 0), runs(real, 100, latency_ms=6.5)
+    for side in (*sides[0], *sides[1]):
+        side.summary["offset_bound"] = 0.002
+    assert row(compare(*sides), "socket to buffer, median").verdict is not Verdict.WORSE
+
+
+def test_runs_of_another_kind_are_not_compared(real: Document) -> None:
+    other = runs(real, 100, latency_ms=50.0)
+    for side in other:
+        side.summary["width"] = 1280
+    comparison = compare(runs(real, 0), other)
+    assert comparison.verdict is Verdict.NOT_COMPARABLE
+    assert [difference.name for difference in comparison.mismatches] == ["width"]
+
+
+def test_what_else_differs_is_told(real: Document) -> None:
+    other = runs(real, 100)
+    for side in other:
+        side.document["environment"]["kernel"]["hz"] = 1000
+        side.document["labels"] = {"vmm": "crosvm"}
+    names = [each.name for each in compare(runs(real, 0), other).explanations]
+    assert names == ["environment kernel hz", "labels vmm"]
+
+
+def test_a_run_that_cannot_tell_of_drops_leaves_the_others(real: Document) -> None:
+    some = runs(real, 0, drops=3)
+    some[0].summary["driver_drops"] = None
+    told = row(compare(some, runs(real, 100)), "frames dropped before the sender had them")
+    assert told.note == "unknown in 1 runs"
+    assert told.a == pytest.approx(100 * 3 / 303, rel=0.01)
+
+
+def test_the_block_bootstrap_covers_where_independence_would_not() -> None:
+    """The true difference of two equal sides is 0; intervals of 95 % miss it 5 times of 100."""
+    generator = np.random.default_rng(7)
+    missed = 0
+    for _ in range(60):
+        sides = [[noise(generator, 400)] for _ in range(2)]
+        missed += within_runs(sides[0], sides[1], np.mean, 0.95).excludes_zero
+    assert missed <= 12, "independent resampling misses more than half"
+
+
+def test_intervals_between_runs_are_student_s() -> None:
+    interval = between_runs([1.0, 2.0, 3.0], [2.0, 3.0, 4.0], 0.95)
+    # Student's t for 4 degrees of freedom, from any table: 2.776
+    assert interval.high - 1.0 == pytest.approx(2.776 * (2 / 3) ** 0.5, rel=0.02)
+    assert not between_runs([1.0] * 3, [1.0] * 3, 0.95).excludes_zero
+    assert between_runs([1.0] * 3, [2.0] * 3, 0.95).excludes_zero
+
+
+def test_counts_that_come_in_bursts_are_less_certain() -> None:
+    even: Sequence[tuple[int, int]] = [(4, 1000)] * 5
+    bursts: Sequence[tuple[int, int]] = [(20, 1000), (0, 1000), (0, 1000), (0, 1000), (0, 1000)]
+    none: Sequence[tuple[int, int]] = [(0, 1000)] * 5
+    assert of_counts(none, even, 0.99).excludes_zero
+    assert not of_counts(none, bursts, 0.99).excludes_zero
+
+
+def written(tmp_path: Path, side: str, several: list[Run]) -> list[str]:
+    paths = []
+    for each in several:
+        path = tmp_path / f"{side}-{each.path.name}"
+        path.write_text(json.dumps(each.document))
+        paths.append(str(path))
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"), [({}, 0), ({"fps": 27.0}, 1), ({"fps": 33.0}, 0), ({"frames": 8}, 3)]
+)
+def test_the_exit_status_is_the_verdict(
+    real: Document, tmp_path: Path, fields: dict[str, Any], status: int
+) -> None:
+    a, b = written(tmp_path, "a", runs(real, 0)), written(tmp_path, "b", runs(real, 9, **fields))
+    out = tmp_path / "out.md"
+    assert compare_cli.compare_main(["--a", *a, "--b", *b, "--markdown", str(out)]) == status
+
+
+def test_every_form_of_it_says_the_same(
+    real: Document, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a = written(tmp_path, "a", runs(real, 0))
+    b = written(tmp_path, "b", runs(real, 9, latency_ms=9.0))
+    json_path, page_path = tmp_path / "x.json", tmp_path / "x.html"
+    names = ["--name-a", "KVM", "--name-b", "Xen <PV>"]
+    files = ["--json", str(json_path), "--html", str(page_path)]
+    assert compare_cli.compare_main(["--a", *a, "--b", *b, *names, *files]) == 1
+    markdown = capsys.readouterr().out
+    assert markdown.startswith("# Xen <PV> against KVM: worse\n")
+    assert "Xen <PV> is worse in socket to buffer, median" in markdown
+    told = json.loads(json_path.read_text())
+    assert (told["verdict"], [side["name"] for side in told["sides"]]) == (
+        "worse",
+        ["KVM", "Xen <PV>"],
+    )
+    page = page_path.read_text()
+    assert "Xen &lt;PV&gt; against KVM" in page
+    assert "<PV>" not in page
+    assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "")
+    pictures = page.count("<svg")
+    assert pictures == 3
+    for svg in page.split("<svg")[1:]:
+        ET.fromstring("<svg" + svg.split("</svg>")[0] + "</svg>")  # noqa: S314 -- our own
+
+
+def test_two_results_may_be_given_bare(
+    real: Document, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [*written(tmp_path, "a", runs(real, 0, 1)), *written(tmp_path, "b", runs(real, 9, 1))]
+    assert compare_cli.compare_main(paths) in {0, 3}
+    assert "1 and 1 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("not JSON", "is no result of a run"),
+        ("[]", "--report writes one"),
+        ('{"format": "v4l-dmabuf-result", "format_version": 99}', "of version 99"),
+        (
+            '{"format": "v4l-dmabuf-result", "format_version": 1, "summary": null, "error": "x"}',
+            "had no stream: x",
+        ),
+    ],
+)
+def test_what_is_no_result_is_one_clear_line(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(RunError, match=told):
+        load([path])
+    assert compare_cli.compare_main([str(path), str(path)]) == 2
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.json"], ["--a", "x"], ["1", "2", "3"]])
+def test_two_sides_are_needed(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        compare_cli.compare_main(arguments)
+    assert ended.value.code == 2
