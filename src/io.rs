@@ -115,6 +115,25 @@ pub fn unacknowledged(socket: BorrowedFd<'_>) -> nix::Result<usize> {
     Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
+/// TCP_INFO. What an older kernel doesn't know stays 0.
+pub fn tcp_info(socket: BorrowedFd<'_>) -> nix::Result<libc::tcp_info> {
+    // SAFETY: all-zero bytes are a valid `tcp_info`, a structure of integers.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the kernel writes no more than the length, which is the structure's, and
+    // every bit pattern is a value of its integers.
+    Errno::result(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &mut length,
+        )
+    })?;
+    Ok(info)
+}
+
 /// recv(2) into `into`; says how many bytes came, 0 at the stream's end.
 pub fn receive(socket: BorrowedFd<'_>, into: View<'_>) -> nix::Result<usize> {
     let range = into.iovec();

@@ -40,6 +40,7 @@ mod io;
 pub mod ledger;
 pub mod memory;
 pub mod monotonic;
+pub mod network;
 pub mod one_way;
 pub mod passage;
 pub mod pixel_format;

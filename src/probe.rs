@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 
-use crate::buffer::Filled;
 use crate::camera::{Camera, Capture, MemoryMode};
 use crate::capture_clock::{self, CaptureClock, Sighting};
 use crate::device::Device;
@@ -25,8 +24,6 @@ const FRAMES: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// As many as a sender has unless told otherwise.
 const BUFFERS: NonZeroU32 = NonZeroU32::new(4).unwrap();
-/// What is read of a frame at a time: it stays in the CPU's caches.
-const CHUNK: usize = 256 * 1024;
 
 /// What to try with.
 #[derive(Debug, Clone)]
@@ -61,8 +58,6 @@ pub struct Works {
     pub zero_copy: nix::Result<()>,
     /// What timestamps are of.
     pub clock: CaptureClock,
-    /// Bytes a second that the CPU reads of a captured frame; None if none came.
-    pub read_rate: Option<f64>,
 }
 
 /// Tries all that a device might capture into.
@@ -121,15 +116,11 @@ fn probe_memory(path: &Path, capture: &Capture, run: &mut Run<'_>) -> Result<Wor
     camera.start()?;
     let deadline = Instant::now() + PATIENCE;
     let mut sightings = Vec::new();
-    let mut read_rate: Option<f64> = None;
     while sightings.len() < FRAMES {
         run.tick()?;
         match camera.next()? {
             Next::Frame(filled) => {
                 sightings.push(Sighting::of(filled.frame())?);
-                // The best of some: the first touch of a mapping maps its pages.
-                let rate = read_rate_of(&filled)?;
-                read_rate = read_rate.into_iter().chain(rate).reduce(f64::max);
                 camera.recycle(filled.release())?;
             }
             Next::Ended => break,
@@ -152,28 +143,5 @@ fn probe_memory(path: &Path, capture: &Capture, run: &mut Run<'_>) -> Result<Wor
         stream: camera.stream().clone(),
         zero_copy,
         clock: capture_clock::classify(&sightings),
-        read_rate,
     })
-}
-
-/// How fast the CPU reads a frame. Memory that isn't cached is ten times slower
-/// than the rest, and explains a slow run.
-fn read_rate_of(filled: &Filled) -> Result<Option<f64>> {
-    let mut scratch = vec![0; CHUNK];
-    let mut bytes = 0;
-    let begun = Instant::now();
-    for (plane, payload) in filled.planes() {
-        let access = plane.read()?;
-        for start in (0..payload.length).step_by(CHUNK) {
-            let length = CHUNK.min(payload.length - start);
-            bytes += access
-                .view(payload.offset + start, length)?
-                .copy_to(&mut scratch);
-            // Nobody looks at the bytes, and a copy for nobody would be left out.
-            std::hint::black_box(&mut scratch);
-        }
-        access.end()?;
-    }
-    let seconds = begun.elapsed().as_secs_f64();
-    Ok((bytes > 0 && seconds > 0.0).then(|| bytes as f64 / seconds))
 }

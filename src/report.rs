@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::buffer::Frame;
 use crate::clock_sync::ClockSync;
 use crate::monotonic::Monotonic;
+use crate::network::Network;
 use crate::one_way::OneWay;
 use crate::samples::Samples;
 use crate::sequence::{Bursts, Sequence};
@@ -31,6 +32,8 @@ pub struct Report {
     pub stream: Option<Stream>,
     /// What is spoken; None before that is known.
     pub version: Option<Version>,
+    /// The connection, as it was at the end; None before that.
+    pub network: Option<Network>,
     /// A receiver: how the sender describes the stream.
     pub described: Option<Description>,
     /// A sender: frames that the source gave.
@@ -96,6 +99,8 @@ pub struct Stream {
     pub memory: MemoryUsed,
     /// The heap that it is from; None for a driver's own memory.
     pub heap: Option<String>,
+    /// Bytes a second at which the CPU reads this memory; None if it is not known.
+    pub read_rate: Option<f64>,
     /// What a driver tells of it.
     pub origin: Origin,
 }

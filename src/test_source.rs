@@ -17,7 +17,7 @@ use crate::buffer::{Frame, Free, Payload, Timestamp};
 use crate::camera::Capture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io;
-use crate::memory::{Heap, HeapChoice, HeapName, View};
+use crate::memory::{Heap, HeapChoice, HeapName, View, read_rate};
 use crate::monotonic::Monotonic;
 use crate::pixel_format::FourCc;
 use crate::report::{Origin, Stream};
@@ -73,6 +73,8 @@ impl TestSource {
                 ))
             })
             .collect::<Result<Vec<Free>>>()?;
+        let first = free.first().and_then(|free| free.planes().first());
+        let read_rate = first.map_or(Ok(None), |plane| read_rate(plane, plane.length()))?;
         log::info!(
             "test source: {width}x{height} {format}, {}, {} x {sizeimage} bytes from {}",
             capture
@@ -93,6 +95,7 @@ impl TestSource {
                 buffers: capture.buffers,
                 memory: heap.memory_used(),
                 heap: Some(name.to_string()),
+                read_rate,
                 origin: Origin {
                     interval: capture.fps.map(Interval::of_rate),
                     timestamp_flags: Some(v4l2::BUF_FLAG_TIMESTAMP_MONOTONIC),

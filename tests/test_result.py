@@ -60,6 +60,13 @@ def test_both_commands_write_what_was_asked_for_and_what_came_of_it(
     assert set(received_result["summary"]["stages"]) == {
         *("interval", "jitter", "into_buffer", "transfer")
     }
+    for result in (sent_result, received_result):
+        network = result["network"]
+        assert (network["local"], network["interface"]) == (LOCALHOST, "lo")
+        assert network["mtu"] == int(Path("/sys/class/net/lo/mtu").read_text())
+        assert network["offloads"]["gso"] is True
+        assert network["tcp"]["rtt"] > 0
+        assert result["summary"]["read_bytes_per_second"] > 1e6
     assert received_result["stream"]["width"] == 640
     assert sent_result["stream"] is None
     for result in (sent_result, received_result):

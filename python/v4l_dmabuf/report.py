@@ -63,6 +63,9 @@ class Report:
     heap: str | None = None
     """The heap that the buffers are from; None for the driver's own."""
 
+    read_bytes_per_second: float | None = None
+    """How fast the CPU reads this memory: memory that isn't cached explains a slow run."""
+
     protocol: int | None = None
     """The wire version that is spoken."""
     captured: int | None = None

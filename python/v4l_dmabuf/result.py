@@ -16,6 +16,7 @@ from v4l_dmabuf import _core
 from v4l_dmabuf.config import ReceiverConfig, SenderConfig
 from v4l_dmabuf.environment import environment, steal_seconds
 from v4l_dmabuf.errors import OutputError
+from v4l_dmabuf.network import network
 from v4l_dmabuf.report import Report
 
 FORMAT = "v4l-dmabuf-result"
@@ -77,6 +78,7 @@ class Recording:
             "stream": _described(details),
             **_figures(details),
             "environment": self._environment,
+            "network": _network(details),
             "steal_seconds": self._stolen(),
             "cpu_seconds": round(_cpu_seconds() - self._cpu, 6),
         }
@@ -133,6 +135,11 @@ def _rounded(values: Any) -> Any:
 def _described(details: dict[str, Any] | None) -> Any:
     text = None if details is None else details["described"]
     return None if text is None else json.loads(text)
+
+
+def _network(details: dict[str, Any] | None) -> dict[str, Any] | None:
+    connection = None if details is None else details["network"]
+    return None if connection is None else {**connection, **network(connection["local"])}
 
 
 def _figures(details: dict[str, Any] | None) -> dict[str, Any]:

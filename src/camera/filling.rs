@@ -9,7 +9,7 @@ use crate::buffer::Free;
 use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io;
-use crate::memory::{Heap, HeapChoice, HeapName};
+use crate::memory::{Heap, HeapChoice, HeapName, Plane, read_rate};
 use crate::queue::Queue;
 use crate::v4l2::{Format, MemoryType};
 use crate::verify;
@@ -19,6 +19,8 @@ use crate::verify;
 pub(super) struct Filling {
     pub(super) queue: Queue<Device>,
     pub(super) heap: Option<HeapName>,
+    /// Bytes a second at which the CPU reads the buffers.
+    pub(super) read_rate: Option<f64>,
 }
 
 pub(super) fn fill_queue(
@@ -129,12 +131,16 @@ fn import_heap(
                 "the driver does not import DMABUFs",
             )
         })?;
+    let mut rate = None;
     for index in 0..queue.count().get() {
         let planes = format
             .planes
             .iter()
             .map(|plane| heap.allocate(plane.sizeimage as usize))
             .collect::<Result<Vec<_>>>()?;
+        if index == 0 {
+            rate = first_read_rate(&planes)?;
+        }
         queue
             .enqueue(prepared(Free::new(index, planes), capture)?)
             .map_err(|(_, errno)| {
@@ -162,7 +168,14 @@ fn import_heap(
     Ok(Filling {
         queue,
         heap: Some(name.clone()),
+        read_rate: rate,
     })
+}
+
+fn first_read_rate(planes: &[Plane]) -> Result<Option<f64>> {
+    planes
+        .first()
+        .map_or(Ok(None), |plane| read_rate(plane, plane.length()))
 }
 
 /// A buffer as the driver is to get it.
@@ -194,10 +207,17 @@ fn driver_memory(device: &Rc<Device>, capture: &Capture) -> Result<Filling> {
             "which it does not export as DMABUFs"
         }
     );
+    let rate = buffers
+        .first()
+        .map_or(Ok(None), |first| first_read_rate(first.planes()))?;
     for buffer in buffers {
         queue
             .enqueue(prepared(buffer, capture)?)
             .map_err(|(_, errno)| failed("queue a buffer (VIDIOC_QBUF)", errno))?;
     }
-    Ok(Filling { queue, heap: None })
+    Ok(Filling {
+        queue,
+        heap: None,
+        read_rate: rate,
+    })
 }

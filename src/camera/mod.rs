@@ -103,7 +103,11 @@ impl Camera {
             device.capability().card,
             device.capability().driver,
         );
-        let Filling { queue, heap } = fill_queue(&device, &format, capture)?;
+        let Filling {
+            queue,
+            heap,
+            read_rate,
+        } = fill_queue(&device, &format, capture)?;
         let stream = Stream {
             width: format.width,
             height: format.height,
@@ -115,6 +119,7 @@ impl Camera {
                 None => MemoryUsed::Mmap,
             },
             heap: heap.map(|name| name.to_string()),
+            read_rate,
             origin: Origin {
                 interval,
                 appearance: Some(format.appearance),

@@ -20,6 +20,7 @@ use crate::buffer::Free;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::{self, Gather};
 use crate::memory::View;
+use crate::network::Network;
 use crate::report::Report;
 use crate::run::{OnStop, Run, Woken};
 use crate::source::WaitsFor;
@@ -108,6 +109,30 @@ impl Connection {
     /// Gives the socket to those who do without the run's waits.
     pub fn into_socket(self) -> Socket {
         self.socket
+    }
+
+    /// What the kernel tells of it; None once it has nothing to tell.
+    pub fn network(&self) -> Option<Network> {
+        let local = self.socket.local_addr().ok()?.as_socket()?;
+        let info = io::tcp_info(self.socket.as_fd()).ok()?;
+        Some(Network {
+            local: local.ip().to_canonical(),
+            peer: self.address.ip().to_canonical(),
+            tcp: vec![
+                ("rtt", info.tcpi_rtt.into()),
+                ("rttvar", info.tcpi_rttvar.into()),
+                ("min_rtt", info.tcpi_min_rtt.into()),
+                ("snd_mss", info.tcpi_snd_mss.into()),
+                ("rcv_mss", info.tcpi_rcv_mss.into()),
+                ("pmtu", info.tcpi_pmtu.into()),
+                ("snd_cwnd", info.tcpi_snd_cwnd.into()),
+                ("total_retrans", info.tcpi_total_retrans.into()),
+                ("delivery_rate", info.tcpi_delivery_rate),
+                ("busy_time", info.tcpi_busy_time),
+                ("rwnd_limited", info.tcpi_rwnd_limited),
+                ("sndbuf_limited", info.tcpi_sndbuf_limited),
+            ],
+        })
     }
 
     /// For a wait for the peer's hanging up (see `check`) beside another wait, and

@@ -7,6 +7,7 @@
 mod access;
 mod heap;
 mod mapping;
+mod read_rate;
 mod udmabuf;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,6 +17,7 @@ use crate::error::{Error, ErrorKind};
 pub use access::Access;
 pub use heap::{Heap, HeapChoice, HeapName};
 pub use mapping::{Mapping, View};
+pub use read_rate::read_rate;
 
 /// One plane of one frame's memory, mapped for the CPU.
 #[derive(Debug)]

@@ -90,5 +90,5 @@ fn set_works(fields: &Bound<'_, PyDict>, works: &Works) -> PyResult<()> {
     if let CaptureClock::Unknown(why) = &works.clock {
         fields.set_item("clock_reason", why)?;
     }
-    fields.set_item("read_bytes_per_second", works.read_rate)
+    fields.set_item("read_bytes_per_second", works.stream.read_rate)
 }

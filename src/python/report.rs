@@ -45,6 +45,7 @@ pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, P
         fields.set_item("buffers", stream.buffers)?;
         fields.set_item("memory", stream.memory.name())?;
         fields.set_item("heap", stream.heap.as_deref())?;
+        fields.set_item("read_bytes_per_second", stream.read_rate)?;
     }
     fields.set_item("protocol", report.version.map(|it| it.number()))?;
     let account = if is_sender {
@@ -147,10 +148,24 @@ pub fn details<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyD
     }
     details.set_item("series", series)?;
     details.set_item("samples", samples(py, report)?)?;
+    details.set_item("network", network(py, report)?)?;
     let described = report.described.as_ref();
     let text = described.and_then(|it| serde_json::to_string(it).ok());
     details.set_item("described", text)?;
     Ok(details)
+}
+
+/// The connection's addresses, and what TCP_INFO told.
+fn network<'py>(py: Python<'py>, report: &Report) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let Some(network) = &report.network else {
+        return Ok(None);
+    };
+    let told = PyDict::new(py);
+    told.set_item("local", network.local.to_string())?;
+    told.set_item("peer", network.peer.to_string())?;
+    let tcp: std::collections::BTreeMap<&str, u64> = network.tcp.iter().copied().collect();
+    told.set_item("tcp", tcp)?;
+    Ok(Some(told))
 }
 
 /// Single frames' times in seconds, column by column; None for what is unknown.

@@ -20,7 +20,7 @@ use crate::dump::{Dump, DumpTarget};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handshake;
 use crate::ledger::{Expected, Ledger};
-use crate::memory::{Heap, HeapName};
+use crate::memory::{Heap, HeapName, read_rate};
 use crate::monotonic::Monotonic;
 use crate::passage::Passage;
 use crate::report::{Origin, Stream};
@@ -101,6 +101,8 @@ pub fn receive(
     };
     // One stream a run: a second sender is refused rather than left waiting.
     drop(listener);
+    let first = pool.first().and_then(|free| free.planes().first());
+    let read_rate = first.map_or(Ok(None), |plane| read_rate(plane, plane.length()))?;
     run.report.stream = Some(Stream {
         width: description.width,
         height: description.height,
@@ -109,6 +111,7 @@ pub fn receive(
         buffers: description.buffers.min(MAX_BUFFERS),
         memory: heap.memory_used(),
         heap: Some(config.heap.to_string()),
+        read_rate,
         origin: Origin::default(),
     });
     run.report.version = Some(offer.version);
@@ -195,6 +198,7 @@ impl Receiving {
         {
             return result;
         }
+        run.report.network = connection.network();
         let told = self.tell(&result, run);
         // Whoever sends sees by this that nothing more is taken.
         drop(connection);

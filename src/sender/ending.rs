@@ -11,6 +11,7 @@ use crate::wire::v3::{End, Outcome};
 impl Sending {
     /// Ends the stream after its last frame, or after `result` if that is an error.
     pub(super) fn end(mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
+        run.report.network = self.transmitter.connection().network();
         let ended = match (&result, self.control.is_some()) {
             (Err(error), _) if error.kind() == ErrorKind::Interrupted => return result,
             (Err(_), false) => {

@@ -61,6 +61,14 @@ def explanations(a: Sequence[Run], b: Sequence[Run]) -> list[Difference]:
         for part in ("environment", "labels")
         for path in _leaves(run.document.get(part) or {}, (part,))
     }
+    paths |= {("network", name) for name in ("driver", "mtu", "speed")}
+    paths |= {
+        path
+        for run in [*a, *b]
+        for path in _leaves(
+            (run.document["network"] or {}).get("offloads"), ("network", "offloads")
+        )
+    }
     paths |= {("summary", "clock"), ("stream", "driver"), ("stream", "card")}
     found = []
     for path in sorted(paths):

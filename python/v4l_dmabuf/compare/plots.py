@@ -72,6 +72,7 @@ def _distribution(stage: str, sides: tuple[Sequence[Run], Sequence[Run]], names:
         whole = np.concatenate([run.samples(stage) for run in side]) * 1e3
         _share_below(axes, whole, color, width=2.2, alpha=1.0, label=name)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_ylim(0, 1)
     axes.legend(frameon=False)
     return _svg(figure)
@@ -109,6 +110,7 @@ def _along(stage: str, sides: tuple[Sequence[Run], Sequence[Run]], names: Names)
                 label=name if number == 0 else None,
             )
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.legend(frameon=False, markerscale=4)
     return _svg(figure)
 
@@ -140,6 +142,6 @@ def _drops(sides: tuple[Sequence[Run], Sequence[Run]], names: Names) -> str:
                 linewidth=1.4,
                 label=name if number == 0 else None,
             )
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, max(1.0, axes.get_ylim()[1]))
     axes.legend(frameon=False)
     return _svg(figure)
