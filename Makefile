@@ -1,6 +1,6 @@
 # The commands of the repository; see the README.
 .SUFFIXES:
-.PHONY: build demo test guest bench bench-loopback lint clean
+.PHONY: build demo test guest bench bench-loopback compare fuzz lint clean
 
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -41,9 +41,18 @@ bench: bench-loopback guests
 	$(PYTHON) tools/guest.py -- python tools/overrun.py
 	$(PYTHON) tools/bench.py $(if $(PEERS),--peers '$(PEERS)') $(BENCH)
 
+compare: build guests
+	tools/setup xen
+	$(PYTHON) tools/compare_demo.py
+
 bench-loopback: build
 	tools/setup bench
 	$(PYTHON) tools/bench_loopback.py
+
+# Needs a nightly Rust and cargo-fuzz (cargo install cargo-fuzz). FUZZ_SECONDS=N runs it for as long.
+FUZZ_SECONDS := 600
+fuzz:
+	cd fuzz && cargo +nightly fuzz run wire -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096
 
 lint: build
 	cargo fmt --check

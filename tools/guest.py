@@ -50,13 +50,24 @@ class HungError(Exception):
     """A guest did not end in time. The message holds its console's last lines."""
 
 
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "v4l-dmabuf"
+
+
 def kernel() -> Path:
     """Find the guest kernel that `tools/setup guests` fetched."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    images = sorted((cache / "v4l-dmabuf/kernel/boot").glob("vmlinuz-*"))
+    images = sorted((_cache() / "kernel/boot").glob("vmlinuz-*"))
     if not images:
         raise NoGuestError("there is no guest kernel: tools/setup guests fetches one")
     return images[-1]
+
+
+def xen() -> Path:
+    """Find the hypervisor that `tools/setup xen` fetched."""
+    file = _cache() / "xen"
+    if not file.exists():
+        raise NoGuestError("there is no Xen hypervisor: tools/setup xen fetches one")
+    return file
 
 
 def check() -> None:
@@ -98,13 +109,15 @@ class Guest:
         link: Link | None = None,
         disk: Path | None = None,
         memory: str = "1G",
+        xen: Path | None = None,
         interactive: bool = False,
         stdout: Sink | None = None,
         stderr: Sink | None = None,
     ) -> None:
         """Boot; ``vivid`` are the driver's module options, None loads none.
 
-        ``disk`` is a file of the host's that the guest has as `DISK`.
+        ``disk`` is a file of the host's that the guest has as `DISK`. With ``xen``, a
+        hypervisor's ELF, the guest is its first domain.
 
         What the command writes is collected in ``stdout`` and ``stderr``, and
         passed on to the sinks a line at a time.
@@ -147,7 +160,8 @@ class Guest:
             | {
                 "PATH": f"{VENV}/bin:{os.environ['PATH']}:/usr/sbin:/sbin",
                 "GUEST_CONSOLE": self._console.name,
-            },
+            }
+            | ({} if xen is None else {"GUEST_XEN": str(xen)}),
             start_new_session=True,
         )
         self.stdout: list[str] = []

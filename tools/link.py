@@ -18,6 +18,7 @@ from pathlib import Path
 
 SENDER_ADDRESS = "10.77.0.1"
 RECEIVER_ADDRESS = "10.77.0.2"
+_SECOND_SENDER_ADDRESS = "10.77.0.3"
 _NAMESPACE = "V4L_DMABUF_OWN_NAMESPACE"
 
 
@@ -63,6 +64,8 @@ class Ends:
     sender: Link
     receiver: Link
     kind: str
+    second_sender: Link | None = None
+    """For a third guest, where what joins them takes one."""
 
 
 @contextlib.contextmanager
@@ -81,18 +84,18 @@ def cable() -> Iterator[Ends]:
 @contextlib.contextmanager
 def bridge() -> Iterator[Ends]:
     """Join them by a bridge. Needs `enter_namespace` before it."""
-    names = {"tap0": SENDER_ADDRESS, "tap1": RECEIVER_ADDRESS}
+    names = {"tap0": SENDER_ADDRESS, "tap1": RECEIVER_ADDRESS, "tap2": _SECOND_SENDER_ADDRESS}
     _ip("link add br0 type bridge")
     try:
         _ip("link set br0 up")
         for name in names:
             _ip(f"tuntap add {name} mode tap vnet_hdr")
             _ip(f"link set {name} master br0 up")
-        sender, receiver = (
+        sender, receiver, second = (
             Link(address, f"tap,ifname={name},script=no,downscript=no,vnet_hdr=on")
             for name, address in names.items()
         )
-        yield Ends(sender, receiver, "a bridge with offloads")
+        yield Ends(sender, receiver, "a bridge with offloads", second)
     finally:
         for name in (*names, "br0"):
             subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)

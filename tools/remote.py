@@ -7,10 +7,11 @@ import json
 import queue
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from guest import Guest, HungError
-from link import Ends
+from link import Ends, Link
 
 _BOOT_PATIENCE = 180.0
 
@@ -34,6 +35,10 @@ class Remote:
             ) from None
         return answer
 
+    def wait_until_booted(self) -> None:
+        """Wait for the agent's first answer."""
+        self.ask("run", command="true", patience=_BOOT_PATIENCE)
+
     def run(self, command: str) -> str:
         """Run a command that has to succeed."""
         answer = self.ask("run", command=command)
@@ -43,26 +48,28 @@ class Remote:
 
 
 @contextlib.contextmanager
+def remote(name: str, link: Link, *, xen: Path | None = None) -> Iterator[Remote]:
+    """Boot a guest that is called ``name``, as a domain of ``xen`` if there is one."""
+    answers: queue.Queue[str] = queue.Queue()
+    with Guest(
+        # What is run there may want to name the network's device.
+        'export link; python tools/agent.py "$link"',
+        link=link,
+        memory="2G",
+        xen=xen,
+        interactive=True,
+        stdout=answers.put,
+        stderr=lambda line: print(f"{name} {line}", end="", file=sys.stderr),
+    ) as guest:
+        guest.wait_for_link()
+        booted = Remote(guest, answers)
+        yield booted
+
+
+@contextlib.contextmanager
 def remotes(ends: Ends) -> Iterator[tuple[Remote, Remote]]:
     """Boot guest A, which has the camera, and guest B."""
-    # What is run there may want to name the network's device.
-    command = 'export link; python tools/agent.py "$link"'
-    answers: tuple[queue.Queue[str], queue.Queue[str]] = (queue.Queue(), queue.Queue())
-
-    def boot(end: int) -> Guest:
-        return Guest(
-            command,
-            link=(ends.sender, ends.receiver)[end],
-            memory="2G",
-            interactive=True,
-            stdout=answers[end].put,
-            stderr=lambda line: print(f"{'AB'[end]} {line}", end="", file=sys.stderr),
-        )
-
-    with boot(1) as b:
-        b.wait_for_link()
-        with boot(0) as a:
-            pair = Remote(a, answers[0]), Remote(b, answers[1])
-            for remote in pair:
-                remote.ask("run", command="true", patience=_BOOT_PATIENCE)
-            yield pair
+    with remote("B", ends.receiver) as b, remote("A", ends.sender) as a:
+        for each in (a, b):
+            each.wait_until_booted()
+        yield a, b
