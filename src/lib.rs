@@ -13,15 +13,24 @@
 //! | [`test_source`] | frames without a device |
 //! | [`wire`] | the bytes between sender and receiver |
 //! | [`connection`] | the TCP connection that they travel on |
+//! | [`control`], [`handshake`] | the other connection, beside it, and how a stream is agreed on |
 //! | [`intake`] | which of a source's frames to send, if not all can be |
 //! | [`transmitter`] | frames onto it, without a copy where that can be had |
 //! | [`sender`] | from a [`source`], by an intake, to a transmitter |
 //! | [`receiver`] | from a connection into buffers, and into a [`dump`] |
 //!
-//! [`probe`] tries what works with a device, [`capture_clock`] tells whose clock its
-//! timestamps are of. Beside that way stand [`run`] (stopping, observing, waiting), [`report`] and
-//! [`sequence`], [`stages`] (what came of it) and [`error`]. The Python bindings are a layer
-//! on top that nothing here knows of.
+//! What is measured on the way:
+//!
+//! | module | is |
+//! |---|---|
+//! | [`monotonic`], [`capture_clock`], [`clock_sync`] | times; whose clock timestamps are of; what the two sides' clocks differ by |
+//! | [`passage`], [`ledger`] | the way of one frame, and of all of them |
+//! | [`poison`], [`verify`] | whether a frame is what was captured |
+//! | [`sequence`], [`stages`], [`one_way`], [`series`], [`samples`] | what was lost, and how long things took |
+//! | [`report`], [`accounting`] | what came of a run, and whether it adds up |
+//!
+//! [`probe`] tries what works with a device. Beside all of it stand [`run`] (stopping, observing,
+//! waiting) and [`error`]. The Python bindings are a layer on top that nothing here knows of.
 
 pub mod accounting;
 pub mod buffer;
