@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection that should be the control connection may take to say so.
 const STRANGER_PATIENCE: Duration = Duration::from_secs(1);
 
-const SPEAKS_2: &str = "the receiver may speak wire version 2 only, as the C reference does: \
-                        use --protocol 2";
+const SPEAKS_2: &str = "it may be busy with another stream, or speak wire version 2 only, as the \
+                        C reference does: use --protocol 2";
 
 fn wrong(connection: &Connection, what: &str, error: &WireError) -> Error {
     Error::new(

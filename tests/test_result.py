@@ -1,7 +1,11 @@
 """--report: one JSON document, in the form that its schema says, whatever became of the run."""
 
+import csv
 import json
+import subprocess
+import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import jsonschema
@@ -9,6 +13,7 @@ import pytest
 
 from support import (
     LOCALHOST,
+    Command,
     connect_when_it_listens,
     free_port,
     receiver,
@@ -92,6 +97,88 @@ def test_stages_are_of_every_frame_and_their_sum_fits_the_run(port: int, tmp_pat
     assert intervals.mean * intervals.count == pytest.approx(sent.seconds, rel=0.2)
     for times in [*sent.stages.values(), *received.stages.values()]:
         assert 0 <= times.least <= times.mean <= times.most
+
+
+def records(path: Path) -> list[dict[str, int]]:
+    with path.open() as file:
+        return [
+            {name: int(value) for name, value in line.items() if value}
+            for line in csv.DictReader(file)
+        ]
+
+
+def test_records_follow_every_frame_from_side_to_side(port: int, tmp_path: Path) -> None:
+    paths = tmp_path / "sender.csv", tmp_path / "receiver.csv"
+    with receiver_command(port, "--records", paths[1]) as received:
+        end = sender(port, fps=100.0, records=paths[0], zero_copy="on")
+        end.run(frames=40)
+        assert received.wait() == 0, received.stderr
+    for path, complete in zip(paths, (True, False), strict=True):
+        lines = records(path)
+        assert [line["counter"] for line in lines] == list(range(40))
+        assert [line["sequence"] for line in lines] == list(range(40))
+        assert {line["bytes"] for line in lines} == {614400}
+        way = ["dequeued", "handed", "header", "complete", "done"]
+        for line in lines:
+            # One machine has one clock.
+            times = [line[name] for name in way]
+            assert times == sorted(times), line
+            if complete:
+                assert line["handed"] <= min(line["sent"], line["acknowledged"])
+                assert line["complete"] <= line["acknowledged"]
+        assert "captured" not in lines[0], "the timestamps' clock is not settled yet"
+        assert lines[-1]["captured"] <= lines[-1]["dequeued"]
+    # What is in flight at the end is not waited for.
+    assert sum("completed" in line for line in records(paths[0])) > 20
+
+
+def test_records_of_version_2_are_those_of_one_side(port: int, tmp_path: Path) -> None:
+    path = tmp_path / "sender.csv"
+    with receiver_command(port) as received:
+        sender(port, protocol=2, records=path).run(frames=3)
+        assert received.wait() == 0, received.stderr
+    (line, *_) = lines = records(path)
+    assert len(lines) == 3
+    assert "sent" in line
+    assert "complete" not in line
+
+
+def test_records_that_cannot_be_written_are_known_before_the_run(port: int) -> None:
+    for command in (
+        sender_command(port, "--records", "/nowhere/x"),
+        Command("receiver", "-e", "memfd", "-p", port, "--records", "/nowhere/x"),
+    ):
+        with command:
+            assert "cannot make the records /nowhere/x" in command.error()
+
+
+def test_a_disk_that_fills_up_with_records_is_an_error(port: int) -> None:
+    with receiver_command(port) as received:
+        with pytest.raises(OutputError, match="write the records /dev/full"):
+            sender(port, records="/dev/full").run(frames=500)
+        assert "the sender failed" in received.error(status=3)
+
+
+def test_a_sender_that_is_kept_waiting_shows_what_it_missed(port: int) -> None:
+    """A reader of the dump that pauses for half a second makes other frames late."""
+    with receiver_command(port, "-o", "-", stdout=subprocess.PIPE) as command:
+        reader = command.process.stdout
+        assert reader is not None
+        end = sender(port, fps=50.0, buffers=2)
+        reports = []
+        thread = Thread(target=lambda: reports.append(end.run(frames=30)))
+        thread.start()
+        for number in range(30):
+            if number == 10:
+                time.sleep(0.5)
+            left = 614400
+            while left:
+                left -= len(reader.read(left))
+        thread.join(10)
+    (report,) = reports
+    raw, corrected = report.stages["end_to_end"], report.stages["end_to_end_corrected"]
+    assert corrected.count > raw.count, "the frames that were not taken count"
+    assert corrected.most == raw.most
 
 
 def test_completions_are_timed(port: int) -> None:

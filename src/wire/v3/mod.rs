@@ -6,8 +6,12 @@
 //! that none of these waits behind a frame. Times are nanoseconds of
 //! CLOCK_MONOTONIC, each side's own; 0 is unknown.
 
+mod control;
+
 use super::{Description, Reader, WireError, Writer};
 use crate::v4l2::MAX_PLANES;
+
+pub use control::{Ack, Outcome, Ping, Pong};
 
 /// Bytes of a message's header.
 pub const MESSAGE_HEADER_SIZE: usize = 8;
@@ -102,16 +106,26 @@ pub fn message(kind: u32, body: &[u8]) -> Vec<u8> {
 /// A text as others may print it: no control characters, and not too long.
 pub fn text(bytes: &[u8]) -> String {
     let bytes = bytes.get(..MAX_TEXT).unwrap_or(bytes);
-    String::from_utf8_lossy(bytes)
+    let printable: String = String::from_utf8_lossy(bytes)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+        .collect();
+    // What stands for bytes that are no UTF-8 is longer than they were.
+    cut(&printable).to_owned()
 }
 
 /// A text's bytes, cut to what a message may have.
 pub fn text_bytes(text: &str) -> &[u8] {
-    let bytes = text.as_bytes();
-    bytes.get(..MAX_TEXT).unwrap_or(bytes)
+    cut(text).as_bytes()
+}
+
+fn cut(text: &str) -> &str {
+    if text.len() <= MAX_TEXT {
+        return text;
+    }
+    // Between two characters.
+    let whole = (0..=MAX_TEXT).rev().find_map(|end| text.get(..end));
+    whole.unwrap_or_default()
 }
 
 /// Fields of 64 bits, one after the other, and a text.
@@ -312,128 +326,6 @@ impl End {
             sender_drops,
             left_over,
             failure,
-        })
-    }
-}
-
-/// A receiver's last message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// Frames that came whole.
-    pub received: u64,
-    /// Of these, frames whose checksum was not the sender's.
-    pub spoiled: u64,
-    /// Whether it ended before the sender did, of its own accord.
-    pub had_enough: bool,
-    /// Why the receiver failed; empty if it did not.
-    pub failure: String,
-}
-
-impl Outcome {
-    /// As it goes on the wire, the message's header included.
-    pub fn encode(&self) -> Vec<u8> {
-        let values = [self.received, self.spoiled, u64::from(self.had_enough)];
-        message(kind::RESULT, &fields(&values, &self.failure))
-    }
-
-    /// From the wire.
-    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
-        let ([received, spoiled, had_enough], failure) = read_fields(kind::RESULT, body)?;
-        Ok(Outcome {
-            received,
-            spoiled,
-            had_enough: had_enough != 0,
-            failure,
-        })
-    }
-}
-
-/// A clock reading, on its way to the receiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ping {
-    /// Pings that were sent before it.
-    pub number: u64,
-    /// When it was sent.
-    pub sent: u64,
-    /// When the answer to the one before it came; 0 if none did.
-    pub previous_answered: u64,
-}
-
-/// The answer to a clock reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pong {
-    /// The ping's.
-    pub number: u64,
-    /// When the ping came.
-    pub received: u64,
-    /// When this was sent.
-    pub sent: u64,
-}
-
-/// A frame has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ack {
-    /// The frame's counter.
-    pub counter: u64,
-    /// When its header had come.
-    pub header: u64,
-    /// When its payload was complete in its buffer.
-    pub complete: u64,
-    /// When the dump had it; `complete` where there is none.
-    pub done: u64,
-}
-
-impl Ping {
-    /// As it goes on the wire, the message's header included.
-    pub fn encode(&self) -> Vec<u8> {
-        let values = [self.number, self.sent, self.previous_answered];
-        message(kind::PING, &fields(&values, ""))
-    }
-
-    /// From the wire.
-    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
-        let ([number, sent, previous_answered], _) = read_fields(kind::PING, body)?;
-        Ok(Ping {
-            number,
-            sent,
-            previous_answered,
-        })
-    }
-}
-
-impl Pong {
-    /// As it goes on the wire, the message's header included.
-    pub fn encode(&self) -> Vec<u8> {
-        let values = [self.number, self.received, self.sent];
-        message(kind::PONG, &fields(&values, ""))
-    }
-
-    /// From the wire.
-    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
-        let ([number, received, sent], _) = read_fields(kind::PONG, body)?;
-        Ok(Pong {
-            number,
-            received,
-            sent,
-        })
-    }
-}
-
-impl Ack {
-    /// As it goes on the wire, the message's header included.
-    pub fn encode(&self) -> Vec<u8> {
-        let values = [self.counter, self.header, self.complete, self.done];
-        message(kind::ACK, &fields(&values, ""))
-    }
-
-    /// From the wire.
-    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
-        let ([counter, header, complete, done], _) = read_fields(kind::ACK, body)?;
-        Ok(Ack {
-            counter,
-            header,
-            complete,
-            done,
         })
     }
 }

@@ -1,0 +1,126 @@
+//! The messages of the control connection.
+
+use super::{fields, kind, message, read_fields};
+use crate::wire::WireError;
+
+/// A receiver's last message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Frames that came whole.
+    pub received: u64,
+    /// Of these, frames whose checksum was not the sender's.
+    pub spoiled: u64,
+    /// Whether it ended before the sender did, of its own accord.
+    pub had_enough: bool,
+    /// Why the receiver failed; empty if it did not.
+    pub failure: String,
+}
+
+impl Outcome {
+    /// As it goes on the wire, the message's header included.
+    pub fn encode(&self) -> Vec<u8> {
+        let values = [self.received, self.spoiled, u64::from(self.had_enough)];
+        message(kind::RESULT, &fields(&values, &self.failure))
+    }
+
+    /// From the wire.
+    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let ([received, spoiled, had_enough], failure) = read_fields(kind::RESULT, body)?;
+        Ok(Outcome {
+            received,
+            spoiled,
+            had_enough: had_enough != 0,
+            failure,
+        })
+    }
+}
+
+/// A clock reading, on its way to the receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ping {
+    /// Pings that were sent before it.
+    pub number: u64,
+    /// When it was sent.
+    pub sent: u64,
+    /// When the answer to the one before it came; 0 if none did.
+    pub previous_answered: u64,
+}
+
+/// The answer to a clock reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pong {
+    /// The ping's.
+    pub number: u64,
+    /// When the ping came.
+    pub received: u64,
+    /// When this was sent.
+    pub sent: u64,
+}
+
+/// A frame has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// The frame's counter.
+    pub counter: u64,
+    /// When its header had come.
+    pub header: u64,
+    /// When its payload was complete in its buffer.
+    pub complete: u64,
+    /// When the dump had it; `complete` where there is none.
+    pub done: u64,
+}
+
+impl Ping {
+    /// As it goes on the wire, the message's header included.
+    pub fn encode(&self) -> Vec<u8> {
+        let values = [self.number, self.sent, self.previous_answered];
+        message(kind::PING, &fields(&values, ""))
+    }
+
+    /// From the wire.
+    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let ([number, sent, previous_answered], _) = read_fields(kind::PING, body)?;
+        Ok(Ping {
+            number,
+            sent,
+            previous_answered,
+        })
+    }
+}
+
+impl Pong {
+    /// As it goes on the wire, the message's header included.
+    pub fn encode(&self) -> Vec<u8> {
+        let values = [self.number, self.received, self.sent];
+        message(kind::PONG, &fields(&values, ""))
+    }
+
+    /// From the wire.
+    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let ([number, received, sent], _) = read_fields(kind::PONG, body)?;
+        Ok(Pong {
+            number,
+            received,
+            sent,
+        })
+    }
+}
+
+impl Ack {
+    /// As it goes on the wire, the message's header included.
+    pub fn encode(&self) -> Vec<u8> {
+        let values = [self.counter, self.header, self.complete, self.done];
+        message(kind::ACK, &fields(&values, ""))
+    }
+
+    /// From the wire.
+    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let ([counter, header, complete, done], _) = read_fields(kind::ACK, body)?;
+        Ok(Ack {
+            counter,
+            header,
+            complete,
+            done,
+        })
+    }
+}
