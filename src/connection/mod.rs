@@ -242,6 +242,12 @@ impl Connection {
         }
     }
 
+    /// Ends both directions, in the middle of whatever it is.
+    pub fn shut(&self) {
+        // It may be at its end already.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+
     /// Ends the stream and waits until the receiver has taken all of it, which
     /// it shows by closing its side.
     pub fn finish(&self, run: &mut Run<'_>) -> Result<()> {

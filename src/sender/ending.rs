@@ -12,35 +12,29 @@ impl Sending {
     /// Ends the stream after its last frame, or after `result` if that is an error.
     pub(super) fn end(mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
         run.report.network = self.transmitter.connection().network();
-        let ended = match (&result, self.control.is_some()) {
-            (Err(error), _) if error.kind() == ErrorKind::Interrupted => return result,
-            (Err(_), false) => {
+        match &result {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return result,
+            _ if self.control.is_none() => {
                 self.close_ledger(run)?;
-                return result;
-            }
-            (Ok(()), false) => {
-                self.close_ledger(run)?;
+                result?;
                 return self.transmitter.finish(run);
             }
-            (_, true) => self.tell_end(&result, run),
-        };
+            _ => {}
+        }
+        let ended = self.tell_end(&result, run);
         self.settle(run)?;
-        let failed = result.and(ended);
-        match &run.report.outcome {
+        match (&run.report.outcome, result.and(ended)) {
+            // What went wrong here is nothing that the receiver could tell of.
+            (_, Err(error)) if !is_of_the_peer(&error) => return Err(error),
             // Who went away tells why by the other connection, if it can.
-            Some(outcome) if !outcome.failure.is_empty() => {
-                return Err(receiver_failed(outcome, failed.as_ref().err()));
+            (Some(outcome), failed) if !outcome.failure.is_empty() => {
+                return Err(receiver_failed(outcome, failed.err().as_ref()));
             }
-            Some(outcome) if outcome.had_enough => {
-                if let Err(error) = failed {
-                    if error.kind() != ErrorKind::PeerLost {
-                        return Err(error);
-                    }
-                }
+            (Some(outcome), _) if outcome.had_enough => {
                 log::info!("the receiver had enough after {} frames", outcome.received);
             }
-            Some(_) => failed?,
-            None => {
+            (Some(_), failed) => failed?,
+            (None, failed) => {
                 failed?;
                 return Err(Error::new(ErrorKind::PeerLost, "end the stream")
                     .object(self.transmitter.connection().peer())
@@ -65,13 +59,15 @@ impl Sending {
                 Err(error) => error.to_string(),
             },
         };
-        let is_lost = result.as_ref().is_err_and(|error| {
-            matches!(error.kind(), ErrorKind::PeerLost | ErrorKind::PeerTimeout)
-        });
-        if self.mid_frame || is_lost {
+        let connection = self.transmitter.connection();
+        if self.mid_frame {
+            // The rest will not come: the receiver need not wait for it.
+            connection.shut();
             return Ok(());
         }
-        let connection = self.transmitter.connection();
+        if result.as_ref().is_err_and(is_of_the_peer) {
+            return Ok(());
+        }
         connection.send_bytes(run, &end.encode())?;
         connection.finish(run)
     }
@@ -94,6 +90,10 @@ impl Sending {
         self.transmitter.returned(run, &mut self.ledger)?;
         self.ledger.close(&mut run.report)
     }
+}
+
+fn is_of_the_peer(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::PeerLost | ErrorKind::PeerTimeout)
 }
 
 fn receiver_failed(outcome: &Outcome, error: Option<&Error>) -> Error {
