@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from v4l_dmabuf import Error, Receiver, Sender
+from v4l_dmabuf.environment import environment
 
 _HZ = os.sysconf("SC_CLK_TCK")
 _PATIENCE = 5.0
@@ -77,6 +78,10 @@ class Agent:
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
             Sender(**settings, report=file.name).run(frames)
             return {"result": json.loads(Path(file.name).read_text())}
+
+    def environment(self) -> dict[str, Any]:
+        """Say what this guest is."""
+        return environment()
 
     def clock(self) -> dict[str, Any]:
         """Read CLOCK_MONOTONIC, in seconds."""

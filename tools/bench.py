@@ -24,7 +24,7 @@ from typing import Any
 
 import bench_result
 from guest import CHECKOUT, VENV, HungError, NoGuestError, check, describe
-from link import RECEIVER_ADDRESS, Ends, bridge, cable, can_bridge, enter_namespace
+from link import RECEIVER_ADDRESS, Ends, best
 from remote import Remote, remotes
 
 PORT = 9000
@@ -229,9 +229,7 @@ def environment(a: Remote, ends: Ends) -> dict[str, Any]:
             "cpus": 1,
             "cpu": os.environ.get("GUEST_CPU", "as virtme-ng has it"),
             "link": ends.kind,
-            "clocksource": a.run(
-                "cat /sys/devices/system/clocksource/clocksource0/current_clocksource"
-            ).strip(),
+            "sender": a.ask("environment"),
         },
         "versions": {
             name: a.ask("run", command=f"{command} | head -n 1")["output"].strip()
@@ -322,12 +320,7 @@ def main() -> int:
         os.environ["GUEST_CPU"] = options.cpu
     try:
         check()
-        if can_bridge():
-            enter_namespace()
-            joined = bridge()
-        else:
-            print("not root: the guests are joined by a cable without offloads", flush=True)
-            joined = cable()
+        joined = best()
         print(f"two guests: {describe()}", flush=True)
         with joined as ends:
             run(options, peers, ends)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from guest import CHECKOUT
-from link import bridge, cable, can_bridge, enter_namespace
+from link import best
 from runs import Guests, Setup, guests
 from v4l_dmabuf.compare import Comparison, Run, compare
 
@@ -108,10 +108,7 @@ def markdown(found: dict[str, list[dict[str, Any]]]) -> str:
 def main() -> None:
     """Measure, and write both files. Arguments: how many comparisons, the same and altered."""
     same, altered = map(int, sys.argv[1:3]) if len(sys.argv) > 2 else (SAME, ALTERED)
-    joined = bridge if can_bridge() else cable
-    if joined is bridge:
-        enter_namespace()
-    with joined() as ends, guests(ends) as pair:
+    with best() as ends, guests(ends) as pair:
         found = measure(pair, same, altered, lambda line: print(line, flush=True))
         kind = ends.kind
     results = {"format": 1, "link": kind, "runs_a_side": RUNS, "found": found}

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from guest import CHECKOUT
-from link import bridge, cable, can_bridge, enter_namespace
+from link import best
 from runs import Guests, Setup, guests
 
 ROUNDS = 3
@@ -103,10 +103,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure, and write both files."""
-    joined = bridge if can_bridge() else cable
-    if joined is bridge:
-        enter_namespace()
-    with joined() as ends, guests(ends) as pair:
+    with best() as ends, guests(ends) as pair:
         results = measure(pair) | {"link": ends.kind}
     folder = CHECKOUT / "bench"
     (folder / "latency.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -130,14 +130,26 @@ fn buffer(buf_type: BufType, memory: MemoryType, planes: &mut Planes) -> sys::v4
     buffer
 }
 
-/// VIDIOC_QUERYBUF: the planes of the driver's own buffer `index`.
-pub fn querybuf(fd: BorrowedFd<'_>, buf_type: BufType, index: u32) -> nix::Result<Vec<PlaneInfo>> {
-    let mut planes: Planes = [zeroed(); MAX_PLANES];
-    let mut buffer = buffer(buf_type, MemoryType::Mmap, &mut planes);
+/// VIDIOC_QUERYBUF of buffer `index`, whose planes' part goes into `planes`.
+fn query(
+    fd: BorrowedFd<'_>,
+    buf_type: BufType,
+    memory: MemoryType,
+    index: u32,
+    planes: &mut Planes,
+) -> nix::Result<sys::v4l2_buffer> {
+    let mut buffer = buffer(buf_type, memory, planes);
     buffer.index = index;
     // SAFETY: the request number fits the structure; it and the planes that it
     // points to outlive the call.
     retry(|| unsafe { raw::querybuf(fd.as_raw_fd(), &mut buffer) })?;
+    Ok(buffer)
+}
+
+/// VIDIOC_QUERYBUF: the planes of the driver's own buffer `index`.
+pub fn querybuf(fd: BorrowedFd<'_>, buf_type: BufType, index: u32) -> nix::Result<Vec<PlaneInfo>> {
+    let mut planes: Planes = [zeroed(); MAX_PLANES];
+    let buffer = query(fd, buf_type, MemoryType::Mmap, index, &mut planes)?;
     Ok(match buf_type {
         BufType::Capture => vec![PlaneInfo {
             length: buffer.length,
@@ -164,11 +176,7 @@ pub fn query_flags(
     index: u32,
 ) -> nix::Result<u32> {
     let mut planes: Planes = [zeroed(); MAX_PLANES];
-    let mut buffer = buffer(buf_type, memory, &mut planes);
-    buffer.index = index;
-    // SAFETY: as in `querybuf`.
-    retry(|| unsafe { raw::querybuf(fd.as_raw_fd(), &mut buffer) })?;
-    Ok(buffer.flags)
+    Ok(query(fd, buf_type, memory, index, &mut planes)?.flags)
 }
 
 /// VIDIOC_QBUF: gives buffer `index` to the driver.
