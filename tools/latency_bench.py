@@ -14,7 +14,7 @@ from guest import CHECKOUT
 from link import best
 from runs import Guests, Setup, guests
 
-ROUNDS = 3
+ROUNDS = 7
 DELAY_MS = 5.0
 # Small frames: what they take is latency and not throughput.
 PLAIN = Setup(width=160, height=120)
