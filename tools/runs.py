@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bench import HDMI
+from bench import HDMI, WEBCAM
 from link import RECEIVER_ADDRESS, Ends
 from remote import Remote, remotes
 
 FRAMES = 120
+SLOW = 30
+"""The webcam's fastest rate that is a whole number; HDMI's timings begin above."""
 _PORT = 9000
 _CAMERA = "v4l2-ctl -d /dev/video0"
 
@@ -49,9 +51,13 @@ class Guests:
         """Make the camera and its link so."""
         if setup == self._setup:
             return
-        timings = f"cvt,width=640,height=480,fps={setup.rate}"
         pixels = f"width={setup.width},height={setup.height},pixelformat=YUYV"
-        self.a.run(f"{_CAMERA} -i {HDMI} --set-dv-bt-timings {timings} && {_CAMERA} -v {pixels}")
+        if setup.rate <= SLOW:
+            rate = f"{_CAMERA} --set-parm={setup.rate}"
+            self.a.run(f"{_CAMERA} -i {WEBCAM} -v {pixels} && {rate}")
+        else:
+            timings = f"--set-dv-bt-timings cvt,width=640,height=480,fps={setup.rate}"
+            self.a.run(f"{_CAMERA} -i {HDMI} {timings} && {_CAMERA} -v {pixels}")
         self.a.run(f"{_CAMERA} -c percentage_of_dropped_buffers={setup.dropped_percent}")
         # Timestamps before the frame, so that ages can be told.
         self.a.run(f"{_CAMERA} -c timestamp_source=1")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from v4l_dmabuf.compare.comparison import Comparison
@@ -63,6 +64,12 @@ def _axes(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def _plain_numbers(axis: Axis) -> None:
+    """Write 20 rather than 2 x 10^1."""
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("{x:g}")
+
+
 def _distribution(stage: str, sides: tuple[Sequence[Run], Sequence[Run]], names: Names) -> str:
     """Draw the share of frames below each latency: a thin line a run, a thick one a side."""
     figure, axes = _axes("ms", "share of frames below")
@@ -72,9 +79,9 @@ def _distribution(stage: str, sides: tuple[Sequence[Run], Sequence[Run]], names:
         whole = np.concatenate([run.samples(stage) for run in side]) * 1e3
         _share_below(axes, whole, color, width=2.2, alpha=1.0, label=name)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
+    _plain_numbers(axes.xaxis)
     axes.set_ylim(0, 1)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower right")
     return _svg(figure)
 
 
@@ -110,7 +117,7 @@ def _along(stage: str, sides: tuple[Sequence[Run], Sequence[Run]], names: Names)
                 label=name if number == 0 else None,
             )
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
+    _plain_numbers(axes.yaxis)
     axes.legend(frameon=False, markerscale=4)
     return _svg(figure)
 
