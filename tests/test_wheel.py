@@ -25,7 +25,7 @@ def test_the_wheel_installs_into_a_clean_environment(tmp_path: Path) -> None:
     clean = tmp_path / "clean"
     venv.create(clean, with_pip=True)
     subprocess.run([clean / "bin/pip", "install", "--quiet", "--no-index", wheel], check=True)
-    for name in ("sender", "receiver", "probe"):
+    for name in ("sender", "receiver", "probe", "compare"):
         told = subprocess.run(
             [clean / f"bin/v4l-dmabuf-{name}", "--version"],
             capture_output=True,
@@ -33,4 +33,12 @@ def test_the_wheel_installs_into_a_clean_environment(tmp_path: Path) -> None:
             check=True,
         )
         assert told.stdout.strip() in wheel.name
+    told = subprocess.run(
+        [clean / "bin/v4l-dmabuf-compare", "a.json", "b.json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 2
+    assert "numpy and matplotlib not installed: pip install 'v4l-dmabuf[compare]'" in told.stderr
     assert list(clean.glob("lib/*/site-packages/v4l_dmabuf/py.typed"))

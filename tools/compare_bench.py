@@ -5,8 +5,8 @@ Real runs between two guests, in turn. Leaves bench/compare.json and bench/compa
 
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,21 @@ RUNS = 5
 FRAMES = 300
 # A whole number of vivid's jiffies from frame to frame, and no more than emulated guests hold.
 PLAIN = Setup(width=320, height=240, rate=50)
+
+
+@dataclass(frozen=True)
+class Alteration:
+    """What is changed, and how long the runs are that are to show it."""
+
+    setup: Setup
+    frames: int = FRAMES
+
+
 ALTERATIONS = {
-    "1 ms added to the link": replace(PLAIN, delay_ms=1.0),
-    "a camera slowed by 10 %": replace(PLAIN, rate=PLAIN.rate * 9 // 10),
-    "1 % of frames dropped by the driver": replace(PLAIN, dropped_percent=1),
+    "1 ms added to the link": Alteration(replace(PLAIN, delay_ms=1.0)),
+    "a camera slowed by 10 %": Alteration(replace(PLAIN, rate=PLAIN.rate * 9 // 10)),
+    # Three of 300 frames are chance.
+    "1 % of frames dropped by the driver": Alteration(replace(PLAIN, dropped_percent=1), 1000),
 }
 
 
@@ -47,34 +58,39 @@ def told(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def measure(
-    pair: Guests, same: int, altered: int, say: Callable[[str], None]
-) -> dict[str, list[dict[str, Any]]]:
-    """Make the runs of each comparison in turn, and compare them."""
-    found: dict[str, list[dict[str, Any]]] = {"nothing": [], **{name: [] for name in ALTERATIONS}}
+Found = dict[str, list[dict[str, Any]]]
+"""Comparisons by what was changed."""
 
-    def run(setup: Setup) -> Run:
-        return Run(Path("run"), pair.run(setup, frames=FRAMES))
+
+def measure(pair: Guests, same: int, altered: int) -> Iterator[Found]:
+    """Make each comparison's runs in turn, compare them, and give what is found so far."""
+    found: Found = {"nothing": [], **{name: [] for name in ALTERATIONS}}
+
+    def run(setup: Setup, frames: int = FRAMES) -> Run:
+        return Run(Path("run"), pair.run(setup, frames=frames))
 
     # Each window is as many runs as there are a side, and is compared with the next, run by
     # run in turn: so each run of the plain system counts for one side and then for the other.
     window = [run(PLAIN) for _ in range(RUNS)]
     for number in range(max(same, altered)):
         last, window = window, []
-        runs: dict[str, list[Run]] = {name: [] for name in ALTERATIONS}
+        changed = ALTERATIONS if number < altered else {}
+        sides: dict[str, tuple[list[Run], list[Run]]] = {name: ([], []) for name in changed}
         for _ in range(RUNS):
             window.append(run(PLAIN))
-            for name, setup in ALTERATIONS.items() if number < altered else ():
-                runs[name].append(run(setup))
-        both = [*last, *window]
-        sides = {"nothing": (both[::2], both[1::2])} if number < same else {}
-        if number < altered:
-            sides |= {name: (window, runs[name]) for name in ALTERATIONS}
+            for name, change in changed.items():
+                plain, other = sides[name]
+                alike = change.frames == FRAMES
+                plain.append(window[-1] if alike else run(PLAIN, change.frames))
+                other.append(run(change.setup, change.frames))
+        if number < same:
+            both = [*last, *window]
+            sides["nothing"] = both[::2], both[1::2]
         for name, (a, b) in sides.items():
             comparison = told(compare(a, b))
             found[name].append(comparison)
-            say(f"{number + 1} {name}: {comparison['verdict']} {comparison['differences']}")
-    return found
+            print(number + 1, name, comparison["verdict"], comparison["differences"], flush=True)
+        yield found
 
 
 def is_seen(comparison: dict[str, Any]) -> bool:
@@ -82,17 +98,17 @@ def is_seen(comparison: dict[str, Any]) -> bool:
     return bool(comparison["differences"])
 
 
-def markdown(found: dict[str, list[dict[str, Any]]]) -> str:
+def markdown(found: Found) -> str:
     """Make a table of it."""
     lines = [
         "# What v4l-dmabuf-compare sees",
         "",
         f"Two emulated guests, {PLAIN.width}x{PLAIN.height} YUYV at {PLAIN.rate} frames a second, "
-        f"{FRAMES} frames a run, {RUNS} runs a side, in turn. Where nothing was changed, each run "
-        "serves in two comparisons; elsewhere in one.",
+        f"{RUNS} runs a side, in turn. Where nothing was changed, each run serves in two "
+        "comparisons.",
         "",
-        "| what was changed | comparisons | called different | by |",
-        "|---|---|---|---|",
+        "| what was changed | frames a run | comparisons | called different | by |",
+        "|---|---|---|---|---|",
     ]
     for name, comparisons in found.items():
         seen = [comparison for comparison in comparisons if is_seen(comparison)]
@@ -101,20 +117,25 @@ def markdown(found: dict[str, list[dict[str, Any]]]) -> str:
             for difference in comparison["differences"]:
                 counts[difference] = counts.get(difference, 0) + 1
         by = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
-        lines.append(f"| {name} | {len(comparisons)} | {len(seen)} | {by or '-'} |")
+        frames = ALTERATIONS[name].frames if name in ALTERATIONS else FRAMES
+        lines.append(f"| {name} | {frames} | {len(comparisons)} | {len(seen)} | {by or '-'} |")
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Measure, and write both files. Arguments: how many comparisons, the same and altered."""
-    same, altered = map(int, sys.argv[1:3]) if len(sys.argv) > 2 else (SAME, ALTERED)
-    with best() as ends, guests(ends) as pair:
-        found = measure(pair, same, altered, lambda line: print(line, flush=True))
-        kind = ends.kind
-    results = {"format": 1, "link": kind, "runs_a_side": RUNS, "found": found}
+def write(results: dict[str, Any]) -> None:
+    """Write both files."""
     folder = CHECKOUT / "bench"
     (folder / "compare.json").write_text(json.dumps(results, indent=1) + "\n")
-    (folder / "compare.md").write_text(markdown(found))
+    (folder / "compare.md").write_text(markdown(results["found"]))
+
+
+def main() -> None:
+    """Measure, and write what is found as it is. Arguments: how many the same, and altered."""
+    same, altered = map(int, sys.argv[1:3]) if len(sys.argv) > 2 else (SAME, ALTERED)
+    with best() as ends, guests(ends) as pair:
+        results = {"format": 1, "link": ends.kind, "runs_a_side": RUNS}
+        for found in measure(pair, same, altered):
+            write(results | {"found": found})
     print(markdown(found))
 
 

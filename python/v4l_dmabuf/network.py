@@ -1,11 +1,11 @@
 """The network that a stream went over, as this machine sees it."""
 
 import contextlib
-import ctypes
 import fcntl
 import ipaddress
 import socket
 import struct
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +74,6 @@ def _number(path: Path) -> int | None:
     return None
 
 
-class _Value(ctypes.Structure):
-    """``struct ethtool_value`` of <linux/ethtool.h>."""
-
-    _fields_ = (("cmd", ctypes.c_uint32), ("data", ctypes.c_uint32))
-
-
 def _offloads(name: str) -> dict[str, bool | None]:
     """Ask for each; see the kernel's Documentation/networking/segmentation-offloads.rst."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
@@ -87,10 +81,11 @@ def _offloads(name: str) -> dict[str, bool | None]:
 
 
 def _is_on(any_socket: socket.socket, name: str, cmd: int) -> bool | None:
-    value = _Value(cmd, 0)
-    request = struct.pack("16sP16x", name.encode(), ctypes.addressof(value))
+    # struct ethtool_value of <linux/ethtool.h>, which the request points to.
+    value = array("I", (cmd, 0))
+    request = struct.pack("16sP16x", name.encode(), value.buffer_info()[0])
     try:
         fcntl.ioctl(any_socket, _SIOCETHTOOL, request)
     except OSError:
         return None
-    return bool(value.data)
+    return bool(value[1])
