@@ -111,6 +111,8 @@ def markdown(found: Found) -> str:
         "|---|---|---|---|---|",
     ]
     for name, comparisons in found.items():
+        if not comparisons:
+            continue
         seen = [comparison for comparison in comparisons if is_seen(comparison)]
         counts: dict[str, int] = {}
         for comparison in seen:
