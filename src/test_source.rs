@@ -73,8 +73,7 @@ impl TestSource {
                 ))
             })
             .collect::<Result<Vec<Free>>>()?;
-        let first = free.first().and_then(|free| free.planes().first());
-        let read_rate = first.map_or(Ok(None), |plane| read_rate(plane, plane.length()))?;
+        let read_rate = read_rate(free.first().map_or(&[], Free::planes))?;
         log::info!(
             "test source: {width}x{height} {format}, {}, {} x {sizeimage} bytes from {}",
             capture

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from v4l_dmabuf.report import Report
@@ -152,6 +152,11 @@ def _bursts(report: Report) -> str:
     return f", at most {longest} in a row missing" if longest > 1 else ""
 
 
+def _some(counts: Sequence[tuple[int | None, str]]) -> list[str]:
+    """Say those counts that are known and not 0."""
+    return [f"{count} {what}" for count, what in counts if count]
+
+
 def _account(report: Report) -> list[str]:
     """Say where the frames went, in a line, if both sides have told."""
     if report.captured is None or report.received is None:
@@ -162,9 +167,8 @@ def _account(report: Report) -> list[str]:
         (report.lost, "lost in transit"),
         (report.receiver_drops, "not wanted by the receiver"),
     ]
-    rest = [f"{count} {what}" for count, what in counts if count]
     told = f"{report.captured} captured, {report.sent} sent, {report.received} received"
-    return [", ".join([told, *rest])]
+    return [", ".join([told, *_some(counts)])]
 
 
 def _verified(report: Report) -> list[str]:
@@ -176,11 +180,10 @@ def _verified(report: Report) -> list[str]:
         (report.zero_frames, "all zero"),
         (report.repeated_frames, "the same as the one before"),
     ]
-    found = [f"{count} {what}" for count, what in counts if count]
     cpu = report.verify_cpu_seconds or 0.0
     return [
         f"verified {report.verified_frames} frames in {cpu:.2f} s of CPU: "
-        f"{', '.join(found) or 'all sound'}"
+        f"{', '.join(_some(counts)) or 'all sound'}"
     ]
 
 

@@ -9,7 +9,7 @@ use crate::buffer::Free;
 use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io;
-use crate::memory::{Heap, HeapChoice, HeapName, Plane, read_rate};
+use crate::memory::{Heap, HeapChoice, HeapName, read_rate};
 use crate::queue::Queue;
 use crate::v4l2::{Format, MemoryType};
 use crate::verify;
@@ -139,7 +139,7 @@ fn import_heap(
             .map(|plane| heap.allocate(plane.sizeimage as usize))
             .collect::<Result<Vec<_>>>()?;
         if index == 0 {
-            rate = first_read_rate(&planes)?;
+            rate = read_rate(&planes)?;
         }
         queue
             .enqueue(prepared(Free::new(index, planes), capture)?)
@@ -170,12 +170,6 @@ fn import_heap(
         heap: Some(name.clone()),
         read_rate: rate,
     })
-}
-
-fn first_read_rate(planes: &[Plane]) -> Result<Option<f64>> {
-    planes
-        .first()
-        .map_or(Ok(None), |plane| read_rate(plane, plane.length()))
 }
 
 /// A buffer as the driver is to get it.
@@ -209,7 +203,7 @@ fn driver_memory(device: &Rc<Device>, capture: &Capture) -> Result<Filling> {
     );
     let rate = buffers
         .first()
-        .map_or(Ok(None), |first| first_read_rate(first.planes()))?;
+        .map_or(Ok(None), |first| read_rate(first.planes()))?;
     for buffer in buffers {
         queue
             .enqueue(prepared(buffer, capture)?)

@@ -9,9 +9,13 @@ use crate::error::Result;
 /// What is read at a time: it stays in the CPU's caches.
 const CHUNK: usize = 256 * 1024;
 
-/// Bytes a second at which the CPU reads the first `length` bytes of a plane; None if
-/// that is too little to tell.
-pub fn read_rate(plane: &Plane, length: usize) -> Result<Option<f64>> {
+/// Bytes a second at which the CPU reads the first plane of a buffer, whose others are
+/// like it; None if there is none, or it is too little to tell.
+pub fn read_rate(planes: &[Plane]) -> Result<Option<f64>> {
+    let Some(plane) = planes.first() else {
+        return Ok(None);
+    };
+    let length = plane.length();
     let mut scratch = vec![0; CHUNK];
     let mut best: Option<f64> = None;
     // The first touch of a mapping maps its pages.

@@ -82,10 +82,12 @@ pub fn receive(
     let description = &offer.description;
     let ready = allocate(&heap, config, description, &connection).and_then(|pool| {
         dump.as_mut().map_or(Ok(()), Dump::begin)?;
-        Ok(pool)
+        // Before the sender is told to begin: afterwards it would make the first frames late.
+        let read_rate = read_rate(pool.first().map_or(&[], Free::planes))?;
+        Ok((pool, read_rate))
     });
-    let pool = match ready {
-        Ok(pool) => pool,
+    let (pool, read_rate) = match ready {
+        Ok(ready) => ready,
         Err(error) if offer.version == Version::V3 => {
             handshake::refuse(&connection, run, &error.to_string())?;
             return Err(error);
@@ -101,8 +103,6 @@ pub fn receive(
     };
     // One stream a run: a second sender is refused rather than left waiting.
     drop(listener);
-    let first = pool.first().and_then(|free| free.planes().first());
-    let read_rate = first.map_or(Ok(None), |plane| read_rate(plane, plane.length()))?;
     run.report.stream = Some(Stream {
         width: description.width,
         height: description.height,
@@ -206,8 +206,9 @@ impl Receiving {
             let sync = control.finish(run)?;
             self.ledger.close(&mut run.report)?;
             run.report.settle_one_way(&sync);
+        } else {
+            self.ledger.close(&mut run.report)?;
         }
-        self.ledger.close(&mut run.report)?;
         result?;
         told?;
         Account::of_receiver(&run.report).check()
