@@ -18,10 +18,33 @@ struct Waiting {
     complete: u64,
 }
 
+/// A gap between two frames counts for no more missed ones than this: times that a
+/// peer tells may be anything.
+const MOST_MISSED: u32 = 1000;
+
+impl Waiting {
+    /// Frames that should have begun between `last` and this one, one an `interval`.
+    /// It is the capture that tells, where its clock is known: a frame that lay in a
+    /// queue was not missed.
+    fn missed_since(&self, last: Waiting, interval: Duration) -> u32 {
+        let gap = if self.captured != 0 && last.captured != 0 {
+            self.captured.saturating_sub(last.captured)
+        } else {
+            self.handed.saturating_sub(last.handed)
+        };
+        let intervals = Duration::from_nanos(gap).as_secs_f64() / interval.as_secs_f64();
+        // A float becomes the nearest number that there is.
+        (intervals.round() as u32)
+            .saturating_sub(1)
+            .min(MOST_MISSED)
+    }
+}
+
 /// The one-way times of a run.
 #[derive(Debug, Clone, Default)]
 pub struct OneWay {
     waiting: Vec<Waiting>,
+    last: Option<Waiting>,
     offset: Option<Result<Offset, String>>,
 }
 
@@ -42,21 +65,25 @@ impl OneWay {
         }
     }
 
-    /// Reckons the times with what clock readings tell.
+    /// Reckons the times with what clock readings tell. Frames that should have come,
+    /// one an `interval`, count in the corrected times.
     pub fn settle(&mut self, sync: &ClockSync, interval: Option<Duration>, stages: &mut Stages) {
+        let interval = interval.filter(|interval| !interval.is_zero());
         let offset = sync.offset();
         if let Ok(offset) = &offset {
             for times in std::mem::take(&mut self.waiting) {
-                let since = |sender: u64| between(offset, sender, times.complete);
-                stages.record(Stage::Transfer, since(times.handed));
-                stages.record_corrected(Stage::TransferCorrected, since(times.handed), interval);
+                let last = self.last.replace(times);
+                let mut record = |stage, corrected, since| {
+                    let time = between(offset, since, times.complete);
+                    stages.record(stage, time);
+                    if let Some(interval) = interval {
+                        let missed = last.map_or(0, |last| times.missed_since(last, interval));
+                        stages.record_corrected(corrected, time, missed, interval);
+                    }
+                };
+                record(Stage::Transfer, Stage::TransferCorrected, times.handed);
                 if times.captured != 0 {
-                    stages.record(Stage::EndToEnd, since(times.captured));
-                    stages.record_corrected(
-                        Stage::EndToEndCorrected,
-                        since(times.captured),
-                        interval,
-                    );
+                    record(Stage::EndToEnd, Stage::EndToEndCorrected, times.captured);
                 }
             }
         }
@@ -80,3 +107,6 @@ pub fn between(offset: &Offset, sender: u64, receiver: u64) -> Duration {
     let nanoseconds = receiver as i128 - offset.to_receiver(sender);
     Duration::from_nanos(u64::try_from(nanoseconds.max(0)).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,12 +37,12 @@ pub enum Stage {
     /// From the first byte handed to the sender's socket to the payload's last byte
     /// in the receiver's buffer, by the offset of the two clocks.
     Transfer,
-    /// That, with the frames in it that a blocked sender never took.
+    /// That, with the frames in it that should have come and did not.
     TransferCorrected,
     /// From the capture timestamp to the payload's last byte in the receiver's
     /// buffer, by the offset of the two clocks.
     EndToEnd,
-    /// That, with the frames in it that a blocked sender never took.
+    /// That, with the frames in it that should have come and did not.
     EndToEndCorrected,
     /// A sender: from the first byte handed to the socket until the receiver's
     /// acknowledgement came; no offset is in it.
@@ -120,18 +120,18 @@ impl Stages {
         }
     }
 
-    /// Takes note of a time, and of those of the frames that should have come while
-    /// it lasted, one an `interval`: who waits for one frame doesn't see how late
-    /// the others would have been ("coordinated omission").
-    pub fn record_corrected(&mut self, stage: Stage, time: Duration, interval: Option<Duration>) {
-        let Some(interval) = interval.filter(|interval| !interval.is_zero()) else {
-            return;
-        };
-        let (value, interval) = (nanoseconds(time), nanoseconds(interval));
-        if let Some(histogram) = self.histogram(stage) {
-            if histogram.record_correct(value, interval).is_err() {
-                histogram.saturating_record(value);
-            }
+    /// Takes note of a time, and of those of the `missed` frames before it, one an
+    /// `interval`, as if they had come with this one at last: who waits doesn't see
+    /// how late the others would have been ("coordinated omission").
+    pub fn record_corrected(
+        &mut self,
+        stage: Stage,
+        time: Duration,
+        missed: u32,
+        interval: Duration,
+    ) {
+        for earlier in 0..=missed {
+            self.record(stage, time.saturating_add(interval.saturating_mul(earlier)));
         }
     }
 

@@ -160,25 +160,25 @@ def test_a_disk_that_fills_up_with_records_is_an_error(port: int) -> None:
 
 
 def test_a_sender_that_is_kept_waiting_shows_what_it_missed(port: int) -> None:
-    """A reader of the dump that pauses for half a second makes other frames late."""
+    """A reader of the dump that pauses longer than the sockets' buffers last."""
     with receiver_command(port, "-o", "-", stdout=subprocess.PIPE) as command:
         reader = command.process.stdout
         assert reader is not None
         end = sender(port, fps=50.0, buffers=2)
         reports = []
-        thread = Thread(target=lambda: reports.append(end.run(frames=30)))
+        thread = Thread(target=lambda: reports.append(end.run(frames=60)))
         thread.start()
-        for number in range(30):
-            if number == 10:
-                time.sleep(0.5)
+        for number in range(60):
+            if number == 20:
+                time.sleep(1.5)
             left = 614400
             while left:
                 left -= len(reader.read(left))
         thread.join(10)
     (report,) = reports
     raw, corrected = report.stages["end_to_end"], report.stages["end_to_end_corrected"]
-    assert corrected.count > raw.count, "the frames that were not taken count"
-    assert corrected.most == raw.most
+    assert corrected.count > raw.count + 20, "they could not all have been taken meanwhile"
+    assert corrected.most >= raw.most
 
 
 def test_completions_are_timed(port: int) -> None:

@@ -99,27 +99,6 @@ fn every_frame_s_age_counts_however_few_there_are() {
 }
 
 #[test]
-fn a_wait_counts_for_the_frames_that_it_kept_from_coming() {
-    let mut stages = Stages::default();
-    let interval = Some(Duration::from_millis(10));
-    for milliseconds in [1, 1, 35] {
-        let time = Duration::from_millis(milliseconds);
-        stages.record(Stage::Transfer, time);
-        stages.record_corrected(Stage::TransferCorrected, time, interval);
-    }
-    assert_eq!(of(&stages, Stage::Transfer).unwrap().count, 3);
-    // 35 ms, and the frames that should have come 10 and 20 ms into it.
-    let corrected = of(&stages, Stage::TransferCorrected).unwrap();
-    assert_eq!(corrected.count, 5);
-    assert!(
-        (corrected.mean.as_secs_f64() - 0.0154).abs() < 0.0001,
-        "{corrected:?}"
-    );
-    stages.record_corrected(Stage::EndToEndCorrected, Duration::from_millis(9), None);
-    assert_eq!(of(&stages, Stage::EndToEndCorrected), None);
-}
-
-#[test]
 fn another_machine_s_timestamps_give_no_age() {
     let stages = captured(20, Duration::from_millis(7), Duration::from_secs(3600));
     assert!(matches!(stages.clock(), Some(CaptureClock::Unknown(_))));
