@@ -193,6 +193,17 @@ def test_counts_that_come_in_bursts_are_less_certain() -> None:
     assert not of_counts(none, bursts, 0.99).excludes_zero
 
 
+def test_one_loss_of_a_hundred_is_seen_in_runs_of_a_thousand() -> None:
+    """However the losses fall, and beside runs that lose hardly any."""
+    generator = np.random.default_rng(3)
+    seen = 0
+    for _ in range(50):
+        plain = [(int(count), 1000) for count in generator.poisson(1, 5)]
+        losing = [(int(count), 1000) for count in generator.poisson(10, 5)]
+        seen += of_counts(plain, losing, 0.9985).low > 0
+    assert seen >= 47
+
+
 def written(tmp_path: Path, side: str, several: list[Run]) -> list[str]:
     paths = []
     for each in several:

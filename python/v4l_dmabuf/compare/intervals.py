@@ -98,9 +98,11 @@ def of_counts(
     """Reckon with counts: how many of how many frames, a pair a run.
 
     Counts spread at least as Poisson's; where runs show that they spread more, as losses in
-    bursts do, by so much more (quasi-Poisson).
+    bursts do, by so much more (quasi-Poisson; one dispersion of both sides, since that of a few
+    runs is chance).
     """
-    rates, variances, dispersions = [], [], []
+    rates, variances = [], []
+    spread, freedom = 0.0, 0
     for side in (a, b):
         events, frames = sum(count for count, _ in side), max(1, sum(of for _, of in side))
         rates.append(events / frames)
@@ -108,14 +110,10 @@ def of_counts(
         # none can come.
         variances.append((events + 1) / frames**2)
         if len(side) > 1 and events:
-            expected = [events * of / frames for _, of in side]
-            chi = [
-                (count - mean) ** 2 / mean
-                for (count, _), mean in zip(side, expected, strict=True)
-                if mean > 0
-            ]
-            dispersions.append(sum(chi) / (len(side) - 1))
-    variance = sum(variances) * max([1.0, *dispersions])
+            expected = [(count, events * of / frames) for count, of in side]
+            spread += sum((count - mean) ** 2 / mean for count, mean in expected if mean > 0)
+            freedom += len(side) - 1
+    variance = sum(variances) * max(1.0, spread / max(1, freedom))
     draws = np.abs(_generator().standard_normal(_DRAWS))
     reach = float(np.quantile(draws, level)) * variance**0.5
     difference = rates[1] - rates[0]
