@@ -124,7 +124,11 @@ impl Line {
                 Err(errno) => return Err(failed("wait (poll)").errno(errno)),
             }
             let at = Monotonic::now();
-            let _ = self.waker.read();
+            let [_, waker] = &polled;
+            if waker.any().unwrap_or(true) {
+                // EAGAIN says that nothing woke it.
+                let _ = self.waker.read();
+            }
             self.flush(&mut lock(&self.waiting));
             match (&self.socket).read(&mut bytes) {
                 Ok(0) => return Ok(()),
