@@ -35,7 +35,7 @@ ALTERATIONS = {
     "1 ms added to the link": Alteration(replace(PLAIN, delay_ms=1.0)),
     "a camera slowed by 10 %": Alteration(replace(PLAIN, rate=PLAIN.rate * 9 // 10)),
     # Three of 300 frames are chance. They are compared with twice as many of the plain runs.
-    "1 % of frames dropped by the driver": Alteration(replace(PLAIN, dropped_percent=1), 1000),
+    "1 % of frames dropped by the driver": Alteration(replace(PLAIN, dropped_percent=1), 600),
 }
 
 
