@@ -34,7 +34,7 @@ pub struct Report {
     pub version: Option<Version>,
     /// The connection, as it was at the end; None before that.
     pub network: Option<Network>,
-    /// A receiver: how the sender describes the stream.
+    /// How the sender describes the stream.
     pub described: Option<Description>,
     /// A sender: frames that the source gave.
     pub captured: u64,
@@ -178,12 +178,8 @@ impl Report {
 
     /// From frame to frame, as the driver granted; None where that is unknown.
     pub fn interval(&self) -> Option<Duration> {
-        let described = self.described.as_ref().and_then(|it| it.frame_interval);
-        let own = self.stream.as_ref().and_then(|it| it.origin.interval);
-        let (numerator, denominator) = described
-            .map(|(numerator, denominator)| (numerator, denominator.get()))
-            .or(own.map(|it| (it.numerator, it.denominator)))?;
-        let seconds = f64::from(numerator) / f64::from(denominator);
+        let (numerator, denominator) = self.described.as_ref()?.frame_interval?;
+        let seconds = f64::from(numerator) / f64::from(denominator.get());
         Duration::try_from_secs_f64(seconds).ok()
     }
 

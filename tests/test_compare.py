@@ -159,6 +159,26 @@ def test_what_else_differs_is_told(real: Document) -> None:
     assert names == ["environment kernel hz", "labels vmm"]
 
 
+def test_a_slower_camera_is_worse_and_its_frame_interval_may_explain_it(real: Document) -> None:
+    other = runs(real, 100, fps=27.0)
+    for side in other:
+        side.document["stream"]["frame_interval"] = [1, 27]
+    comparison = compare(runs(real, 0), other)
+    assert comparison.verdict is Verdict.WORSE
+    assert [each.name for each in comparison.explanations] == ["stream frame interval"]
+
+
+def test_receivers_results_of_other_rates_are_not_compared(real: Document) -> None:
+    """What the sender asked for is not known there."""
+    sides = runs(real, 0), runs(real, 100)
+    for side in (*sides[0], *sides[1]):
+        side.document["role"] = "receiver"
+    for side in sides[1]:
+        side.document["stream"]["frame_interval"] = [1, 27]
+    told = [difference.name for difference in compare(*sides).mismatches]
+    assert told == ["sender's frame interval"]
+
+
 def test_a_run_that_cannot_tell_of_drops_leaves_the_others(real: Document) -> None:
     some = runs(real, 0, drops=3)
     some[0].summary["driver_drops"] = None

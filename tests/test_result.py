@@ -74,7 +74,7 @@ def test_both_commands_write_what_was_asked_for_and_what_came_of_it(
         assert network["tcp"]["rtt"] > 0
         assert result["summary"]["read_bytes_per_second"] > 1e6
     assert received_result["stream"]["width"] == 640
-    assert sent_result["stream"] is None
+    assert sent_result["stream"] == received_result["stream"]
     for result in (sent_result, received_result):
         assert sum(result["series"]["frames"]) == 5
         assert result["samples"]["counter"] == [0, 1, 2, 3, 4]

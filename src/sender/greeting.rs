@@ -42,6 +42,7 @@ pub(super) fn describe(stream: &Stream, zero_copy: bool, verify: bool) -> Result
         driver: capability.map(|it| it.driver.clone()),
         card: capability.map(|it| it.card.clone()),
         bus: capability.map(|it| it.bus_info.clone()),
+        capabilities: capability.map(|it| it.capabilities),
         tool: Some(concat!("v4l-dmabuf ", env!("CARGO_PKG_VERSION")).to_owned()),
     })
 }

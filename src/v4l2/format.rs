@@ -38,7 +38,7 @@ pub struct Capability {
     /// Where the device sits.
     pub bus_info: String,
     /// The capabilities of this node (`device_caps` where the driver has them).
-    capabilities: u32,
+    pub capabilities: u32,
 }
 
 impl Capability {

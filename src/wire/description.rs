@@ -63,6 +63,9 @@ pub struct Description {
     /// Where the device sits.
     #[serde(default)]
     pub bus: Option<String>,
+    /// What the device can do: `V4L2_CAP_*`.
+    #[serde(default)]
+    pub capabilities: Option<u32>,
     /// What sends, and its version.
     #[serde(default)]
     pub tool: Option<String>,
@@ -162,6 +165,7 @@ impl From<StreamHeader> for Description {
             driver: None,
             card: None,
             bus: None,
+            capabilities: None,
             tool: None,
         }
     }

@@ -22,13 +22,23 @@ _MUST_MATCH = {
     "rate asked for": ("settings", "fps"),
     "on overrun": ("settings", "on_overrun"),
     "verified": ("settings", "verify"),
+}
+"""What has to be the same, or figures say nothing of the systems: where it is in a result."""
+
+_OF_THE_SENDER = {
     "sender's memory": ("stream", "memory"),
     "sender's heap": ("stream", "heap"),
     "sender sends without a copy": ("stream", "zero_copy"),
     "sender's frame interval": ("stream", "frame_interval"),
     "sender verifies": ("stream", "verify"),
 }
-"""What has to be the same, or figures say nothing of the systems: where it is in a result."""
+"""What a receiver's result tells of that in its sender, in place of settings."""
+
+# The frame interval among them: what a driver grants is its own doing.
+_OF_THE_DEVICE = (
+    *("driver", "card", "bus", "capabilities", "frame_interval"),
+    *("timestamp_flags", "field", "colorimetry"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +55,9 @@ class Difference:
 
 def mismatches(a: Sequence[Run], b: Sequence[Run]) -> list[Difference]:
     """Give what has to be the same in all runs and is not."""
+    receivers = all(run.document["role"] == "receiver" for run in [*a, *b])
     found = []
-    for name, path in _MUST_MATCH.items():
+    for name, path in (_MUST_MATCH | (_OF_THE_SENDER if receivers else {})).items():
         values = _values(a, path), _values(b, path)
         if values[0] != values[1] or len(values[0]) != 1:
             found.append(Difference(name, *values))
@@ -69,7 +80,8 @@ def explanations(a: Sequence[Run], b: Sequence[Run]) -> list[Difference]:
             (run.document["network"] or {}).get("offloads"), ("network", "offloads")
         )
     }
-    paths |= {("summary", "clock"), ("stream", "driver"), ("stream", "card")}
+    paths |= {("summary", "clock")}
+    paths |= {("stream", name) for name in _OF_THE_DEVICE}
     found = []
     for path in sorted(paths):
         values = _values(a, path), _values(b, path)
