@@ -185,6 +185,7 @@ def test_a_receiver_is_told_what_the_driver_tells(vivid: Vivid, port: int, tmp_p
     assert stream["frame_interval"][1] / stream["frame_interval"][0] == pytest.approx(30, abs=1)
     assert stream["colorimetry"]["colorspace"] > 0
     assert stream["timestamp_flags"] & 0x2000
+    assert stream["capabilities"] & 0x04000000, "V4L2_CAP_STREAMING"
 
 
 def test_verified_frames_of_a_still_picture_are_the_same_and_written(
