@@ -1,5 +1,7 @@
 //! The built-in source (`-d test`): frames that a receiver can check byte by
-//! byte, in the same kind of buffers as a camera's.
+//! byte, in the same kind of buffers as a camera's. Standing still (`-d test:still`)
+//! it gives frame 0 again and again, drawn once into each buffer: what then sets the
+//! pace is the network alone.
 //!
 //! With `L = ⌈sizeimage / height⌉` bytes a row, byte `x` of row `y` of frame `n`
 //! is `(⌊x/8⌋ + x mod 4 + y + 5·⌊y/256⌋ + 7·n) mod 256`.
@@ -28,11 +30,21 @@ use crate::wire::PlaneLayout;
 /// Bytes after which the ramp repeats: 256 steps of 8.
 const PERIOD: usize = 2048;
 
+/// What the built-in source shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Picture {
+    /// Another one in each frame.
+    Moving,
+    /// The same one.
+    Still,
+}
+
 /// The built-in source.
 #[derive(Debug)]
 pub struct TestSource {
+    picture: Picture,
     stream: Stream,
-    sizeimage: u32,
+    sizeimage: NonZeroU32,
     /// The one that was used last comes next: it is still in the CPU's caches.
     free: Vec<Free>,
     interval: Duration,
@@ -43,7 +55,7 @@ pub struct TestSource {
 
 impl TestSource {
     /// Allocates the buffers. `memory` is of no concern to it: there is no driver.
-    pub fn new(capture: &Capture) -> Result<Self> {
+    pub fn new(capture: &Capture, picture: Picture) -> Result<Self> {
         let (width, height) = (capture.width.get(), capture.height.get());
         let format = capture.pixel_format;
         let sizeimage = format
@@ -73,6 +85,12 @@ impl TestSource {
                 ))
             })
             .collect::<Result<Vec<Free>>>()?;
+        let ramp = Ramp::new();
+        if picture == Picture::Still {
+            for free in &free {
+                ramp.draw(free, (sizeimage, height), 0)?;
+            }
+        }
         let read_rate = read_rate(free.first().map_or(&[], Free::planes))?;
         log::info!(
             "test source: {width}x{height} {format}, {}, {} x {sizeimage} bytes from {}",
@@ -83,6 +101,7 @@ impl TestSource {
             name
         );
         Ok(TestSource {
+            picture,
             stream: Stream {
                 width,
                 height,
@@ -101,14 +120,14 @@ impl TestSource {
                     ..Origin::default()
                 },
             },
-            sizeimage: sizeimage.get(),
+            sizeimage,
             free,
             interval: capture
                 .fps
                 .map_or(Duration::ZERO, |fps| Duration::from_secs_f64(1.0 / fps)),
             due: Instant::now(),
             sequence: 0,
-            ramp: Ramp::new(),
+            ramp,
         })
     }
 }
@@ -131,8 +150,19 @@ impl Ramp {
         Ramp((0..2 * PERIOD).map(|x| (x / 8 + x % 4) as u8).collect())
     }
 
-    /// Draws frame `number` in rows of `row_bytes`.
-    fn draw(&self, view: View<'_>, row_bytes: usize, number: u32) {
+    /// Draws frame `number`, of so many bytes and rows.
+    fn draw(&self, free: &Free, (size, rows): (NonZeroU32, u32), number: u32) -> Result<()> {
+        let row_bytes = size.get().div_ceil(rows) as usize;
+        for plane in free.planes() {
+            let access = plane.write()?;
+            let view = access.view(0, size.get() as usize)?;
+            self.draw_rows(view, row_bytes, number);
+            access.end()?;
+        }
+        Ok(())
+    }
+
+    fn draw_rows(&self, view: View<'_>, row_bytes: usize, number: u32) {
         for (y, start) in (0..view.length()).step_by(row_bytes).enumerate() {
             let terms = y + 5 * (y / 256) + 7 * number as usize;
             let begin = terms % 256 * 8;
@@ -176,13 +206,11 @@ impl Source for TestSource {
         // A frame that is more than an interval late moves the schedule: no
         // burst makes up for what the network did not take.
         self.due = (self.due + self.interval).max(now);
-        let length = self.sizeimage as usize;
-        let row_bytes = self.sizeimage.div_ceil(self.stream.height) as usize;
-        for plane in free.planes() {
-            let access = plane.write()?;
+        let length = self.sizeimage.get() as usize;
+        if self.picture == Picture::Moving {
+            let rows = self.stream.height;
             self.ramp
-                .draw(access.view(0, length)?, row_bytes, self.sequence);
-            access.end()?;
+                .draw(&free, (self.sizeimage, rows), self.sequence)?;
         }
         let taken = Monotonic::now();
         let frame = Frame {

@@ -78,6 +78,7 @@ def test_a_receiver_s_defaults_are_the_documented_ones() -> None:
         {"zero_copy": "yes"},
         {"on_overrun": "drop"},
         {"device": "test", "memory": "mmap"},
+        {"device": "test:still", "memory": "mmap"},
         {"heap": "memfd"},
     ],
     ids=str,

@@ -49,6 +49,20 @@ def test_every_byte_arrives(
         assert file.read() == b""
 
 
+def test_a_picture_that_stands_still_is_the_first_one_again_and_again(
+    port: int, tmp_path: Path
+) -> None:
+    dump = tmp_path / "dump"
+    still = Sender(
+        device="test:still", heap="memfd", address="127.0.0.1", port=port, width=333, verify=True
+    )
+    sent, received = transfer(still, 9, port, dump)
+    size = 333 * 480 * 2
+    assert dump.read_bytes() == pattern(0, size, 480) * 9
+    assert sent.repeated_frames == received.repeated_frames == 8
+    assert (sent.unwritten, received.spoiled) == (0, 0)
+
+
 def test_a_name_and_ipv6_reach_the_receiver(port: int) -> None:
     for listen, address in (("::1", "::1"), ("::", "127.0.0.1"), ("localhost", "localhost")):
         with Command("receiver", "-l", listen, "-p", port, "-e", "memfd") as end:

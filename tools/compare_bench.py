@@ -36,7 +36,7 @@ class Alteration:
 ALTERATIONS = {
     "1 ms added to the link": Alteration(replace(PLAIN, delay_ms=1.0)),
     "a camera slowed by 10 %": Alteration(replace(PLAIN, rate=PLAIN.rate * 9 // 10)),
-    # One or two of 150 frames are chance. These runs are compared with twice as many of the plain runs.
+    # One or two of 150 frames are chance. These are compared with twice as many of the plain runs.
     "1 % of frames dropped by the driver": Alteration(replace(PLAIN, dropped_percent=1), 300),
 }
 

@@ -204,7 +204,7 @@ def sender_main(arguments: Sequence[str] | None = None) -> int:
         "Capture from a V4L2 device into DMABUFs and send the frames to v4l-dmabuf-receiver.",
         SenderConfig,
     )
-    options.add("-d", "--device", help="V4L2 device, or 'test' for a built-in source")
+    options.add("-d", "--device", help="V4L2 device, or a built-in source: 'test', 'test:still'")
     options.add("-a", "--address", help="the receiver: IPv4, IPv6 or a name")
     options.add("-p", "--port", type=int, help="the receiver's port")
     options.add("-W", "--width", type=int, metavar="PIXELS", help="capture width")

@@ -71,7 +71,8 @@ class SenderConfig:
     port: int
     """The receiver's port, 1 to 65535."""
     device: str = "/dev/video0"
-    """The V4L2 device, or ``test`` for the built-in source."""
+    """The V4L2 device; ``test`` for the built-in source, ``test:still`` for its first frame again
+    and again."""
     width: int = 640
     """Pixels. The driver may grant another size, which is logged as a warning."""
     height: int = 480
@@ -113,7 +114,7 @@ class SenderConfig:
         _check_host("address", self.address)
         _check_port(self.port)
         if not self.device or "\0" in self.device:
-            raise ValueError(f"device is a path or 'test', not {self.device!r}")
+            raise ValueError(f"device is a path, 'test' or 'test:still', not {self.device!r}")
         for name in ("width", "height", "buffers"):
             _check_count(name, getattr(self, name))
         fourcc = self.format.removesuffix("-BE")
@@ -129,7 +130,7 @@ class SenderConfig:
         _check_choice("zero_copy", self.zero_copy, ("auto", "on", "off"))
         if self.verify and self.protocol == 2:
             raise ValueError("protocol 2 carries no checksums, so verify needs protocol 3")
-        if self.device == "test":
+        if self.device in {"test", "test:still"}:
             if self.memory == "mmap":
                 raise ValueError("memory mmap is a driver's own, and device test has no driver")
         elif self.heap == "memfd" and self.memory != "mmap":

@@ -11,6 +11,7 @@ use crate::camera::Capture;
 use crate::dump::DumpTarget;
 use crate::receiver::ReceiverConfig;
 use crate::sender::{Input, Protocol, SenderConfig};
+use crate::test_source::Picture;
 
 /// The attributes of `v4l_dmabuf.SenderConfig`.
 #[derive(FromPyObject)]
@@ -60,7 +61,8 @@ impl TryFrom<SenderAttributes> for SenderConfig {
     fn try_from(python: SenderAttributes) -> PyResult<Self> {
         Ok(SenderConfig {
             input: match python.device.as_str() {
-                "test" => Input::Test,
+                "test" => Input::Test(Picture::Moving),
+                "test:still" => Input::Test(Picture::Still),
                 path => Input::Device(PathBuf::from(path)),
             },
             capture: Capture {

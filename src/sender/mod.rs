@@ -22,7 +22,7 @@ use crate::passage::Passage;
 use crate::run::Run;
 use crate::source::Source;
 use crate::stages::Stage;
-use crate::test_source::TestSource;
+use crate::test_source::{Picture, TestSource};
 use crate::transmitter::{self, Transmitter, ZeroCopyMode};
 use crate::verify::Verified;
 
@@ -39,7 +39,7 @@ pub enum Input {
     /// A V4L2 device.
     Device(PathBuf),
     /// The built-in source.
-    Test,
+    Test(Picture),
 }
 
 /// What a sender speaks.
@@ -100,7 +100,7 @@ pub fn send(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>
 fn send_stream(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>) -> Result<()> {
     let mut source: Box<dyn Source> = match &config.input {
         Input::Device(path) => Box::new(Camera::open(path, &config.capture)?),
-        Input::Test => Box::new(TestSource::new(&config.capture)?),
+        Input::Test(picture) => Box::new(TestSource::new(&config.capture, *picture)?),
     };
     let ledger = Ledger::new(config.records.as_deref())?;
     run.report.stream = Some(source.stream().clone());

@@ -15,6 +15,7 @@ use crate::memory::{HeapChoice, HeapName};
 use crate::report::Report;
 use crate::run::{Observer, Stop};
 use crate::sender::{self, Input, Protocol, SenderConfig};
+use crate::test_source::Picture;
 use crate::wire::PREAMBLE_SIZE;
 use crate::wire::v2::{FrameHeader, StreamHeader};
 
@@ -70,7 +71,7 @@ fn slow_receiver() -> (u16, JoinHandle<usize>) {
 fn wrong_bytes(zero_copy: ZeroCopyMode) -> (usize, Report) {
     let (port, receiver) = slow_receiver();
     let config = SenderConfig {
-        input: Input::Test,
+        input: Input::Test(Picture::Moving),
         capture: Capture {
             width: NonZeroU32::new(WIDTH).unwrap(),
             height: NonZeroU32::new(HEIGHT).unwrap(),
