@@ -73,11 +73,14 @@ impl OneWay {
         if let Ok(offset) = &offset {
             for times in std::mem::take(&mut self.waiting) {
                 let last = self.last.replace(times);
+                let hidden = interval.map(|interval| {
+                    let missed = last.map_or(0, |last| times.missed_since(last, interval));
+                    (missed, interval)
+                });
                 let mut record = |stage, corrected, since| {
                     let time = between(offset, since, times.complete);
                     stages.record(stage, time);
-                    if let Some(interval) = interval {
-                        let missed = last.map_or(0, |last| times.missed_since(last, interval));
+                    if let Some((missed, interval)) = hidden {
                         stages.record_corrected(corrected, time, missed, interval);
                     }
                 };

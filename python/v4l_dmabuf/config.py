@@ -132,7 +132,9 @@ class SenderConfig:
             raise ValueError("protocol 2 carries no checksums, so verify needs protocol 3")
         if self.device in {"test", "test:still"}:
             if self.memory == "mmap":
-                raise ValueError("memory mmap is a driver's own, and device test has no driver")
+                raise ValueError(
+                    f"memory mmap is a driver's own, and device {self.device} has no driver"
+                )
         elif self.heap == "memfd" and self.memory != "mmap":
             raise ValueError(
                 "heap memfd is no DMABUF, which a driver can't capture into: "
