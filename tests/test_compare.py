@@ -89,6 +89,19 @@ def test_a_system_is_the_same_as_itself(real: Document) -> None:
     assert row(comparison, "frame rate").verdict is Verdict.SAME
 
 
+def test_starting_up_is_no_advantage_of_longer_runs(real: Document) -> None:
+    sides = runs(real, 0), runs(real, 100, frames=600)
+    for side in sides:
+        for each in side:
+            each.document["frames_wanted"] = each.summary["frames"]
+            each.document["cpu_seconds"] += 0.5
+    comparison = compare(*sides)
+    cpu = row(comparison, "CPU of the process a frame")
+    assert cpu.verdict is Verdict.NOT_ENOUGH_DATA
+    assert "not as long" in cpu.note
+    assert "frames wanted" in [difference.name for difference in comparison.explanations]
+
+
 def test_it_does_not_cry_wolf(real: Document) -> None:
     for sides in (1, 5):
         called = [

@@ -72,6 +72,7 @@ def explanations(a: Sequence[Run], b: Sequence[Run]) -> list[Difference]:
         for part in ("environment", "labels")
         for path in _leaves(run.document.get(part) or {}, (part,))
     }
+    paths.add(("frames_wanted",))
     paths |= {("network", name) for name in ("driver", "mtu", "speed")}
     paths |= {
         path

@@ -20,6 +20,10 @@ _SINGLE_RUN_CAUTION = 3.0
 system differ is not seen in them."""
 
 
+_AS_LONG = 1.1
+"""Runs whose frames differ by no more than that are as long."""
+
+
 class Verdict(StrEnum):
     """What to make of a difference."""
 
@@ -120,6 +124,11 @@ def _are_several(a: Sequence[Run], b: Sequence[Run]) -> bool:
     return min(len(a), len(b)) >= intervals.SEVERAL
 
 
+def _are_as_long(a: Sequence[Run], b: Sequence[Run]) -> bool:
+    lengths = [run.summary["frames"] for run in [*a, *b]]
+    return max(lengths) <= _AS_LONG * min(lengths)
+
+
 def _metric(metric: Metric, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
     sides = [[metric.samples(run) for run in side] for side in (a, b)]
     if any(len(frames) == 0 for side in sides for frames in side):
@@ -156,7 +165,11 @@ def _value(value: Value, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
     def make(level: float) -> Row:
         interval = intervals.between_runs(figures[0], figures[1], level)
         row = _row((value.name, value.unit), figures, interval, tolerance, higher_is_better=False)
-        return replace(row, decides=False)
+        row = replace(row, decides=False)
+        if value.has_start and not _are_as_long(a, b):
+            note = "starting up is in it, and the runs are not as long"
+            return replace(row, verdict=Verdict.NOT_ENOUGH_DATA, note=note)
+        return row
 
     return make
 
