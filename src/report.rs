@@ -156,9 +156,9 @@ impl Report {
         if let Some(why) = self.sequence.take(frame.sequence) {
             log::warn!("drops can't be counted: {why}");
         }
-        let drops = self.sequence.drops().zip(before);
+        let now = self.sequence.drops();
         self.series.count(frame.taken, |interval| {
-            interval.drops += drops.map_or(0, |(after, before)| after - before);
+            interval.drops += now.map_or(0, |now| now - before.unwrap_or(0));
         });
     }
 

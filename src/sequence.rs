@@ -40,6 +40,14 @@ pub struct Sequence {
 enum State {
     #[default]
     Empty,
+    Begun {
+        first: u64,
+    },
+    /// vivid gives its first two frames the same number now and then. What comes after
+    /// tells whether it counts.
+    Repeated {
+        first: u64,
+    },
     Counting {
         last: u64,
     },
@@ -49,7 +57,7 @@ enum State {
 /// Why a sequence can't tell of drops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
-    /// Two frames had the same number, as all of v4l2loopback's have.
+    /// Frames had the same number, as all of v4l2loopback's have.
     Stuck {
         /// The number.
         at: u64,
@@ -96,8 +104,11 @@ impl Sequence {
     /// that the numbers are unusable.
     pub fn take(&mut self, number: u64) -> Option<Unusable> {
         let (state, news) = match self.state {
-            State::Empty => (State::Counting { last: number }, None),
-            State::Counting { last } => match steps(last, number) {
+            State::Empty => (State::Begun { first: number }, None),
+            State::Begun { first } if number == first => (State::Repeated { first }, None),
+            State::Begun { first: last }
+            | State::Repeated { first: last }
+            | State::Counting { last } => match steps(last, number) {
                 Some(steps) => {
                     self.bursts.count(steps - 1);
                     (State::Counting { last: number }, None)
@@ -128,8 +139,8 @@ impl Sequence {
     /// The gaps that these frames are missing in; None if that is unknown.
     pub fn bursts(&self) -> Option<&Bursts> {
         match self.state {
-            State::Empty | State::Counting { .. } => Some(&self.bursts),
-            State::Unusable(_) => None,
+            State::Empty | State::Begun { .. } | State::Counting { .. } => Some(&self.bursts),
+            State::Repeated { .. } | State::Unusable(_) => None,
         }
     }
 }
@@ -175,10 +186,18 @@ mod tests {
     }
 
     #[test]
+    fn a_counter_that_begins_with_a_number_twice_counts_from_there() {
+        assert_eq!(of(&[0, 0]).drops(), None, "it may be stuck");
+        assert_eq!(of(&[0, 0, 1, 2]).drops(), Some(0));
+        assert_eq!(of(&[0, 0, 3]).drops(), Some(2));
+    }
+
+    #[test]
     fn a_stuck_or_returning_counter_is_unusable_for_good() {
         assert_eq!(of(&[0, 0, 0]).drops(), None);
         assert_eq!(of(&[5, 6, 2, 3, 4]).drops(), None);
-        let mut sequence = of(&[5]);
+        assert_eq!(of(&[4, 5, 5, 6]).drops(), None);
+        let mut sequence = of(&[5, 5]);
         assert_eq!(sequence.take(5), Some(Unusable::Stuck { at: 5 }));
         assert_eq!(sequence.take(5), None, "the reason is told once");
     }

@@ -34,8 +34,8 @@ def run(device: str, checker: str) -> tuple[Outcome, Outcome, list[object]]:
 def missing(outcome: Outcome) -> int | None:
     """Give how many frames a side's summary says that the driver dropped, or did not arrive.
 
-    None if it says that this is unknown: now and then vivid gives its first two
-    frames the same number.
+    None if it says that this is unknown: now and then vivid gives two frames the same
+    number.
     """
     (line,) = (line for line in outcome.stderr.splitlines() if "flagged in error" in line)
     assert ", 0 flagged in error" in line

@@ -99,6 +99,8 @@ def test_frames_may_be_smaller_than_sizeimage_even_empty(port: int, tmp_path: Pa
         ([3, 5, 9], 4),
         ([0xFFFFFFFF, 0, 2], 1),
         ([0, 0, 0], None),
+        ([0, 0, 1, 3], 1),
+        ([4, 5, 5, 6], None),
         ([5, 6, 2], None),
     ],
 )
