@@ -17,6 +17,9 @@ use crate::wire::v3::{Ack, Outcome, Ping, Pong, kind};
 const BURST: u64 = 16;
 /// From one reading to the next during the run.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Acknowledgements that wait to be taken in. More than frames are ever on their way: a
+/// peer that tells of others is not to fill this side's memory.
+const MOST_ACKNOWLEDGED: usize = 65_536;
 /// How long to wait for a burst, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -38,10 +41,19 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    fn acknowledge(&mut self, acknowledged: Acknowledged) {
+        if self.acks.len() < MOST_ACKNOWLEDGED {
+            self.acks.push(acknowledged);
+        }
+    }
+}
+
 /// The control connection of a sender.
 pub struct Asking {
     listening: Listening,
     state: Arc<Mutex<State>>,
+    patience: Duration,
 }
 
 impl Asking {
@@ -169,7 +181,7 @@ impl Handler for Asker {
             }
             kind::ACK => {
                 let ack = Ack::decode(body)?;
-                lock(&self.state).acks.push(Acknowledged { ack, at });
+                lock(&self.state).acknowledge(Acknowledged { ack, at });
             }
             kind::RESULT => {
                 lock(&self.state).outcome = Some(Outcome::decode(body)?);
@@ -199,5 +211,28 @@ impl Handler for Asker {
 
     fn closed(&mut self) {
         lock(&self.state).closed = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_acknowledgements_fills_no_memory() {
+        let mut state = State::default();
+        let ack = Ack {
+            counter: 0,
+            header: 0,
+            complete: 0,
+            done: 0,
+        };
+        for _ in 0..3 * MOST_ACKNOWLEDGED {
+            state.acknowledge(Acknowledged {
+                ack,
+                at: Monotonic::of_nanoseconds(1),
+            });
+        }
+        assert_eq!(state.acks.len(), MOST_ACKNOWLEDGED);
     }
 }
