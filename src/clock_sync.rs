@@ -7,7 +7,7 @@
 //! is assumed of how the way there compares with the way back. What is told is the
 //! line that lies between all bounds with the most room, and by how much any other
 //! line between them differs from it: the clocks' rates may differ, but each is
-//! taken to be even over the run.
+//! taken to be even over a piece of the run, since NTP steers clocks.
 
 /// Clocks that the kernel disciplines differ by no more than this (adjtimex(2)
 /// bounds its correction to 500 ppm, and crystals are better than that).
@@ -15,6 +15,10 @@ const MOST_DRIFT: f64 = 1e-3;
 
 /// Readings that are kept; of more, those that took longer are given up.
 const MOST_READINGS: usize = 512;
+
+/// Readings that a piece shares with the one before it, so that what lies about the
+/// turn is bounded from both sides. Few, since the clocks may be steered there.
+const SHARED: usize = 2;
 
 /// Steps of a search over drifts: it ends well below a part in 10^9.
 const STEPS: usize = 60;
@@ -69,9 +73,25 @@ impl Offset {
     pub fn nanoseconds(&self) -> i128 {
         self.nanoseconds
     }
+
+    /// What the pieces of a run come to: no time of any of them is farther off than
+    /// the bound.
+    pub fn joined<'a>(pieces: impl IntoIterator<Item = &'a Offset>) -> Option<Offset> {
+        pieces.into_iter().copied().reduce(|whole, next| {
+            let seconds = next.at.saturating_sub(whole.at) as f64;
+            let gained = (next.nanoseconds - whole.nanoseconds) as f64;
+            Offset {
+                drift: if seconds > 0.0 { gained / seconds } else { whole.drift },
+                bound: whole.bound.max(next.bound),
+                least_round_trip: whole.least_round_trip.min(next.least_round_trip),
+                readings: whole.readings + next.readings,
+                ..whole
+            }
+        })
+    }
 }
 
-/// The readings of a run.
+/// The readings of a piece of a run.
 #[derive(Debug, Clone, Default)]
 pub struct ClockSync {
     readings: Vec<Reading>,
@@ -99,6 +119,19 @@ impl ClockSync {
         }
     }
 
+    /// Ends a piece, and gives it: what is read from now on is the next one's.
+    pub fn turn(&mut self) -> ClockSync {
+        let first = self.readings.len().saturating_sub(SHARED);
+        let shared = self.readings.get(first..).unwrap_or_default().to_vec();
+        std::mem::replace(
+            self,
+            ClockSync {
+                readings: shared,
+                taken: 0,
+            },
+        )
+    }
+
     /// What they tell. The reason where they tell nothing.
     pub fn offset(&self) -> Result<Offset, &'static str> {
         let Some(first) = self.readings.first() else {
@@ -109,33 +142,35 @@ impl ClockSync {
             x: (x as i128 - first.sent as i128) as f64,
             y: (y - base) as f64,
         };
-        let above: Vec<Bound> = self
-            .readings
-            .iter()
-            .map(|it| relative(it.sent, it.received as i128 - it.sent as i128))
-            .collect();
-        let below: Vec<Bound> = self
-            .readings
-            .iter()
-            .map(|it| relative(it.returned, it.answered as i128 - it.returned as i128))
-            .collect();
+        let readings = self.readings.iter();
+        let above = lowest(readings.clone().map(|it| {
+            let ahead = it.received as i128 - it.sent as i128;
+            relative(it.sent, ahead)
+        }));
+        // Upside down, so that these are the lowest too.
+        let below = lowest(readings.clone().map(|it| {
+            let ahead = it.answered as i128 - it.returned as i128;
+            let Bound { x, y } = relative(it.returned, ahead);
+            Bound { x, y: -y }
+        }));
         let top = |drift: f64, x: f64| {
             let heights = above.iter().map(|it| it.y + drift * (x - it.x));
             heights.fold(f64::INFINITY, f64::min)
         };
         let bottom = |drift: f64, x: f64| {
-            let heights = below.iter().map(|it| it.y + drift * (x - it.x));
+            let heights = below.iter().map(|it| -it.y + drift * (x - it.x));
             heights.fold(f64::NEG_INFINITY, f64::max)
         };
+        let last = readings.map(|it| it.sent).max().unwrap_or(first.sent);
         let room = |drift: f64| top(drift, 0.0) - bottom(drift, 0.0);
         let drift = highest(room, -MOST_DRIFT, MOST_DRIFT);
         if room(drift) < 0.0 {
-            return Err("the two clocks did not run evenly during the run");
+            return Err("the two clocks did not run evenly");
         }
         let slowest = edge(room, drift, -MOST_DRIFT);
         let fastest = edge(room, drift, MOST_DRIFT);
         let middle = |x: f64| (top(drift, x) + bottom(drift, x)) / 2.0;
-        let last = above.last().map_or(0.0, |it| it.x);
+        let last = (last as i128 - first.sent as i128) as f64;
         // The lines that fit are convex in offset and drift, so that their extremes
         // over time lie at its ends.
         let bound = [0.0, last].into_iter().map(|x| {
@@ -153,6 +188,26 @@ impl ClockSync {
             readings: self.taken,
         })
     }
+}
+
+/// Those that no line between others lies below: the lower convex hull. A line above
+/// none of them is above none of all, and they are few.
+fn lowest(bounds: impl Iterator<Item = Bound>) -> Vec<Bound> {
+    let mut all: Vec<Bound> = bounds.collect();
+    all.sort_by(|one, other| one.x.total_cmp(&other.x));
+    let mut hull: Vec<Bound> = Vec::new();
+    for next in all {
+        while let [.., before, last] = hull.as_slice() {
+            let turn = (last.x - before.x) * (next.y - before.y)
+                - (last.y - before.y) * (next.x - before.x);
+            if turn > 0.0 {
+                break;
+            }
+            hull.pop();
+        }
+        hull.push(next);
+    }
+    hull
 }
 
 /// Where a concave function is highest between two arguments.

@@ -147,7 +147,7 @@ class Report:
     clock_readings: int | None = None
     """Clock readings that were taken."""
     offset_reason: str | None = None
-    """Why the offset is unknown."""
+    """Why the offset is unknown, for the whole run or for some of its frames."""
     clock: str | None = None
     """The clock that capture timestamps are of, found out by comparing: ``monotonic``,
     ``boottime``, ``realtime`` or ``unknown``; None for a receiver, and before a frame came."""

@@ -84,7 +84,7 @@ fn no_reading_and_a_clock_that_was_set_tell_nothing() {
     }
     assert_eq!(
         sync.offset(),
-        Err("the two clocks did not run evenly during the run")
+        Err("the two clocks did not run evenly")
     );
 }
 
@@ -97,4 +97,40 @@ fn readings_are_bounded_and_the_fastest_stay() {
     let told = sync.offset().unwrap();
     assert_eq!(told.readings, 5000);
     assert_eq!(told.least_round_trip, 100_000);
+}
+
+#[test]
+fn clocks_that_are_steered_are_compared_piece_by_piece() {
+    let mut sync = ClockSync::default();
+    let mut pieces = Vec::new();
+    // 100 ppm from the 300th reading on: 6 ms a minute, and a round trip is 0.2 ms.
+    let ahead = |n: u64| n.saturating_sub(300) as i128 * 20_000;
+    let mut whole = ClockSync::default();
+    for n in 0..600 {
+        let sent = 1 + n * 200_000_000;
+        let received = (sent as i128 + 100_000 + ahead(n)) as u64;
+        let reading = Reading {
+            sent,
+            received,
+            answered: received,
+            returned: sent + 200_000,
+        };
+        sync.add(reading);
+        whole.add(reading);
+        if n == 299 {
+            pieces.push(sync.turn().offset().unwrap());
+        }
+    }
+    pieces.push(sync.turn().offset().unwrap());
+    assert!(whole.offset().is_err(), "no line fits all of it");
+    for (piece, n) in pieces.iter().zip([150, 450]) {
+        let sent = 1 + n * 200_000_000;
+        let error = piece.to_receiver(sent) - (sent as i128 + ahead(n));
+        assert!(error.unsigned_abs() <= u128::from(piece.bound), "{piece:?}");
+        assert!(piece.bound < 150_000, "{piece:?}");
+    }
+    let joined = Offset::joined(&pieces).unwrap();
+    assert_eq!(joined.readings, 600);
+    assert_eq!(joined.nanoseconds(), pieces[0].nanoseconds());
+    assert!(joined.bound >= pieces[1].bound);
 }

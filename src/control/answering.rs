@@ -52,9 +52,9 @@ impl Answering {
         self.listening.line.post(&outcome.encode());
     }
 
-    /// The clock readings until now.
-    pub fn sync(&self) -> ClockSync {
-        lock(&self.state).sync.clone()
+    /// The clock readings since the last time.
+    pub fn turn(&self) -> ClockSync {
+        lock(&self.state).sync.turn()
     }
 
     /// Waits until the sender has taken its last readings, and gives all of them.

@@ -72,17 +72,23 @@ impl Asking {
         let asking = Asking {
             listening: Listening::start(socket, handler)?,
             state,
+            patience: PATIENCE,
         };
         asking.wait_for(run, |state| state.bursts_done > 0)?;
         Ok(asking)
     }
 
     fn wait_for(&self, run: &mut Run<'_>, is_so: impl Fn(&State) -> bool) -> Result<bool> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         self.listening.wait_until(run, deadline, || {
             let state = lock(&self.state);
             is_so(&state) || state.closed
         })
+    }
+
+    /// Takes from now on what has come, and waits for nothing.
+    pub fn wait_no_longer(&mut self) {
+        self.patience = Duration::ZERO;
     }
 
     /// The frames that were acknowledged since the last time.
@@ -90,9 +96,9 @@ impl Asking {
         std::mem::take(&mut lock(&self.state).acks)
     }
 
-    /// The clock readings until now.
-    pub fn sync(&self) -> ClockSync {
-        lock(&self.state).sync.clone()
+    /// The clock readings since the last time.
+    pub fn turn(&self) -> ClockSync {
+        lock(&self.state).sync.turn()
     }
 
     /// The receiver's last word, which may take a moment to come; None if it gives none.

@@ -162,6 +162,9 @@ pub(super) struct Listening {
 impl Listening {
     /// Starts the thread.
     pub fn start(socket: Socket, mut handler: impl Handler + 'static) -> Result<Self> {
+        socket.set_nonblocking(true).map_err(|error| {
+            Error::new(ErrorKind::System, "set up the control connection").io(&error)
+        })?;
         let event = || {
             EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
                 .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))

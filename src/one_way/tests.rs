@@ -46,6 +46,56 @@ fn settled(frames: &[(u64, u64, u64)], interval: Option<u64>) -> [Vec<u64>; 2] {
 }
 
 #[test]
+fn frames_do_not_wait_for_ever_for_clocks_that_can_not_be_compared() {
+    let mut one_way = OneWay::default();
+    for _ in 0..MOST_WAITING {
+        one_way.take(&Passage {
+            handed: 1,
+            complete: 2,
+            ..Passage::default()
+        });
+    }
+    assert!(one_way.is_due());
+    one_way.settle(&ClockSync::default(), None, &mut Stages::default());
+    assert!(!one_way.is_due(), "each frame would be reckoned with again");
+    assert_eq!(one_way.offset(), None);
+    assert_eq!(
+        one_way.unknown().as_deref(),
+        Some("no clock reading was answered")
+    );
+}
+
+#[test]
+fn each_piece_of_a_run_has_its_own_offset() {
+    let frame = |handed: u64| Passage {
+        handed: handed * MS,
+        complete: handed * MS + 5,
+        ..Passage::default()
+    };
+    let mut one_way = OneWay::default();
+    let mut stages = Stages::default();
+    one_way.take(&frame(10));
+    one_way.settle(&agreeing(), None, &mut stages);
+    one_way.take(&frame(20));
+    one_way.settle(&ClockSync::default(), None, &mut stages);
+    let mut ahead = ClockSync::default();
+    ahead.add(Reading {
+        sent: 30 * MS,
+        received: 32 * MS,
+        answered: 32 * MS,
+        returned: 30 * MS,
+    });
+    one_way.take(&frame(30));
+    one_way.settle(&ahead, None, &mut stages);
+    let between = |handed: u64| one_way.between(handed * MS, handed * MS, (handed + 7) * MS);
+    assert_eq!(between(10), Some(Duration::from_millis(7)));
+    assert_eq!(between(20), None);
+    assert_eq!(between(30), Some(Duration::from_millis(5)));
+    let unknown = one_way.unknown().unwrap();
+    assert_eq!(unknown, "those of 1 frames: no clock reading was answered");
+}
+
+#[test]
 fn frames_that_should_have_come_during_a_wait_count_as_late_as_it_kept_them() {
     let [raw, corrected] = settled(&[(10, 11, 15), (20, 21, 25), (60, 61, 65)], Some(10));
     assert_eq!(raw, [5, 5, 5]);

@@ -5,8 +5,6 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::accounting::Account;
 use crate::capture_clock::CaptureClock;
-use crate::clock_sync::Offset;
-use crate::one_way;
 use crate::passage::Passage;
 use crate::report::Report;
 use crate::sequence::Bursts;
@@ -83,16 +81,15 @@ pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, P
             fields.set_item("clock_reason", why)?;
         }
     }
-    match report.one_way.offset() {
-        None => {}
-        Some(Err(why)) => fields.set_item("offset_reason", why)?,
-        Some(Ok(offset)) => {
-            fields.set_item("offset", offset.nanoseconds() as f64 / 1e9)?;
-            fields.set_item("offset_bound", offset.bound as f64 / 1e9)?;
-            fields.set_item("offset_drift", offset.drift)?;
-            fields.set_item("round_trip", offset.least_round_trip as f64 / 1e9)?;
-            fields.set_item("clock_readings", offset.readings)?;
-        }
+    if let Some(why) = report.one_way.unknown() {
+        fields.set_item("offset_reason", why)?;
+    }
+    if let Some(offset) = report.one_way.offset() {
+        fields.set_item("offset", offset.nanoseconds() as f64 / 1e9)?;
+        fields.set_item("offset_bound", offset.bound as f64 / 1e9)?;
+        fields.set_item("offset_drift", offset.drift)?;
+        fields.set_item("round_trip", offset.least_round_trip as f64 / 1e9)?;
+        fields.set_item("clock_readings", offset.readings)?;
     }
     module.getattr("Report")?.call((), Some(&fields))
 }
@@ -171,13 +168,13 @@ fn network<'py>(py: Python<'py>, report: &Report) -> PyResult<Option<Bound<'py, 
 /// Single frames' times in seconds, column by column; None for what is unknown.
 fn samples<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
     let passages = report.samples.passages();
-    let offset = report.one_way.offset().and_then(|it| it.as_ref().ok());
     let since = |later: u64, earlier: u64| {
         (later != 0 && earlier != 0).then(|| later.saturating_sub(earlier) as f64 / 1e9)
     };
-    let across = |offset: Option<&Offset>, later: u64, earlier: u64| {
-        let offset = offset.filter(|_| later != 0 && earlier != 0)?;
-        Some(one_way::between(offset, earlier, later).as_secs_f64())
+    let across = |it: &Passage, earlier: u64| {
+        let is_known = it.complete != 0 && earlier != 0;
+        let time = report.one_way.between(it.handed, earlier, it.complete);
+        time.filter(|_| is_known).map(|time| time.as_secs_f64())
     };
     // This side's clock: a receiver's passages have no time of having been sent.
     let of_this_side = |it: &Passage| match it.sent {
@@ -197,8 +194,8 @@ fn samples<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>
         ("into_socket", &|it| since(it.sent, it.handed)),
         ("into_buffer", &|it| since(it.complete, it.header)),
         ("into_dump", &|it| since(it.done, it.complete)),
-        ("transfer", &|it| across(offset, it.complete, it.handed)),
-        ("end_to_end", &|it| across(offset, it.complete, it.captured)),
+        ("transfer", &|it| across(it, it.handed)),
+        ("end_to_end", &|it| across(it, it.captured)),
         ("acknowledged", &|it| since(it.acknowledged, it.handed)),
     ];
     for (name, of) in columns {

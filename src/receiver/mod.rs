@@ -303,8 +303,8 @@ impl Receiving {
                 complete: passage.complete,
                 done: passage.done,
             });
-            if run.report.one_way.is_full() {
-                run.report.settle_one_way(&control.sync());
+            if run.report.one_way.is_due() {
+                run.report.settle_one_way(&control.turn());
             }
         }
         let nothing = Expected {

@@ -236,8 +236,8 @@ impl Sending {
             for told in control.acknowledged() {
                 self.ledger.acknowledge(&told);
             }
-            if run.report.one_way.is_full() {
-                run.report.settle_one_way(&control.sync());
+            if run.report.one_way.is_due() {
+                run.report.settle_one_way(&control.turn());
             }
         }
         self.ledger.turn_over(&mut run.report)
