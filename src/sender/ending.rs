@@ -22,8 +22,15 @@ impl Sending {
             _ => {}
         }
         let ended = self.tell_end(&result, run);
+        let result = result.and(ended);
+        if let (Some(control), Err(error)) = (&mut self.control, &result) {
+            // It has had all the time that it gets.
+            if error.kind() == ErrorKind::PeerTimeout {
+                control.wait_no_longer();
+            }
+        }
         self.settle(run)?;
-        match (&run.report.outcome, result.and(ended)) {
+        match (&run.report.outcome, result) {
             // What went wrong here is nothing that the receiver could tell of.
             (_, Err(error)) if !is_of_the_peer(&error) => return Err(error),
             // Who went away tells why by the other connection, if it can.
