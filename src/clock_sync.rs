@@ -81,7 +81,11 @@ impl Offset {
             let seconds = next.at.saturating_sub(whole.at) as f64;
             let gained = (next.nanoseconds - whole.nanoseconds) as f64;
             Offset {
-                drift: if seconds > 0.0 { gained / seconds } else { whole.drift },
+                drift: if seconds > 0.0 {
+                    gained / seconds
+                } else {
+                    whole.drift
+                },
                 bound: whole.bound.max(next.bound),
                 least_round_trip: whole.least_round_trip.min(next.least_round_trip),
                 readings: whole.readings + next.readings,

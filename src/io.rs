@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
+use nix::sys::socket::MsgFlags;
 
 use crate::memory::{Plane, View};
 use crate::v4l2::MAX_PLANES;
@@ -59,8 +60,8 @@ impl Gather<'_> {
     }
 }
 
-/// sendmsg(2) of what follows the first `sent` bytes, in one call and without
-/// SIGPIPE; says how many bytes the socket took.
+/// sendmsg(2) of what follows the first `sent` bytes, in one call, without waiting
+/// and without SIGPIPE; says how many bytes the socket took.
 pub fn send(socket: BorrowedFd<'_>, what: &Gather<'_>, sent: usize) -> nix::Result<usize> {
     send_message(socket, what, sent, 0)
 }
@@ -82,26 +83,36 @@ fn send_message(
     flags: libc::c_int,
 ) -> nix::Result<usize> {
     let mut parts = what.after(sent);
+    let flags = flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: all-zero bytes are a valid `msghdr`: null pointers of length 0.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = parts.as_mut_ptr();
     message.msg_iovlen = parts.len();
     // SAFETY: the message points to ranges, each empty or alive for longer than the
     // call, which only reads them.
-    count(unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags | libc::MSG_NOSIGNAL) })
+    count(unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags) })
 }
 
 /// SO_ZEROCOPY: allows `send_zero_copy` on a socket.
 pub fn enable_zero_copy(socket: BorrowedFd<'_>) -> nix::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the option takes an int, which outlives the call.
+    set_option(socket, libc::SO_ZEROCOPY, 1)
+}
+
+/// SO_RCVLOWAT: who waits for a socket's bytes is woken when so many have come.
+pub fn wake_at(socket: BorrowedFd<'_>, bytes: usize) -> nix::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    set_option(socket, libc::SO_RCVLOWAT, bytes)
+}
+
+fn set_option(socket: BorrowedFd<'_>, option: libc::c_int, value: libc::c_int) -> nix::Result<()> {
+    // SAFETY: each option that is set by this takes an int, which outlives the call.
     Errno::result(unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_ZEROCOPY,
-            (&raw const on).cast(),
-            size_of_val(&on) as libc::socklen_t,
+            option,
+            (&raw const value).cast(),
+            size_of_val(&value) as libc::socklen_t,
         )
     })
     .map(|_| ())
@@ -134,11 +145,27 @@ pub fn tcp_info(socket: BorrowedFd<'_>) -> nix::Result<libc::tcp_info> {
     Ok(info)
 }
 
-/// recv(2) into `into`; says how many bytes came, 0 at the stream's end.
+/// recv(2) of what has come, without waiting; 0 at the stream's end.
+pub fn receive_now(socket: BorrowedFd<'_>, into: &mut [u8]) -> nix::Result<usize> {
+    nix::sys::socket::recv(socket.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT)
+}
+
+/// recv(2) into `into` until it is full, waiting as long as the socket's SO_RCVTIMEO
+/// says; tells how many bytes came by then, 0 at the stream's end. `EAGAIN`: none did.
+///
+/// The wait is the kernel's (MSG_WAITALL): a frame comes in as many pieces as packets,
+/// and to be told of each would take three more calls.
 pub fn receive(socket: BorrowedFd<'_>, into: View<'_>) -> nix::Result<usize> {
     let range = into.iovec();
     // SAFETY: the range is mapped writable for as long as the view lives.
-    count(unsafe { libc::recv(socket.as_raw_fd(), range.iov_base, range.iov_len, 0) })
+    count(unsafe {
+        libc::recv(
+            socket.as_raw_fd(),
+            range.iov_base,
+            range.iov_len,
+            libc::MSG_WAITALL,
+        )
+    })
 }
 
 /// write(2) from `from`; says how many bytes were taken.

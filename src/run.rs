@@ -13,9 +13,9 @@ use nix::sys::time::TimeSpec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
 
-/// How often the observer is asked, at least: half of the 100 ms within which
-/// an interrupt has to work.
-const TICK: Duration = Duration::from_millis(50);
+/// How often the observer is asked, at least, and how long a call that waits by itself
+/// may take: each half of the 100 ms within which an interrupt has to work.
+pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// A request to stop, from any thread.
 #[derive(Debug)]

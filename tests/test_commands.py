@@ -1,9 +1,11 @@
 """Signals, exit statuses, and what a person sees."""
 
+import contextlib
 import os
 import pty
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -93,6 +95,30 @@ def test_a_second_signal_ends_at_once(port: int) -> None:
         end.wait_for("once more to end at once")
         end.process.send_signal(signal.SIGTERM)
         assert end.wait() == 130, end.stderr
+
+
+def test_signals_are_heeded_while_a_frame_trickles_in(port: int) -> None:
+    with receiver_command(port) as end, connect(port) as connection:
+        connection.sendall(stream_header(sizeimage=1 << 20) + frame(b"", bytesused=1 << 20))
+        end.wait_for("stream of")
+        done = threading.Event()
+
+        def trickle() -> None:
+            # Until the receiver is gone.
+            with contextlib.suppress(ConnectionError):
+                while not done.wait(0.01):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            end.process.send_signal(signal.SIGINT)
+            end.wait_for("once more to end at once")
+            end.process.send_signal(signal.SIGTERM)
+            assert end.wait() == 130, end.stderr
+        finally:
+            done.set()
+            thread.join()
 
 
 def test_fewer_frames_than_asked_for_is_a_failure(port: int) -> None:

@@ -82,10 +82,7 @@ fn no_reading_and_a_clock_that_was_set_tell_nothing() {
             returned: reading.returned + later,
         });
     }
-    assert_eq!(
-        sync.offset(),
-        Err("the two clocks did not run evenly")
-    );
+    assert_eq!(sync.offset(), Err("the two clocks did not run evenly"));
 }
 
 #[test]

@@ -63,14 +63,9 @@ pub fn connect_to(
     }
     socket
         .set_tcp_user_timeout(Some(patience))
-        .and_then(|()| socket.set_tcp_nodelay(true))
-        .map_err(|error| failed(&error))?;
-    Ok(Some(Connection {
-        socket,
-        peer: address.to_string(),
-        address,
-        patience,
-    }))
+        .and_then(|()| Connection::new(socket, address, patience))
+        .map(Some)
+        .map_err(|error| failed(&error))
 }
 
 fn connect_error(address: SocketAddr, error: &std::io::Error) -> Error {

@@ -90,16 +90,9 @@ impl Listener {
         let address = address
             .as_socket()
             .ok_or_else(|| failed(std::io::Error::from(Errno::EAFNOSUPPORT)))?;
-        socket
-            .set_nonblocking(true)
-            .and_then(|()| socket.set_tcp_nodelay(true))
-            .map_err(failed)?;
-        Ok(Some(Connection {
-            socket,
-            peer: address.to_string(),
-            address,
-            patience,
-        }))
+        Connection::new(socket, address, patience)
+            .map(Some)
+            .map_err(failed)
     }
 }
 

@@ -1,14 +1,15 @@
 //! The TCP connection that a stream travels on.
 //!
-//! Sockets are non-blocking and every wait is the run's, so a stop, an interrupt
-//! and a peer that has gone silent are noticed wherever the loop is.
+//! Every wait is the run's, so a stop, an interrupt and a peer that has gone silent are
+//! noticed wherever the loop is; but for that for a payload's next bytes, which is the
+//! kernel's and no longer than a tick. All other calls say that they don't wait.
 
 mod connect;
 mod listen;
 mod receive;
 mod zero_copy;
 
-use std::io::Read;
+use std::cell::Cell;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::io::{self, Gather};
 use crate::network::Network;
 use crate::report::Report;
-use crate::run::{OnStop, Run, Woken};
+use crate::run::{OnStop, Run, TICK, Woken};
 use crate::source::WaitsFor;
 
 pub use connect::{connect, connect_to};
@@ -39,6 +40,8 @@ pub struct Connection {
     address: SocketAddr,
     /// How long the peer may be silent, or take nothing.
     patience: Duration,
+    /// Bytes that have to come before a wait for them ends (SO_RCVLOWAT).
+    low_water: Cell<usize>,
 }
 
 /// A way to send something, piece by piece.
@@ -84,6 +87,20 @@ impl Send for CopyingSend<'_> {
 }
 
 impl Connection {
+    /// Takes in a socket that is connected to `address`.
+    fn new(socket: Socket, address: SocketAddr, patience: Duration) -> std::io::Result<Self> {
+        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(Some(TICK))?;
+        socket.set_tcp_nodelay(true)?;
+        Ok(Connection {
+            socket,
+            peer: address.to_string(),
+            address,
+            patience,
+            low_water: Cell::new(1),
+        })
+    }
+
     /// The peer's address.
     pub fn peer(&self) -> &str {
         &self.peer
@@ -225,8 +242,7 @@ impl Connection {
     /// What a readable socket means to a sender: the receiver hung up, or it is
     /// none, since a receiver never answers.
     pub fn check(&self) -> Result<()> {
-        let mut bytes = [0; 16];
-        match (&self.socket).read(&mut bytes) {
+        match io::receive_now(self.socket.as_fd(), &mut [0; 16]) {
             Ok(0) => Err(self.lost_to("the receiver closed the connection")),
             Ok(_) => Err(
                 Error::new(ErrorKind::Protocol, format!("send to {}", self.peer))
@@ -234,11 +250,8 @@ impl Connection {
                     .cause("it answered, which a receiver of this protocol never does")
                     .next("check address and port"),
             ),
-            Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::EAGAIN | Errno::EINTR) => Ok(()),
-                Some(errno) => Err(self.lost(errno)),
-                None => Err(self.lost_to(&error.to_string())),
-            },
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(()),
+            Err(errno) => Err(self.lost(errno)),
         }
     }
 
@@ -262,13 +275,10 @@ impl Connection {
             if Instant::now() >= deadline {
                 return Err(self.timeout("the receiver did not end the stream"));
             }
-            match (&self.socket).read(&mut [0]) {
+            match io::receive_now(self.socket.as_fd(), &mut [0]) {
                 Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                    Some(Errno::EAGAIN | Errno::EINTR) => {}
-                    errno => return Err(self.lost(errno.unwrap_or(Errno::UnknownErrno))),
-                },
+                Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(errno) => return Err(self.lost(errno)),
             }
         }
     }

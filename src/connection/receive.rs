@@ -1,17 +1,18 @@
 //! Receiving: whole pieces, waited for.
 
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::time::Instant;
-
-use nix::errno::Errno;
-use socket2::Socket;
 
 use super::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io;
 use crate::memory::View;
 use crate::run::{OnStop, Run, Woken};
+use nix::errno::Errno;
+
+/// Bytes of a payload that are waited for at a time. To be woken for each packet costs the
+/// side that sends as well, where both are one machine; from here on it makes no difference.
+const PIECE: usize = 256 * 1024;
 
 /// What a receive brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,30 +36,47 @@ impl Connection {
         deadline: Instant,
     ) -> Result<Received> {
         self.receive(run, bytes.len(), OnStop::End, Some(deadline), |received| {
-            read(&self.socket, bytes, received)
+            self.read(bytes, received)
         })
     }
 
     /// Fills `bytes`. A stop ends it while none has come.
     pub fn receive_bytes(&self, run: &mut Run<'_>, bytes: &mut [u8]) -> Result<Received> {
         self.receive(run, bytes.len(), OnStop::End, None, |received| {
-            read(&self.socket, bytes, received)
+            self.read(bytes, received)
         })
     }
 
     /// Fills `bytes`, what lies before them having come. Not ended by a stop.
     pub fn receive_rest(&self, run: &mut Run<'_>, bytes: &mut [u8]) -> Result<Received> {
         self.receive(run, bytes.len(), OnStop::Finish, None, |received| {
-            read(&self.socket, bytes, received)
+            self.read(bytes, received)
         })
+    }
+
+    fn read(&self, bytes: &mut [u8], received: usize) -> nix::Result<usize> {
+        let rest = bytes.get_mut(received..).unwrap_or_default();
+        io::receive_now(self.socket.as_fd(), rest)
     }
 
     /// Fills `view`, straight from the socket. Not ended by a stop.
     pub fn receive_view(&self, run: &mut Run<'_>, view: View<'_>) -> Result<Received> {
         self.receive(run, view.length(), OnStop::Finish, None, |received| {
             let rest = view.skip(received).ok_or(Errno::EINVAL)?;
-            io::receive(self.socket.as_fd(), rest)
+            let length = rest.length().min(PIECE);
+            self.wake_at(length)?;
+            io::receive(
+                self.socket.as_fd(),
+                rest.first(length).ok_or(Errno::EINVAL)?,
+            )
         })
+    }
+
+    fn wake_at(&self, bytes: usize) -> nix::Result<()> {
+        if self.low_water.replace(bytes) != bytes {
+            io::wake_at(self.socket.as_fd(), bytes)?;
+        }
+        Ok(())
     }
 
     fn receive(
@@ -77,8 +95,10 @@ impl Connection {
                 Ok(bytes) => {
                     received += bytes;
                     deadline = by.unwrap_or_else(|| self.give_up_at());
+                    run.tick()?;
                 }
                 Err(Errno::EAGAIN) => {
+                    self.wake_at(1).map_err(|errno| self.broken(errno))?;
                     let on_stop = if received > 0 {
                         OnStop::Finish
                     } else {
@@ -95,23 +115,15 @@ impl Connection {
                 Err(Errno::ECONNRESET | Errno::ETIMEDOUT) => {
                     return Ok(Received::Closed(received));
                 }
-                Err(errno) => {
-                    return Err(Error::new(
-                        ErrorKind::PeerLost,
-                        format!("receive from {}", self.peer),
-                    )
-                    .object(&self.peer)
-                    .errno(errno));
-                }
+                Err(errno) => return Err(self.broken(errno)),
             }
         }
         Ok(Received::All)
     }
-}
 
-fn read(mut socket: &Socket, bytes: &mut [u8], received: usize) -> nix::Result<usize> {
-    let rest = bytes.get_mut(received..).unwrap_or_default();
-    socket
-        .read(rest)
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+    fn broken(&self, errno: Errno) -> Error {
+        Error::new(ErrorKind::PeerLost, format!("receive from {}", self.peer))
+            .object(&self.peer)
+            .errno(errno)
+    }
 }
