@@ -116,11 +116,13 @@ def prepare(a: Remote, load: Load) -> None:
 def measure(a: Remote, b: Remote, peer: Peer, load: Load) -> dict[str, Any]:
     """Run one case, and give its figures."""
     filled = placeholders(load)
-    prepare(a, load)
-    a.run(f"echo {peer.huge_pages} > /proc/sys/vm/nr_hugepages")
     try:
         if peer.receiver is not None:
             b.ask("start", command=peer.receiver.format(**filled))
+        # While that starts.
+        prepare(a, load)
+        a.run(f"echo {peer.huge_pages} > /proc/sys/vm/nr_hugepages")
+        if peer.receiver is not None:
             wait_until_it_listens(b)
         a.ask("start", command=peer.sender.format(**filled))
         wait_until_it_flows(a, b, peer)

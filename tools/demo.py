@@ -14,6 +14,7 @@ import av
 from PIL import Image, ImageDraw
 
 from guest import CHECKOUT, DISK, VENV, HungError, NoGuestError, check, describe
+from link import best
 from pair import PORT, Outcome, run_pair
 
 FRAMES = 300
@@ -38,6 +39,7 @@ def say(line: str) -> None:
 def in_guests() -> tuple[Outcome, Outcome]:
     """Run between two guests, with vivid as the camera."""
     check()
+    joined = best()
     say(f"two guests: {describe()}")
     # Guest B dumps onto a disk that is the file: a shared folder (9p) takes some
     # 10 MB/s where guests are emulated.
@@ -46,6 +48,7 @@ def in_guests() -> tuple[Outcome, Outcome]:
     return run_pair(
         f"--device /dev/video0 {SENDER}",
         f"--output {DISK} --frames {FRAMES}",
+        joined=joined,
         prepare="v4l2-ctl -c horizontal_movement=5",
         disk=CAPTURE,
         tell=say,

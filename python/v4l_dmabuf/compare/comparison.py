@@ -125,7 +125,7 @@ def _are_several(a: Sequence[Run], b: Sequence[Run]) -> bool:
 
 
 def _are_as_long(a: Sequence[Run], b: Sequence[Run]) -> bool:
-    lengths = [run.summary["frames"] for run in [*a, *b]]
+    lengths: list[int] = [run.summary["frames"] for run in [*a, *b]]
     return max(lengths) <= _AS_LONG * min(lengths)
 
 
