@@ -95,6 +95,8 @@ impl OneWay {
         let offset = match sync.offset() {
             Ok(offset) => offset,
             Err(why) => {
+                // What comes next has this piece before it, not a gap as long as it.
+                self.last = waiting.last().copied();
                 let before = self.unknown.as_ref().map_or(0, |(frames, _)| *frames);
                 self.unknown = Some((before + waiting.len(), why.to_owned()));
                 return;

@@ -38,6 +38,8 @@ pub struct Connection {
     peer: String,
     /// Where the peer is.
     address: SocketAddr,
+    /// Whether the peer is on this machine.
+    is_local: bool,
     /// How long the peer may be silent, or take nothing.
     patience: Duration,
     /// Bytes that have to come before a wait for them ends (SO_RCVLOWAT).
@@ -92,10 +94,12 @@ impl Connection {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(TICK))?;
         socket.set_tcp_nodelay(true)?;
+        let local = socket.local_addr()?.as_socket();
         Ok(Connection {
             socket,
             peer: address.to_string(),
             address,
+            is_local: local.is_some_and(|local| local.ip() == address.ip()),
             patience,
             low_water: Cell::new(1),
         })

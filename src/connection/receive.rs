@@ -3,15 +3,18 @@
 use std::os::fd::AsFd;
 use std::time::Instant;
 
+use nix::errno::Errno;
+
 use super::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io;
 use crate::memory::View;
 use crate::run::{OnStop, Run, Woken};
-use nix::errno::Errno;
 
-/// Bytes of a payload that are waited for at a time. To be woken for each packet costs the
-/// side that sends as well, where both are one machine; from here on it makes no difference.
+/// Bytes of a payload that a receiver waits for at a time if the sender is on the same
+/// machine, where it is the sender's time that waking the receiver for each packet takes.
+/// Of another machine's payload it waits for all: until the mark is reached the kernel
+/// acknowledges each packet at once, which between two guests cost a tenth of the frames.
 const PIECE: usize = 256 * 1024;
 
 /// What a receive brought.
@@ -62,13 +65,12 @@ impl Connection {
     /// Fills `view`, straight from the socket. Not ended by a stop.
     pub fn receive_view(&self, run: &mut Run<'_>, view: View<'_>) -> Result<Received> {
         self.receive(run, view.length(), OnStop::Finish, None, |received| {
-            let rest = view.skip(received).ok_or(Errno::EINVAL)?;
-            let length = rest.length().min(PIECE);
-            self.wake_at(length)?;
-            io::receive(
-                self.socket.as_fd(),
-                rest.first(length).ok_or(Errno::EINVAL)?,
-            )
+            let mut next = view.skip(received).ok_or(Errno::EINVAL)?;
+            if self.is_local {
+                next = next.first(next.length().min(PIECE)).ok_or(Errno::EINVAL)?;
+                self.wake_at(next.length())?;
+            }
+            io::receive(self.socket.as_fd(), next)
         })
     }
 

@@ -72,12 +72,13 @@ fn each_piece_of_a_run_has_its_own_offset() {
         complete: handed * MS + 5,
         ..Passage::default()
     };
+    let interval = Some(Duration::from_millis(10));
     let mut one_way = OneWay::default();
     let mut stages = Stages::default();
     one_way.take(&frame(10));
-    one_way.settle(&agreeing(), None, &mut stages);
+    one_way.settle(&agreeing(), interval, &mut stages);
     one_way.take(&frame(20));
-    one_way.settle(&ClockSync::default(), None, &mut stages);
+    one_way.settle(&ClockSync::default(), interval, &mut stages);
     let mut ahead = ClockSync::default();
     ahead.add(Reading {
         sent: 30 * MS,
@@ -86,7 +87,12 @@ fn each_piece_of_a_run_has_its_own_offset() {
         returned: 30 * MS,
     });
     one_way.take(&frame(30));
-    one_way.settle(&ahead, None, &mut stages);
+    one_way.settle(&ahead, interval, &mut stages);
+    let corrected = stages
+        .times()
+        .find(|(stage, _)| *stage == Stage::TransferCorrected);
+    let corrected = corrected.map(|(_, times)| times.count);
+    assert_eq!(corrected, Some(2), "no frame was missed between them");
     let between = |handed: u64| one_way.between(handed * MS, handed * MS, (handed + 7) * MS);
     assert_eq!(between(10), Some(Duration::from_millis(7)));
     assert_eq!(between(20), None);
