@@ -36,7 +36,7 @@ guest: build guests
 	@$(if $(value RUN),,$(error say what to run: make guest RUN='v4l2-ctl --all'))
 	@$(PYTHON) tools/guest.py --vivid '$(value VIVID)' -- '$(subst ','\'',$(value RUN))'
 
-# Some 45 minutes. PEERS=FILE adds peers, BENCH=OPTIONS are options of tools/bench.py.
+# An hour. PEERS=FILE adds peers, BENCH=OPTIONS are options of tools/bench.py.
 bench: bench-loopback guests
 	$(PYTHON) tools/guest.py -- python tools/overrun.py
 	$(PYTHON) tools/bench.py $(if $(PEERS),--peers '$(PEERS)') $(BENCH)
