@@ -39,6 +39,7 @@ def say(line: str) -> None:
 def in_guests() -> tuple[Outcome, Outcome]:
     """Run between two guests, with vivid as the camera."""
     check()
+    # First of all, since for a bridge it starts the program over.
     joined = best()
     say(f"two guests: {describe()}")
     # Guest B dumps onto a disk that is the file: a shared folder (9p) takes some

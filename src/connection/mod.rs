@@ -1,8 +1,8 @@
 //! The TCP connection that a stream travels on.
 //!
 //! Every wait is the run's, so a stop, an interrupt and a peer that has gone silent are
-//! noticed wherever the loop is; but for that for a payload's next bytes, which is the
-//! kernel's and no longer than a tick. All other calls say that they don't wait.
+//! noticed wherever the loop is. One is the kernel's, for a payload's next bytes, and no
+//! longer than a tick; each other call says by itself that it doesn't wait.
 
 mod connect;
 mod listen;
