@@ -60,20 +60,26 @@ impl Gather<'_> {
     }
 }
 
-/// sendmsg(2) of what follows the first `sent` bytes, in one call, without waiting
-/// and without SIGPIPE; says how many bytes the socket took.
+/// sendmsg(2) of what follows the first `sent` bytes, in one call and without SIGPIPE,
+/// waiting for room as long as the socket's SO_SNDTIMEO says; tells how many bytes the
+/// socket took by then. `EAGAIN`: none.
 pub fn send(socket: BorrowedFd<'_>, what: &Gather<'_>, sent: usize) -> nix::Result<usize> {
     send_message(socket, what, sent, 0)
 }
 
-/// As `send`, with MSG_ZEROCOPY: the kernel refers to all ranges until its
+/// As `send`, without waiting.
+pub fn send_now(socket: BorrowedFd<'_>, what: &Gather<'_>, sent: usize) -> nix::Result<usize> {
+    send_message(socket, what, sent, libc::MSG_DONTWAIT)
+}
+
+/// As `send_now`, with MSG_ZEROCOPY: the kernel refers to all ranges until its
 /// completion says otherwise. Who changes them before that sends other bytes.
 pub fn send_zero_copy(
     socket: BorrowedFd<'_>,
     what: &Gather<'_>,
     sent: usize,
 ) -> nix::Result<usize> {
-    send_message(socket, what, sent, libc::MSG_ZEROCOPY)
+    send_message(socket, what, sent, libc::MSG_DONTWAIT | libc::MSG_ZEROCOPY)
 }
 
 fn send_message(
@@ -83,7 +89,7 @@ fn send_message(
     flags: libc::c_int,
 ) -> nix::Result<usize> {
     let mut parts = what.after(sent);
-    let flags = flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let flags = flags | libc::MSG_NOSIGNAL;
     // SAFETY: all-zero bytes are a valid `msghdr`: null pointers of length 0.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = parts.as_mut_ptr();

@@ -1,7 +1,7 @@
 //! A run as seen from outside: it can be stopped from any thread, is observed,
 //! and every wait of it goes through here, so that none of them is deaf.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,9 @@ use nix::sys::time::TimeSpec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
 
-/// How often the observer is asked, at least, and how long a call that waits by itself
-/// may take: each half of the 100 ms within which an interrupt has to work.
+/// How often the observer is asked while there is something to do, and how long a call
+/// that waits by itself may take: each half of the 100 ms within which an interrupt has
+/// to work.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// A request to stop, from any thread.
@@ -57,8 +58,19 @@ impl Stop {
 
 /// Who watches a run: told of its state, and able to abort it.
 pub trait Observer {
-    /// Called at least every 50 ms. An error ends the run at once, as it is.
+    /// Called every 50 ms while there is something to do, and in waits as the other
+    /// methods say. An error ends the run at once, as it is.
     fn tick(&mut self, report: &Report) -> Result<()>;
+
+    /// What becomes readable when it wants to be called in a wait, at once.
+    fn bell(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// How long a wait may last without a call; None: until the bell.
+    fn patience(&self) -> Option<Duration> {
+        Some(TICK)
+    }
 }
 
 /// Why a wait ended.
@@ -70,6 +82,18 @@ pub enum Woken {
     TimedOut,
     /// A stop was requested.
     Stopped,
+}
+
+/// What polling once came to.
+enum Polled {
+    /// Its time is up.
+    Nothing,
+    /// The observer wants to be called.
+    Bell,
+    /// Descriptors have events.
+    Events(Vec<PollFlags>),
+    /// A stop was requested, and no more.
+    Stop,
 }
 
 /// Whether a wait heeds a stop.
@@ -129,31 +153,24 @@ impl<'a> Run<'a> {
         deadline: Option<Instant>,
         on_stop: OnStop,
     ) -> Result<Woken> {
-        let stop = self.stop;
-        let mut polled: Vec<PollFd<'_>> = fds.to_vec();
-        if on_stop == OnStop::End {
-            polled.push(PollFd::new(stop.waker.as_fd(), PollFlags::POLLIN));
-        }
         loop {
             if on_stop == OnStop::End && self.is_stopped() {
                 return Ok(Woken::Stopped);
             }
-            let slice = TICK.saturating_sub(self.ticked.elapsed());
+            let rest = self.observer.patience();
+            let rest = rest.map(|rest| rest.saturating_sub(self.ticked.elapsed()));
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let timeout = TimeSpec::from(left.map_or(slice, |left| left.min(slice)));
-            match ppoll(&mut polled, Some(timeout), None) {
-                Ok(0) if left.is_some_and(|left| left <= slice) => return Ok(Woken::TimedOut),
-                Ok(0) => self.tick_now()?,
-                Ok(_) => {
-                    let events: Vec<PollFlags> = polled
-                        .iter()
-                        .take(fds.len())
-                        .map(|fd| fd.revents().unwrap_or(PollFlags::POLLERR))
-                        .collect();
-                    if events.iter().any(|events| !events.is_empty()) {
-                        self.tick()?;
-                        return Ok(Woken::Ready(events));
-                    }
+            match self.poll(fds, [left, rest].into_iter().flatten().min(), on_stop) {
+                Ok(Polled::Nothing)
+                    if left.is_some_and(|left| rest.is_none_or(|it| left <= it)) =>
+                {
+                    return Ok(Woken::TimedOut);
+                }
+                Ok(Polled::Nothing | Polled::Bell) => self.tick_now()?,
+                Ok(Polled::Stop) => {}
+                Ok(Polled::Events(events)) => {
+                    self.tick()?;
+                    return Ok(Woken::Ready(events));
                 }
                 // A signal: its handler may be the observer's to run.
                 Err(Errno::EINTR) => self.tick_now()?,
@@ -162,6 +179,37 @@ impl<'a> Run<'a> {
                 }
             }
         }
+    }
+
+    fn poll(
+        &self,
+        fds: &[PollFd<'_>],
+        timeout: Option<Duration>,
+        on_stop: OnStop,
+    ) -> nix::Result<Polled> {
+        let bell = self.observer.bell();
+        let stop = (on_stop == OnStop::End).then(|| self.stop.waker.as_fd());
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut polled: Vec<PollFd<'_>> = fds.to_vec();
+        polled.extend(bell.map(readable));
+        polled.extend(stop.map(readable));
+        if ppoll(&mut polled, timeout.map(TimeSpec::from), None)? == 0 {
+            return Ok(Polled::Nothing);
+        }
+        let mut events = polled
+            .iter()
+            .map(|fd| fd.revents().unwrap_or(PollFlags::POLLERR));
+        let of_fds: Vec<PollFlags> = events.by_ref().take(fds.len()).collect();
+        // The bell first: a stop may be what it rang for.
+        Ok(
+            if bell.is_some() && events.next().is_some_and(|bell| !bell.is_empty()) {
+                Polled::Bell
+            } else if of_fds.iter().any(|events| !events.is_empty()) {
+                Polled::Events(of_fds)
+            } else {
+                Polled::Stop
+            },
+        )
     }
 
     /// Runs `work`, which can't be waited for by poll, on a thread of its own.

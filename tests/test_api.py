@@ -4,7 +4,9 @@ import contextlib
 import logging
 import os
 import pickle
+import resource
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -100,6 +102,48 @@ def test_ctrl_c_interrupts_and_the_lock_is_released(port: int) -> None:
             end.run()
         thread.join()
     assert len(ticks) == 20, "Python did not run beside the wait"
+
+
+def test_ctrl_c_interrupts_beside_an_event_loop(port: int) -> None:
+    """Whose descriptor it is that Python tells signals by."""
+
+    def interrupt() -> None:
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    before = signal.set_wakeup_fd(writer.fileno())
+    try:
+        with receiver(port) as end:
+            thread = in_thread(interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                end.run()
+            thread.join()
+    finally:
+        found = signal.set_wakeup_fd(before)
+    with reader, writer:
+        assert found == writer.fileno(), "the loop's descriptor was not left alone"
+        assert reader.recv(2) == bytes([signal.SIGINT]), "the loop was not told of the signal"
+
+
+def test_signals_are_told_to_nobody_after_a_run(port: int) -> None:
+    with receiver(port) as end, in_the_background(lambda: connect_and_send(port)):
+        end.run()
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_run_that_waits_sleeps(port: int) -> None:
+    """Other than by its progress, which is told twice a second, nothing wakes it."""
+    told: list[Report] = []
+    with receiver(port) as end:
+        thread = threading.Timer(2, end.stop)
+        thread.start()
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        end.run(progress=told.append)
+        woken = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
+        thread.join()
+    assert woken <= 3 * (len(told) + 2), f"woken {woken} times to tell progress {len(told)} times"
 
 
 def test_progress_is_told_and_may_end_the_run(port: int) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pty
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -119,6 +120,38 @@ def test_signals_are_heeded_while_a_frame_trickles_in(port: int) -> None:
         finally:
             done.set()
             thread.join()
+
+
+def test_signals_are_heeded_while_a_frame_trickles_out(port: int) -> None:
+    size = ("-W", 7680, "-H", 4320, "-b", 2)
+    with (
+        listening(port) as server,
+        sender_command(port, "--protocol", 2, "--zero-copy", "off", *size) as end,
+    ):
+        connection = server.accept()[0]
+        has_begun, done = threading.Event(), threading.Event()
+        taken: list[bytes] = []
+
+        def trickle() -> None:
+            # Room comes more often than a wait for it ends.
+            with contextlib.suppress(ConnectionError):
+                while not done.wait(0.01):
+                    taken.append(connection.recv(1 << 19, socket.MSG_WAITALL))
+                    has_begun.set()
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            assert has_begun.wait(10), end.stderr
+            end.process.send_signal(signal.SIGINT)
+            end.wait_for("once more to end at once")
+            assert sum(map(len, taken)) < 7680 * 4320, "the signal waited for the frame's end"
+            end.process.send_signal(signal.SIGTERM)
+            assert end.wait() == 130, end.stderr
+        finally:
+            done.set()
+            thread.join()
+            connection.close()
 
 
 def test_fewer_frames_than_asked_for_is_a_failure(port: int) -> None:

@@ -1,8 +1,9 @@
 //! The TCP connection that a stream travels on.
 //!
 //! Every wait is the run's, so a stop, an interrupt and a peer that has gone silent are
-//! noticed wherever the loop is. One is the kernel's, for a payload's next bytes, and no
-//! longer than a tick; each other call says by itself that it doesn't wait.
+//! noticed wherever the loop is. Two are the kernel's, for a payload's next bytes and for
+//! room for them where nothing else goes on, and no longer than a tick; each other call
+//! says by itself that it doesn't wait.
 
 mod connect;
 mod listen;
@@ -80,11 +81,17 @@ impl Meanwhile for Nothing {
 struct CopyingSend<'a> {
     socket: &'a Socket,
     what: Gather<'a>,
+    /// Whether nothing goes on meanwhile: the wait for room is the kernel's then.
+    is_alone: bool,
 }
 
 impl Send for CopyingSend<'_> {
     fn step(&mut self, sent: usize) -> nix::Result<usize> {
-        io::send(self.socket.as_fd(), &self.what, sent)
+        if self.is_alone {
+            io::send(self.socket.as_fd(), &self.what, sent)
+        } else {
+            io::send_now(self.socket.as_fd(), &self.what, sent)
+        }
     }
 }
 
@@ -93,6 +100,7 @@ impl Connection {
     fn new(socket: Socket, address: SocketAddr, patience: Duration) -> std::io::Result<Self> {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(TICK))?;
+        socket.set_write_timeout(Some(TICK))?;
         socket.set_tcp_nodelay(true)?;
         let local = socket.local_addr()?.as_socket();
         Ok(Connection {
@@ -173,6 +181,7 @@ impl Connection {
         let mut job = CopyingSend {
             socket: &self.socket,
             what,
+            is_alone: meanwhile.waits_for().is_none(),
         };
         self.send_all(run, total, &mut job, meanwhile)
     }
@@ -192,6 +201,7 @@ impl Connection {
                 Ok(bytes) => {
                     sent += bytes;
                     deadline = self.give_up_at();
+                    run.tick()?;
                 }
                 Err(Errno::EAGAIN) => {
                     let room = PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT);

@@ -181,7 +181,7 @@ impl Send for ZeroCopySend<'_> {
                 Err(errno) => return Err(errno),
             }
         }
-        io::send(socket, &what, sent)
+        io::send_now(socket, &what, sent)
     }
 
     fn woken(&mut self) -> Result<Vec<Free>> {

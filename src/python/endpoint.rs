@@ -42,7 +42,7 @@ impl<State: Send> Endpoint<State> {
         progress: Option<Py<PyAny>>,
         work: impl FnOnce(&mut State, &mut Run<'_>) -> Result<()> + Send,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let mut observer = PythonObserver::new(progress);
+        let mut observer = PythonObserver::new(py, progress)?;
         let outcome = py.detach(|| {
             let mut state = match self.state.try_lock() {
                 Ok(state) => state,

@@ -10,6 +10,7 @@ mod error;
 mod observer;
 mod probe;
 mod report;
+mod signals;
 
 use pyo3::prelude::*;
 

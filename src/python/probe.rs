@@ -33,7 +33,7 @@ pub fn probe(
     };
     let failed = |error: &Error| super::error::to_python(py, error, &Report::default());
     let stop = Stop::new().map_err(|error| failed(&error))?;
-    let mut observer = PythonObserver::new(None);
+    let mut observer = PythonObserver::new(py, None)?;
     let result = py.detach(|| {
         let mut run = Run::new(&stop, &mut observer);
         crate::probe::probe(&device, &wanted, &mut run)
