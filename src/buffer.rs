@@ -5,6 +5,7 @@
 //! the queue owns it (see `queue`). Each change of state consumes the old one, so
 //! a buffer can't be queued twice, nor queued while its frame is still being sent.
 
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use crate::error::Result;
@@ -115,7 +116,7 @@ impl Filled {
         Ok(InFlight {
             buffer: self.buffer,
             frame: self.frame,
-            departure,
+            departure: ManuallyDrop::new(departure),
             calls: Vec::new(),
             sent: None,
         })
@@ -138,7 +139,10 @@ pub struct Departure {
 pub struct InFlight {
     buffer: Buffer,
     frame: Frame,
-    departure: Departure,
+    /// Never given back before it has landed: the kernel refers to the pages of its
+    /// header, and to a receiver that falls silent and takes them later, from a heap that
+    /// has gone on being used, it would send whatever lies there then.
+    departure: ManuallyDrop<Departure>,
     /// The numbers of the calls that refer to it and are not completed.
     calls: Vec<u32>,
     /// When its last byte was handed over.
@@ -224,6 +228,7 @@ impl InFlight {
                 log::error!("{error}");
             }
         }
+        drop(ManuallyDrop::into_inner(self.departure));
         Ok(Free(self.buffer.used()))
     }
 }

@@ -9,8 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from reference import pattern
-from support import LOCALHOST, SHM, Command, Vivid, receiver_command, transfer
+from reference import frame, pattern, stream_header
+from support import (
+    LOCALHOST,
+    SHM,
+    Command,
+    Vivid,
+    listening,
+    receiver_command,
+    sender_command,
+    transfer,
+)
 from v4l_dmabuf import Sender, errors
 
 SIZE = 640 * 480 * 2
@@ -53,6 +62,26 @@ def test_auto_stops_where_the_kernel_copies_all_the_same(port: int, dump: Path) 
     assert "as over loopback" in str(sent.zero_copy_reason)
     assert 0 < sent.zero_copy_frames < 30
     check_pattern(dump, 30)
+
+
+def test_what_is_in_flight_when_the_sender_gives_up_stays_as_it_was(port: int) -> None:
+    """The network still refers to it, and sends it once the receiver takes it."""
+    header, taken = len(frame(b"")), bytearray()
+    with listening(port) as server:
+        with sender_command(
+            port, "--protocol", 2, "--zero-copy", "on", "--peer-timeout", 0.5
+        ) as sender:
+            connection = server.accept()[0]
+            assert sender.wait() == 3, sender.stderr
+        with connection:
+            while more := connection.recv(1 << 20):
+                taken += more
+    del taken[: len(stream_header())]
+    assert len(taken) > SIZE, "less than a frame was in flight"
+    for number, begin in enumerate(range(0, len(taken), header + SIZE)):
+        assert taken[begin : begin + 4] == b"VRFM"[: len(taken) - begin], (
+            f"frame {number}'s header"
+        )
 
 
 def test_off_is_off(port: int) -> None:
