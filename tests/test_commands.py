@@ -75,6 +75,17 @@ def test_a_receiver_that_is_interrupted_finishes_its_frame(port: int) -> None:
     assert "received 1 frames" in end.stderr
 
 
+@pytest.mark.parametrize("zero_copy", ["on", "off"])
+def test_a_receiver_that_is_interrupted_has_had_enough(port: int, zero_copy: str) -> None:
+    with receiver_command(port) as end, sender_command(port, "--zero-copy", zero_copy) as sender:
+        end.wait_for("stream of")
+        time.sleep(0.3)
+        end.process.send_signal(signal.SIGTERM)
+        assert end.wait() == 0, end.stderr
+        assert sender.wait() == 0, sender.stderr
+    assert "the receiver had enough" in sender.stderr
+
+
 def test_waiting_ends_at_a_signal(port: int) -> None:
     with receiver_command(port) as end:
         end.process.send_signal(signal.SIGINT)

@@ -214,7 +214,10 @@ impl Sending {
             header: self.framing.header(&filled, &passage, checksum),
         };
         self.mid_frame = true;
-        let completion = self.transmitter.send(run, departure, filled, intake)?;
+        let result = self.transmitter.send(run, departure, filled, intake);
+        // Captured, and not sent whole: no frame goes uncounted.
+        run.report.left_over += u64::from(result.is_err());
+        let completion = result?;
         self.mid_frame = false;
         let sent = Monotonic::now();
         passage.sent = sent.nanoseconds();
