@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -109,28 +110,34 @@ def test_a_second_signal_ends_at_once(port: int) -> None:
         assert end.wait() == 130, end.stderr
 
 
+@contextlib.contextmanager
+def trickling(step: Callable[[], object]) -> Iterator[None]:
+    """Take a step again and again, until the peer is gone."""
+    done = threading.Event()
+
+    def trickle() -> None:
+        with contextlib.suppress(ConnectionError):
+            while not done.wait(0.01):
+                step()
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 def test_signals_are_heeded_while_a_frame_trickles_in(port: int) -> None:
     with receiver_command(port) as end, connect(port) as connection:
         connection.sendall(stream_header(sizeimage=1 << 20) + frame(b"", bytesused=1 << 20))
         end.wait_for("stream of")
-        done = threading.Event()
-
-        def trickle() -> None:
-            # Until the receiver is gone.
-            with contextlib.suppress(ConnectionError):
-                while not done.wait(0.01):
-                    connection.sendall(b"x")
-
-        thread = threading.Thread(target=trickle)
-        thread.start()
-        try:
+        with trickling(lambda: connection.sendall(b"x")):
             end.process.send_signal(signal.SIGINT)
             end.wait_for("once more to end at once")
             end.process.send_signal(signal.SIGTERM)
             assert end.wait() == 130, end.stderr
-        finally:
-            done.set()
-            thread.join()
 
 
 def test_signals_are_heeded_while_a_frame_trickles_out(port: int) -> None:
@@ -138,31 +145,23 @@ def test_signals_are_heeded_while_a_frame_trickles_out(port: int) -> None:
     with (
         listening(port) as server,
         sender_command(port, "--protocol", 2, "--zero-copy", "off", *size) as end,
+        server.accept()[0] as connection,
     ):
-        connection = server.accept()[0]
-        has_begun, done = threading.Event(), threading.Event()
+        has_begun = threading.Event()
         taken: list[bytes] = []
 
-        def trickle() -> None:
+        def take() -> None:
             # Room comes more often than a wait for it ends.
-            with contextlib.suppress(ConnectionError):
-                while not done.wait(0.01):
-                    taken.append(connection.recv(1 << 19, socket.MSG_WAITALL))
-                    has_begun.set()
+            taken.append(connection.recv(1 << 19, socket.MSG_WAITALL))
+            has_begun.set()
 
-        thread = threading.Thread(target=trickle)
-        thread.start()
-        try:
+        with trickling(take):
             assert has_begun.wait(10), end.stderr
             end.process.send_signal(signal.SIGINT)
             end.wait_for("once more to end at once")
             assert sum(map(len, taken)) < 7680 * 4320, "the signal waited for the frame's end"
             end.process.send_signal(signal.SIGTERM)
             assert end.wait() == 130, end.stderr
-        finally:
-            done.set()
-            thread.join()
-            connection.close()
 
 
 def test_fewer_frames_than_asked_for_is_a_failure(port: int) -> None:

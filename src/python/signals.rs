@@ -85,15 +85,18 @@ impl Pipe {
 
 impl Drop for Pipe {
     fn drop(&mut self) {
+        let own = self.writer.as_raw_fd();
         Python::attach(|py| {
-            match set_wakeup_fd(py, NONE) {
-                // A handler that ran meanwhile set its own.
-                Ok(other) if other != self.writer.as_raw_fd() => {
-                    set_wakeup_fd(py, other).map(|_| ())
+            let given_back = set_wakeup_fd(py, NONE).and_then(|found| {
+                if found == own {
+                    return Ok(found);
                 }
-                result => result.map(|_| ()),
+                // A handler that ran meanwhile set its own.
+                set_wakeup_fd(py, found)
+            });
+            if let Err(error) = given_back {
+                error.write_unraisable(py, None);
             }
-            .unwrap_or_else(|error| error.write_unraisable(py, None))
         });
     }
 }

@@ -160,6 +160,8 @@ impl Sending {
         let mut intake = Intake::new(source, on_overrun);
         let result = self.send_all(&mut intake, frames, run);
         intake.end(&mut run.report);
+        // Captured, and not sent whole.
+        run.report.left_over += u64::from(self.mid_frame);
         result
     }
 
@@ -214,10 +216,7 @@ impl Sending {
             header: self.framing.header(&filled, &passage, checksum),
         };
         self.mid_frame = true;
-        let result = self.transmitter.send(run, departure, filled, intake);
-        // Captured, and not sent whole: no frame goes uncounted.
-        run.report.left_over += u64::from(result.is_err());
-        let completion = result?;
+        let completion = self.transmitter.send(run, departure, filled, intake)?;
         self.mid_frame = false;
         let sent = Monotonic::now();
         passage.sent = sent.nanoseconds();
