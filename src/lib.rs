@@ -30,9 +30,10 @@
 //! | [`report`], [`accounting`] | what came of a run, and whether it adds up |
 //!
 //! [`probe`] tries what works with a device. Beside all of it stand [`run`] (stopping, observing,
-//! waiting) and [`error`]. The Python bindings are a layer on top that nothing here knows of.
+//! waiting), [`blocking`] (calls that can't be waited for otherwise) and [`error`]. The Python bindings are a layer on top that nothing here knows of.
 
 pub mod accounting;
+pub mod blocking;
 pub mod buffer;
 pub mod camera;
 pub mod capture_clock;

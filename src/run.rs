@@ -10,6 +10,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 
+use crate::blocking::Blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
 
@@ -212,31 +213,19 @@ impl<'a> Run<'a> {
         )
     }
 
-    /// Runs `work`, which can't be waited for by poll, on a thread of its own.
-    /// None if a stop came first; the thread is then left to end by itself.
-    pub fn wait_for_thread<T: Send + 'static>(
+    /// Waits for a call that can't be polled for. None if a stop came first, where stops are
+    /// heeded: the call is then left to end by itself.
+    pub fn wait_for<T: Send + 'static>(
         &mut self,
-        work: impl FnOnce() -> T + Send + 'static,
+        mut blocking: Blocking<T>,
+        on_stop: OnStop,
     ) -> Result<Option<T>> {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        std::thread::Builder::new()
-            .name("v4l-dmabuf-resolve".to_owned())
-            .spawn(move || {
-                // The receiver is gone if a stop came first.
-                let _ = sender.send(work());
-            })
-            .map_err(|error| Error::new(ErrorKind::System, "start a thread").io(&error))?;
         loop {
-            match receiver.recv_timeout(TICK) {
-                Ok(result) => return Ok(Some(result)),
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => self.tick_now()?,
-                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
-                    return Err(Error::new(ErrorKind::System, "wait for a thread")
-                        .cause("it ended without an answer"));
-                }
-            }
-            if self.is_stopped() {
+            if self.wait(&[blocking.poll_fd()], None, on_stop)? == Woken::Stopped {
                 return Ok(None);
+            }
+            if let Some(result) = blocking.take()? {
+                return Ok(Some(result));
             }
         }
     }

@@ -19,6 +19,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::blocking::Blocking;
 use crate::buffer::Free;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::{self, Gather};
@@ -325,12 +326,12 @@ impl Connection {
 /// The addresses of `host`, which may be a literal or a name; None on a stop.
 fn resolve(run: &mut Run<'_>, host: &str, port: u16) -> Result<Option<Vec<SocketAddr>>> {
     let wanted = host.to_owned();
-    let resolved = run.wait_for_thread(move || {
+    let lookup = Blocking::start(format!("getaddrinfo(3) of {host}"), move || {
         (wanted.as_str(), port)
             .to_socket_addrs()
             .map(Vec::from_iter)
     })?;
-    let Some(resolved) = resolved else {
+    let Some(resolved) = run.wait_for(lookup, OnStop::End)? else {
         return Ok(None);
     };
     match resolved {

@@ -1,0 +1,154 @@
+//! Calls that the kernel may keep for as long as it likes, each on a thread of its own:
+//! name resolution, opening and writing files on a dead server, closing a device that hangs.
+//!
+//! A run waits for such a call as for a descriptor, and so stays able to stop. A call that is
+//! given up goes on by itself until the kernel lets it go; `under_way` names it for those who
+//! wonder why the process doesn't end.
+
+use std::os::fd::AsFd;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The calls that have not returned yet, in the order in which they began.
+static UNDER_WAY: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
+
+/// Locks what no thread leaves half-done.
+fn lock_under_way() -> MutexGuard<'static, Vec<(u64, String)>> {
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Names the calls that have not returned yet.
+pub fn under_way() -> Vec<String> {
+    lock_under_way()
+        .iter()
+        .map(|(_, call)| call.clone())
+        .collect()
+}
+
+/// A call's entry among those under way, for as long as it lives.
+#[derive(Debug)]
+pub struct UnderWay(u64);
+
+impl UnderWay {
+    /// Enters a call by its name and object, as in `open(2) of /mnt/dump`.
+    pub fn enter(call: impl Into<String>) -> Self {
+        let mut calls = lock_under_way();
+        let number = calls.last().map_or(0, |(last, _)| last + 1);
+        calls.push((number, call.into()));
+        UnderWay(number)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        lock_under_way().retain(|(number, _)| *number != self.0);
+    }
+}
+
+/// Wakes whoever waits for a call when it is dropped, even by a panic.
+struct Ring(Arc<EventFd>);
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // EAGAIN, the only error, says that it has been told.
+        let _ = self.0.write(1);
+    }
+}
+
+/// A call on a thread of its own.
+#[derive(Debug)]
+pub struct Blocking<T> {
+    call: String,
+    done: Arc<EventFd>,
+    result: Receiver<T>,
+}
+
+impl<T: Send + 'static> Blocking<T> {
+    /// Begins `work`. `call` names it and its object, as in `open(2) of /mnt/dump`.
+    pub fn start(
+        call: impl Into<String>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Self> {
+        let call = call.into();
+        let done = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map(Arc::new)
+            .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))?;
+        let (sender, result) = channel();
+        let (named, ring) = (call.clone(), Ring(Arc::clone(&done)));
+        std::thread::Builder::new()
+            .name("v4l-dmabuf-call".to_owned())
+            .spawn(move || {
+                // Dropped in the opposite order: who is woken finds the result, or its absence.
+                let _ring = ring;
+                let sender = sender;
+                let under_way = UnderWay::enter(named);
+                let result = work();
+                drop(under_way);
+                // Nobody may wait any more.
+                let _ = sender.send(result);
+            })
+            .map_err(|error| Error::new(ErrorKind::System, "start a thread").io(&error))?;
+        Ok(Blocking { call, done, result })
+    }
+
+    /// For a wait: readable once the call has returned.
+    pub fn poll_fd(&self) -> PollFd<'_> {
+        PollFd::new(self.done.as_fd(), PollFlags::POLLIN)
+    }
+
+    /// The call and its object.
+    pub fn call(&self) -> &str {
+        &self.call
+    }
+
+    /// The result, if the call has returned and this was not asked before. An error of kind
+    /// `System` if its thread failed.
+    pub fn take(&mut self) -> Result<Option<T>> {
+        match self.result.try_recv() {
+            Ok(result) => Ok(Some(result)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(Error::new(
+                ErrorKind::System,
+                format!("wait for {}", self.call),
+            )
+            .cause("its thread ended without an answer")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::poll::{PollTimeout, poll};
+
+    #[test]
+    fn a_call_is_named_until_it_returns_and_then_gives_its_result() {
+        let (let_go, kept) = channel::<()>();
+        let mut call = Blocking::start("read(2) of a test", move || {
+            kept.recv().ok();
+            7
+        })
+        .unwrap();
+        while !under_way().contains(&"read(2) of a test".to_owned()) {
+            std::thread::yield_now();
+        }
+        assert_eq!(call.take().unwrap(), None, "it has not returned");
+        let_go.send(()).unwrap();
+        assert_eq!(poll(&mut [call.poll_fd()], PollTimeout::NONE).unwrap(), 1);
+        assert_eq!(call.take().unwrap(), Some(7));
+        assert!(!under_way().contains(&"read(2) of a test".to_owned()));
+    }
+
+    #[test]
+    fn a_call_whose_thread_fails_is_an_error_and_no_endless_wait() {
+        let mut call =
+            Blocking::<()>::start("a test", || std::panic::resume_unwind(Box::new(0))).unwrap();
+        assert_eq!(poll(&mut [call.poll_fd()], PollTimeout::NONE).unwrap(), 1);
+        assert!(call.take().is_err());
+    }
+}
