@@ -72,11 +72,14 @@ impl TestSource {
                 .cause("the format is compressed or unknown, or the frame too big")
                 .next(format!("use one of {}", known.join(", ")))
             })?;
-        let name = match &capture.heap {
-            HeapChoice::Named(name) => name.clone(),
-            HeapChoice::Auto => usable_heap(),
+        let heap = match &capture.heap {
+            HeapChoice::Named(name) => Heap::open(name)?,
+            HeapChoice::Auto => {
+                let mut candidates = HeapName::candidates();
+                candidates.push(HeapName::Memfd);
+                Heap::first_usable(&candidates)?
+            }
         };
-        let heap = Heap::open(&name)?;
         let free = (0..capture.buffers.get())
             .map(|index| {
                 Ok(Free::new(
@@ -98,7 +101,7 @@ impl TestSource {
                 .fps
                 .map_or("as fast as it can".to_owned(), |fps| format!("{fps} fps")),
             capture.buffers,
-            name
+            heap.name()
         );
         Ok(TestSource {
             picture,
@@ -112,7 +115,7 @@ impl TestSource {
                 }],
                 buffers: capture.buffers,
                 memory: heap.memory_used(),
-                heap: Some(name.to_string()),
+                heap: Some(heap.name().to_string()),
                 read_rate,
                 origin: Origin {
                     interval: capture.fps.map(Interval::of_rate),
@@ -130,14 +133,6 @@ impl TestSource {
             ramp,
         })
     }
-}
-
-/// The first heap of DMABUFs that gives memory, else a memfd.
-fn usable_heap() -> HeapName {
-    HeapName::candidates()
-        .into_iter()
-        .find(|name| Heap::open(name).and_then(|heap| heap.allocate(1)).is_ok())
-        .unwrap_or(HeapName::Memfd)
 }
 
 /// `⌊x/8⌋ + x mod 4`, two periods of it. To add `c` to it is to begin `8·c` bytes

@@ -36,7 +36,7 @@ def test_a_receiver_s_defaults_are_the_documented_ones() -> None:
     assert dataclasses.asdict(ReceiverConfig(port=9000)) == {
         "port": 9000,
         "listen": "0.0.0.0",
-        "heap": "/dev/dma_heap/system",
+        "heap": "auto",
         "output": None,
         "max_memory": 1 << 30,
         "peer_timeout": 30.0,

@@ -1,5 +1,6 @@
 """Our own two ends against each other, byte for byte."""
 
+import json
 import logging
 import os
 import shutil
@@ -47,6 +48,25 @@ def test_every_byte_arrives(
         for number in range(9):
             assert file.read(size) == pattern(number, size, height), f"frame {number} differs"
         assert file.read() == b""
+
+
+def test_both_ends_find_memory_without_being_told(port: int, tmp_path: Path) -> None:
+    """As the README's commands stand: where there is no DMABUF they warn, and go on."""
+    dump = tmp_path / "dump"
+    with Command(
+        "receiver", "--port", port, "--output", dump, "--report", tmp_path / "report"
+    ) as end:
+        end.wait_for("listening on")
+        with Command("sender", "-d", "test", "-a", "127.0.0.1", "-p", port, "-n", 2) as sender:
+            assert sender.wait() == 0, sender.stderr
+        assert end.wait() == 0, end.stderr
+    assert dump.read_bytes() == pattern(0, 614_400, 480) + pattern(1, 614_400, 480)
+    result = json.loads((tmp_path / "report").read_text())
+    heap = result["summary"]["heap"]
+    for said in (end.stderr, sender.stderr):
+        assert "heap auto: " in said
+        assert ("warning: heap auto: plain memory (memfd), no DMABUF" in said) == (heap == "memfd")
+    assert result["settings"]["heap"] == "auto"
 
 
 def test_a_picture_that_stands_still_is_the_first_one_again_and_again(

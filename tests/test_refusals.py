@@ -23,6 +23,8 @@ V2 = ("--protocol", "2")
         (stream_header(version=4), "wire version 4"),
         (stream_header(sizeimage=0), "sizeimage is 0"),
         (stream_header(buffer_count=0), "buffer_count is 0"),
+        (stream_header(width=0), "the width or the height is 0"),
+        (stream_header(height=0), "the width or the height is 0"),
         (stream_header(sizeimage=GIB, buffer_count=2), "--max-memory"),
         (stream_header(sizeimage=0xFFFFFFFF, buffer_count=0xFFFFFFFF), "--max-memory"),
         (stream_header() + frame(b"")[:39], "1 of the 40 bytes of the header of frame 1"),
@@ -54,13 +56,24 @@ def test_what_was_received_whole_is_kept(port: int, tmp_path: Path) -> None:
     assert dump.read_bytes() == b"whole"
 
 
-def test_a_limit_that_is_raised_lets_more_in(port: int) -> None:
-    header = stream_header(sizeimage=4096, buffer_count=100)
-    for limit, status in (("100K", 1), ("400K", 0)):
+def test_the_limit_is_for_what_is_allocated(port: int) -> None:
+    """That is 32 buffers at most, whatever number the sender says, and whole pages."""
+    header = stream_header(sizeimage=1000, buffer_count=100)
+    for limit, status in (("127K", 1), ("128K", 0)):
         with receiver_command(port, "--max-memory", limit) as command:
             with connect(port) as connection:
                 connection.sendall(header)
             assert command.wait() == status, command.stderr
+
+
+def test_grants_are_named(port: int) -> None:
+    """The reference's other flow begins as a stream does, and waits for answers."""
+    for before in (b"", frame(b"a frame")):
+        with receiver_command(port) as command, connect(port) as connection:
+            connection.sendall(stream_header() + before + b"VHND" + bytes(40 if before else 4))
+            error = command.error()
+        assert "sender_zc" in error, error
+        assert "use the reference's sender" in error, error
 
 
 def test_a_reset_connection_is_an_error(port: int) -> None:

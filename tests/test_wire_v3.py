@@ -258,14 +258,16 @@ def test_a_receiver_refuses_what_breaks_a_rule(port: int, sent: bytes, told: str
         (b"[" * 60_000, "unusable"),
         (b"\xff\xfe", "unusable"),
         (stream(description(buffers=0))[16:], "nonzero"),
-        (stream(description(buffers=1 << 31))[16:], "--max-memory"),
+        (stream(description(8192, buffers=1 << 31))[16:], "--max-memory"),
+        (stream(description(width=0))[16:], "the width or the height is 0"),
         (stream(description(*[1 << 31] * 8))[16:], "frames of"),
     ],
 )
 def test_a_description_that_will_not_do_is_refused_with_the_reason(
     port: int, described: bytes, told: str
 ) -> None:
-    with receiver_command(port) as command, connect(port) as connection:
+    limited = ("--max-memory", "255K")
+    with receiver_command(port, *limited) as command, connect(port) as connection:
         connection.sendall(PREAMBLE + message(STREAM, described))
         answered = receive_message(connection)
         assert answered is not None

@@ -251,7 +251,7 @@ def receiver_main(arguments: Sequence[str] | None = None) -> int:
     )
     options.add("-l", "--listen", metavar="ADDRESS", help="address to listen on, '::' for IPv6")
     options.add("-p", "--port", type=int, help="port to listen on")
-    options.add("-e", "--heap", help=f"where DMABUFs come from: {_HEAPS}")
+    options.add("-e", "--heap", help=f"where DMABUFs come from: {_HEAPS}; auto tries them")
     options.add(
         "-o", "--output", metavar="PATH", help="write the frames there, '-' for standard output"
     )
@@ -259,7 +259,7 @@ def receiver_main(arguments: Sequence[str] | None = None) -> int:
         "--max-memory",
         type=_bytes,
         metavar="BYTES",
-        help="buffers that a sender may ask for, K, M and G are understood",
+        help="what the buffers of a stream may take, K, M and G are understood",
     )
     options.add_common()
     chosen, given = options.parse(arguments)

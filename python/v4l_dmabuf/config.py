@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-DEFAULT_HEAP = "/dev/dma_heap/system"
-"""The heap that buffers come from unless another is named."""
-
 
 def _check_count(name: str, value: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
@@ -37,9 +34,9 @@ def _check_positive(name: str, value: float) -> None:
 
 def _check_heap(value: str) -> None:
     dma_heap = value.removeprefix("/dev/dma_heap/")
-    if value in {"/dev/udmabuf", "memfd"} or (dma_heap != value and dma_heap.strip("./")):
+    if value in {"auto", "/dev/udmabuf", "memfd"} or (dma_heap != value and dma_heap.strip("./")):
         return
-    raise ValueError(f"heap is /dev/dma_heap/NAME, /dev/udmabuf or memfd, not {value!r}")
+    raise ValueError(f"heap is auto, /dev/dma_heap/NAME, /dev/udmabuf or memfd, not {value!r}")
 
 
 def _check_host(name: str, value: str) -> None:
@@ -122,8 +119,7 @@ class SenderConfig:
             raise ValueError(
                 f"format is four characters such as 'YUYV' or 'Y16 ', not {self.format!r}"
             )
-        if self.heap != "auto":
-            _check_heap(self.heap)
+        _check_heap(self.heap)
         _check_choice("memory", self.memory, ("auto", "dmabuf", "mmap"))
         _check_choice("on_overrun", self.on_overrun, ("block", "drop-oldest", "drop-newest"))
         _check_choice("protocol", self.protocol, (2, 3))
@@ -160,12 +156,13 @@ class ReceiverConfig:
     """The port to listen on, 1 to 65535."""
     listen: str = "0.0.0.0"  # noqa: S104 -- a receiver is there to be reached
     """The address to listen on; ``::`` for IPv6 and IPv4."""
-    heap: str = DEFAULT_HEAP
-    """``/dev/dma_heap/NAME``, ``/dev/udmabuf`` or ``memfd`` (no DMABUF)."""
+    heap: str = "auto"
+    """``/dev/dma_heap/NAME``, ``/dev/udmabuf``, ``memfd`` (plain memory, no DMABUF), or ``auto``:
+    the system heap, else udmabuf, else plain memory with a warning."""
     output: str | os.PathLike[str] | None = None
     """The file that frames are written to; ``-`` for standard output."""
     max_memory: int = 1 << 30
-    """Bytes of buffers that a sender may ask for (``buffer_count * sizeimage``)."""
+    """Bytes that a stream's buffers may take here, in whole pages."""
     peer_timeout: float = 30.0
     """Seconds that the sender may be silent."""
     records: str | os.PathLike[str] | None = None

@@ -61,7 +61,8 @@ class Report:
     memory: str | None = None
     """``dmabuf``, ``mmap`` (the driver's own) or ``memfd`` (no DMABUF)."""
     heap: str | None = None
-    """The heap that the buffers are from; None for the driver's own."""
+    """The heap that the buffers are from, as ``auto`` chose it or as it was asked for; None for the
+    driver's own."""
 
     read_bytes_per_second: float | None = None
     """How fast the CPU reads this memory: memory that isn't cached explains a slow run."""

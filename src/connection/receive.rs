@@ -30,6 +30,18 @@ pub enum Received {
     Silent(usize),
 }
 
+impl Received {
+    /// What it is for the whole that this was a part of, `before` bytes of which had come.
+    #[must_use]
+    pub fn after(self, before: usize) -> Self {
+        match self {
+            Received::Closed(count) => Received::Closed(before + count),
+            Received::Silent(count) => Received::Silent(before + count),
+            other => other,
+        }
+    }
+}
+
 impl Connection {
     /// Fills `bytes`, which must arrive whole by `deadline`.
     pub fn receive_by(

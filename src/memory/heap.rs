@@ -97,6 +97,16 @@ impl fmt::Display for HeapName {
 }
 
 impl HeapName {
+    /// The heaps that a receiver tries when none is named: the system heap, whose DMABUFs
+    /// most drivers import, then udmabuf, then plain memory.
+    pub fn receiver_candidates() -> [HeapName; 3] {
+        [
+            HeapName::DmaHeap(Path::new(DMA_HEAPS).join("system")),
+            HeapName::Udmabuf,
+            HeapName::Memfd,
+        ]
+    }
+
     /// The heaps of DMABUFs to try when none is named: udmabuf first, whose
     /// buffers can be sent without a copy, then what dma-heaps there are, and the
     /// system heap last of these.
@@ -108,6 +118,15 @@ impl HeapName {
             .chain(others.into_iter().chain(system).map(HeapName::DmaHeap))
             .collect()
     }
+}
+
+/// The largest pages that memory may be made of, where a heap has a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pages {
+    /// The machine's usual ones.
+    Usual,
+    /// Huge ones (2 MiB), where the administrator has set enough of them apart.
+    Huge,
 }
 
 /// An open heap.
@@ -130,15 +149,51 @@ impl Heap {
         let allocator = match name {
             HeapName::DmaHeap(path) => Allocator::DmaHeap(open_device(path)?),
             HeapName::Udmabuf => Allocator::Udmabuf(open_device(Path::new(UDMABUF))?),
-            HeapName::Memfd => {
-                log::info!("heap memfd: plain shared memory, no DMABUF");
-                Allocator::Memfd
-            }
+            HeapName::Memfd => Allocator::Memfd,
         };
         Ok(Heap {
             name: name.clone(),
             allocator,
         })
+    }
+
+    /// Opens the first of `candidates` that gives memory. Says why others were passed over:
+    /// a warning if what is left is no DMABUF.
+    pub fn first_usable(candidates: &[HeapName]) -> Result<Self> {
+        let mut passed_over = Vec::new();
+        for name in candidates {
+            match Heap::open(name).and_then(|heap| heap.allocate(1).map(|_| heap)) {
+                Ok(heap) => {
+                    heap.tell_choice(&passed_over);
+                    return Ok(heap);
+                }
+                Err(error) => {
+                    log::debug!("heap {name}: {error}");
+                    passed_over.push(format!("{name}: {}", error.reason()));
+                }
+            }
+        }
+        Err(
+            Error::new(ErrorKind::HeapNotFound, "find a heap that gives memory")
+                .errno(Errno::ENOENT)
+                .cause(passed_over.join("; "))
+                .next(available()),
+        )
+    }
+
+    fn tell_choice(&self, passed_over: &[String]) {
+        match self.memory_used() {
+            MemoryUsed::Memfd => log::warn!(
+                "heap auto: plain memory (memfd), no DMABUF, since there is no other here ({})",
+                passed_over.join("; ")
+            ),
+            _ => log::info!("heap auto: {}", self.name),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &HeapName {
+        &self.name
     }
 
     /// Which kind of memory it gives.
@@ -149,14 +204,28 @@ impl Heap {
         }
     }
 
+    /// Bytes that a plane of `length` bytes takes at most, in pages no larger than
+    /// `largest`. None if no machine has them.
+    pub fn footprint(&self, length: usize, largest: Pages) -> Option<usize> {
+        length.checked_next_multiple_of(match (&self.allocator, largest) {
+            (Allocator::Udmabuf(_), Pages::Huge) => udmabuf::HUGE_PAGE,
+            _ => page_size(),
+        })
+    }
+
     /// Allocates and maps a plane of at least `length` bytes, in whole pages.
     pub fn allocate(&self, length: usize) -> Result<Plane> {
-        let pages = length.checked_next_multiple_of(page_size()).unwrap_or(0);
+        self.allocate_in(length, Pages::Huge)
+    }
+
+    /// As `allocate`, in pages no larger than `largest`.
+    pub fn allocate_in(&self, length: usize, largest: Pages) -> Result<Plane> {
+        let pages = self.footprint(length, Pages::Usual).unwrap_or(0);
         match &self.allocator {
             Allocator::DmaHeap(device) => {
                 dma_heap_alloc(device, pages).and_then(|dmabuf| Plane::of_dmabuf(dmabuf, pages))
             }
-            Allocator::Udmabuf(device) => udmabuf::create(device, pages),
+            Allocator::Udmabuf(device) => udmabuf::create(device, pages, largest),
             Allocator::Memfd => udmabuf::memfd(pages, MFdFlags::empty())
                 .and_then(|memfd| Mapping::new(memfd.as_fd(), pages, 0))
                 .map(Plane::of_mapping),

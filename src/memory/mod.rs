@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::error::{Error, ErrorKind};
 
 pub use access::Access;
-pub use heap::{Heap, HeapChoice, HeapName};
+pub use heap::{Heap, HeapChoice, HeapName, Pages};
 pub use mapping::{Mapping, View};
 pub use read_rate::read_rate;
 

@@ -12,7 +12,7 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 
-use super::{Mapping, Plane};
+use super::{Mapping, Pages, Plane};
 
 /// `struct udmabuf_create`
 #[repr(C)]
@@ -24,7 +24,8 @@ struct UdmabufCreate {
 }
 
 const UDMABUF_FLAGS_CLOEXEC: u32 = 1;
-const HUGE_PAGE: usize = 2 << 20;
+/// Bytes of a huge page.
+pub const HUGE_PAGE: usize = 2 << 20;
 
 mod raw {
     nix::ioctl_write_ptr!(create, b'u', 0x42, super::UdmabufCreate);
@@ -35,10 +36,11 @@ mod raw {
 /// It is made of huge pages where the administrator has set enough of them apart
 /// (vm.nr_hugepages): a frame is then a few ranges for the network rather than
 /// a thousand, which spares the sender a tenth of its work.
-pub fn create(device: &File, length: usize) -> nix::Result<Plane> {
+pub fn create(device: &File, length: usize, largest: Pages) -> nix::Result<Plane> {
     let huge = MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_2MB;
     match length
         .checked_next_multiple_of(HUGE_PAGE)
+        .filter(|_| largest == Pages::Huge)
         .map(|length| create_of(device, length, huge))
     {
         Some(Ok(plane)) => {

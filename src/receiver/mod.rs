@@ -5,13 +5,15 @@
 
 mod announcement;
 mod incoming;
+mod pool;
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use self::announcement::announce;
-use self::incoming::{Arrival, Incoming, Offer, peer_error};
+use self::incoming::{Arrival, Incoming, Offer};
+use self::pool::Heaps;
 use crate::accounting::Account;
 use crate::buffer::{Filled, Free};
 use crate::connection::{Connection, Listener};
@@ -20,19 +22,15 @@ use crate::dump::{Dump, DumpTarget};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handshake;
 use crate::ledger::{Expected, Ledger};
-use crate::memory::{Heap, HeapName, read_rate};
+use crate::memory::{HeapChoice, read_rate};
 use crate::monotonic::Monotonic;
 use crate::passage::Passage;
 use crate::report::{Origin, Stream};
 use crate::run::Run;
 use crate::stages::Stage;
 use crate::verify::Verified;
+use crate::wire::Version;
 use crate::wire::v3::{Ack, End, FrameHeader, Outcome};
-use crate::wire::{Description, Version};
-
-/// The most buffers worth having (V4L2's `VIDEO_MAX_FRAME`), whatever number the
-/// sender says: frames are taken one at a time, in order.
-const MAX_BUFFERS: NonZeroU32 = NonZeroU32::new(32).unwrap();
 
 /// A receiver's settings.
 #[derive(Debug, Clone)]
@@ -42,10 +40,10 @@ pub struct ReceiverConfig {
     /// The port to listen on.
     pub port: u16,
     /// Where buffers come from.
-    pub heap: HeapName,
+    pub heap: HeapChoice,
     /// Where frames are written to, if anywhere.
     pub output: Option<DumpTarget>,
-    /// The most bytes that a sender may ask for in buffers.
+    /// The most bytes that a stream's buffers may take here.
     pub max_memory: u64,
     /// How long the sender may be silent.
     pub peer_timeout: Duration,
@@ -62,7 +60,7 @@ pub fn receive(
     listener: Option<Listener>,
     run: &mut Run<'_>,
 ) -> Result<()> {
-    let heap = Heap::open(&config.heap)?;
+    let heaps = Heaps::open(&config.heap)?;
     let mut dump = config.output.as_ref().map(Dump::open).transpose()?;
     let ledger = Ledger::new(config.records.as_deref())?;
     let listener = match listener {
@@ -80,12 +78,14 @@ pub fn receive(
         return Ok(());
     };
     let description = &offer.description;
-    let ready = allocate(&heap, config, description, &connection).and_then(|pool| {
-        dump.as_mut().map_or(Ok(()), Dump::begin)?;
-        // Before the sender is told to begin: afterwards it would make the first frames late.
-        let read_rate = read_rate(pool.first().map_or(&[], Free::planes))?;
-        Ok((pool, read_rate))
-    });
+    let ready = heaps
+        .allocate(description, config.max_memory)
+        .and_then(|pool| {
+            dump.as_mut().map_or(Ok(()), Dump::begin)?;
+            // Before the sender is told to begin: afterwards it would make the first frames late.
+            let read_rate = read_rate(pool.free.first().map_or(&[], Free::planes))?;
+            Ok((pool, read_rate))
+        });
     let (pool, read_rate) = match ready {
         Ok(ready) => ready,
         Err(error) if offer.version == Version::V3 => {
@@ -108,9 +108,9 @@ pub fn receive(
         height: description.height,
         pixel_format: description.pixel_format,
         planes: description.planes.clone(),
-        buffers: description.buffers.min(MAX_BUFFERS),
-        memory: heap.memory_used(),
-        heap: Some(config.heap.to_string()),
+        buffers: pool.count,
+        memory: pool.memory,
+        heap: Some(pool.heap.to_string()),
         read_rate,
         origin: Origin::default(),
     });
@@ -119,7 +119,7 @@ pub fn receive(
     run.report.described = Some(description.clone());
     announce(description, offer.version, config.output.as_ref());
     Receiving {
-        pool,
+        pool: pool.free,
         dump,
         ledger,
         control,
@@ -135,38 +135,6 @@ pub fn listen(config: &ReceiverConfig, run: &mut Run<'_>) -> Result<Option<Liste
         log::info!("listening on {}", listener.address());
     }
     Ok(listener)
-}
-
-fn allocate(
-    heap: &Heap,
-    config: &ReceiverConfig,
-    description: &Description,
-    connection: &Connection,
-) -> Result<Vec<Free>> {
-    if description.pool_bytes() > config.max_memory {
-        return Err(peer_error(ErrorKind::Limit, connection, "a stream")
-            .cause(format!(
-                "it asks for {} buffers of {} bytes, {} in all, and the limit is {}",
-                description.buffers,
-                description.frame_bytes(),
-                description.pool_bytes(),
-                config.max_memory
-            ))
-            .next("raise --max-memory if you trust it"));
-    }
-    let count = description.buffers.min(MAX_BUFFERS);
-    let pool = (0..count.get())
-        .map(|index| {
-            let sizes = description.planes.iter().map(|plane| plane.sizeimage.get());
-            let planes = sizes
-                .map(|size| heap.allocate(size as usize))
-                .collect::<Result<Vec<_>>>()?;
-            Ok(Free::new(index, planes))
-        })
-        .collect::<Result<Vec<Free>>>()?;
-    let bytes = description.frame_bytes();
-    log::info!("memory: {count} x {bytes} bytes from {}", config.heap);
-    Ok(pool)
 }
 
 /// A stream that is being received.
@@ -260,7 +228,8 @@ impl Receiving {
         if let Some(header) = &header {
             // Numbers that go back would be another stream's; it can't be told how many
             // are missing then.
-            run.report.missing += header.counter.saturating_sub(self.expected);
+            let missing = header.counter.saturating_sub(self.expected);
+            run.report.missing = run.report.missing.saturating_add(missing);
             self.expected = header.counter.saturating_add(1);
         }
         let checksum = header.as_ref().and_then(|header| header.checksum);

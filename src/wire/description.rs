@@ -104,6 +104,9 @@ impl Description {
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let description: Description = serde_json::from_slice(bytes)
             .map_err(|error| WireError::Description(error.to_string()))?;
+        if description.width == 0 || description.height == 0 {
+            return Err(WireError::ZeroExtent);
+        }
         let planes = description.planes.len();
         if planes == 0 || planes > MAX_PLANES {
             let why = format!("it has {planes} planes, and frames have 1 to {MAX_PLANES}");

@@ -87,6 +87,10 @@ pub enum WireError {
     FrameMagic(u32),
     /// A version that we don't speak.
     Version(u32),
+    /// A frame is the grants of its memory, as the C reference's `sender_zc` sends them.
+    Grants,
+    /// The width or the height is 0.
+    ZeroExtent,
     /// `sizeimage` is 0.
     ZeroSizeimage,
     /// `buffer_count` is 0.
@@ -140,6 +144,11 @@ impl fmt::Display for WireError {
             WireError::Version(version) => {
                 write!(f, "wire version {version} is not one of 1, 2 and 3")
             }
+            WireError::Grants => f.write_str(
+                "it sends grants of its memory instead of frames (VHND), as the C reference's \
+                 sender_zc does, which only receiver_zc takes",
+            ),
+            WireError::ZeroExtent => f.write_str("the width or the height is 0"),
             WireError::ZeroSizeimage => f.write_str("sizeimage is 0"),
             WireError::ZeroBufferCount => f.write_str("buffer_count is 0"),
             WireError::Oversized {

@@ -10,6 +10,10 @@ use crate::pixel_format::FourCc;
 /// `VRFM`: how every frame begins.
 pub const FRAME_MAGIC: u32 = 0x5652_464D;
 
+/// `VHND`: how every frame begins in the C reference's other flow, whose streams begin as
+/// ours do.
+pub const GRANTS_MAGIC: u32 = 0x5648_4E44;
+
 /// What a stream consists of; sent once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamHeader {
@@ -63,13 +67,17 @@ impl StreamHeader {
     /// From the wire.
     pub fn decode(bytes: &[u8; Self::SIZE]) -> Result<Self, WireError> {
         let mut reader = Reader(bytes);
-        Ok(StreamHeader {
+        let header = StreamHeader {
             width: reader.u32(),
             height: reader.u32(),
             pixel_format: FourCc(reader.u32()),
             sizeimage: NonZeroU32::new(reader.u32()).ok_or(WireError::ZeroSizeimage)?,
             buffer_count: NonZeroU32::new(reader.u32()).ok_or(WireError::ZeroBufferCount)?,
-        })
+        };
+        if header.width == 0 || header.height == 0 {
+            return Err(WireError::ZeroExtent);
+        }
+        Ok(header)
     }
 }
 
@@ -94,13 +102,19 @@ impl FrameHeader {
         bytes
     }
 
+    /// An error unless a frame begins so.
+    pub fn check_magic(bytes: [u8; 4]) -> Result<(), WireError> {
+        match u32::from_be_bytes(bytes) {
+            FRAME_MAGIC => Ok(()),
+            GRANTS_MAGIC => Err(WireError::Grants),
+            magic => Err(WireError::FrameMagic(magic)),
+        }
+    }
+
     /// From the wire, as a frame of a stream with `sizeimage`.
     pub fn decode(bytes: &[u8; Self::SIZE], sizeimage: u32) -> Result<Self, WireError> {
         let mut reader = Reader(bytes);
-        let magic = reader.u32();
-        if magic != FRAME_MAGIC {
-            return Err(WireError::FrameMagic(magic));
-        }
+        Self::check_magic(reader.take())?;
         let header = FrameHeader {
             index: reader.u32(),
             bytesused: reader.u32(),
