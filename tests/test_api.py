@@ -250,8 +250,10 @@ def test_an_error_tells_what_was_done_until_then(port: int) -> None:
 
 
 def test_a_peer_timeout_is_a_timeout(port: int) -> None:
-    with receiver(port, peer_timeout=0.2) as end, connect(port), pytest.raises(TimeoutError):
-        end.run()
+    with receiver(port, peer_timeout=0.2) as end, connect(port) as connection:
+        connection.sendall(stream_header())
+        with pytest.raises(TimeoutError):
+            end.run()
 
 
 def test_a_limit_is_a_value_error(port: int) -> None:

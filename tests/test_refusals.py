@@ -16,9 +16,6 @@ V2 = ("--protocol", "2")
 @pytest.mark.parametrize(
     ("sent", "told"),
     [
-        (b"", "28 of the stream header's 28 bytes are missing"),
-        (stream_header()[:27], "1 of the stream header's 28 bytes are missing"),
-        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "is it a sender of this protocol"),
         (stream_header(version=0), "wire version 0"),
         (stream_header(version=4), "wire version 4"),
         (stream_header(sizeimage=0), "sizeimage is 0"),
@@ -90,7 +87,6 @@ def test_a_reset_connection_is_an_error(port: int) -> None:
 @pytest.mark.parametrize(
     ("sent", "told"),
     [
-        (b"", "28 of the stream header's 28 bytes"),
         (stream_header(), "40 of the 40 bytes of the header of frame 1"),
         (stream_header() + frame(b"x")[:20], "20 of the 40 bytes of the header of frame 1"),
         (stream_header() + frame(b"abc", bytesused=5), "2 of the 5 bytes of the payload"),
@@ -99,7 +95,7 @@ def test_a_reset_connection_is_an_error(port: int) -> None:
 def test_a_silent_sender_is_given_up(port: int, sent: bytes, told: str) -> None:
     with receiver_command(port, "--peer-timeout", "0.3") as command, connect(port) as connection:
         connection.sendall(sent)
-        error = command.error(status=1 if "stream header" in told else 3)
+        error = command.error(status=3)
         assert told in error
         assert "--peer-timeout" in error
 

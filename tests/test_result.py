@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from reference import stream_header
 from support import (
     LOCALHOST,
     Command,
@@ -193,7 +194,7 @@ def test_a_run_that_fails_says_so_and_what_was_done_until_then(port: int, tmp_pa
     path = tmp_path / "receiver.json"
     with receiver_command(port, "--report", path) as command:
         with connect_when_it_listens(port) as connection:
-            connection.send(b"GET / HTTP/1.1\r\nHost: example\r\n\r\n")
+            connection.send(stream_header(version=9))
         told = command.error()
     result = read(path)
     assert result["outcome"] == "failed"

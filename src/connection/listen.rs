@@ -2,15 +2,25 @@
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use socket2::Socket;
 
-use super::{Connection, resolve, resolve_error, tcp_socket};
+use super::{resolve, resolve_error, tcp_socket};
 use crate::error::{Error, ErrorKind, Result};
-use crate::run::{OnStop, Run, Woken};
+use crate::run::Run;
+
+/// What taking a peer came to.
+#[derive(Debug)]
+pub enum Accepted {
+    /// Its socket, and where it is.
+    Peer(Socket, SocketAddr),
+    /// There is none, or it is gone again.
+    Nobody,
+    /// There may be one, and no descriptor or memory for it.
+    NoRoom(Errno),
+}
 
 /// A bound address that waits for a sender.
 #[derive(Debug)]
@@ -45,54 +55,41 @@ impl Listener {
         &self.address
     }
 
-    /// For a wait for a peer beside another wait: see `accept`.
+    /// For a wait for a peer: see `accept`.
     pub fn poll_fd(&self) -> PollFd<'_> {
         PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)
     }
 
-    /// Waits for a peer; None on a stop.
-    pub fn wait(&self, run: &mut Run<'_>, patience: Duration) -> Result<Option<Connection>> {
-        loop {
-            if run.wait(&[self.poll_fd()], None, OnStop::End)? == Woken::Stopped {
-                return Ok(None);
-            }
-            if let Some(connection) = self.accept(patience)? {
-                return Ok(Some(connection));
-            }
-        }
-    }
-
-    /// Takes a peer that has come; None if it is gone again.
-    pub fn accept(&self, patience: Duration) -> Result<Option<Connection>> {
-        let failed = |error: std::io::Error| {
+    /// Takes a peer that has come, without waiting. An error if nobody can come any more.
+    pub fn accept(&self) -> Result<Accepted> {
+        let failed = |errno: Errno| {
             Error::new(
                 ErrorKind::Address,
                 format!("accept a connection on {}", self.address),
             )
             .object(&self.address)
-            .io(&error)
+            .errno(errno)
         };
-        let (socket, address) = match self.socket.accept() {
-            Ok(accepted) => accepted,
-            // The peer is gone again, or a signal came: wait for the next.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::WouldBlock
-                        | std::io::ErrorKind::Interrupted
-                        | std::io::ErrorKind::ConnectionAborted
-                ) =>
-            {
-                return Ok(None);
+        let error = match self.socket.accept() {
+            // Of an address family that was not listened on: nobody of ours.
+            Ok((socket, address)) => {
+                return Ok(address
+                    .as_socket()
+                    .map_or(Accepted::Nobody, |address| Accepted::Peer(socket, address)));
             }
-            Err(error) => return Err(failed(error)),
+            Err(error) => Errno::from_raw(error.raw_os_error().unwrap_or(0)),
         };
-        let address = address
-            .as_socket()
-            .ok_or_else(|| failed(std::io::Error::from(Errno::EAFNOSUPPORT)))?;
-        Connection::new(socket, address, patience)
-            .map(Some)
-            .map_err(failed)
+        match error {
+            Errno::EBADF | Errno::EINVAL | Errno::ENOTSOCK | Errno::EOPNOTSUPP | Errno::EFAULT => {
+                Err(failed(error))
+            }
+            Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM => {
+                Ok(Accepted::NoRoom(error))
+            }
+            // The peer is gone again, or a signal came. Linux tells errors of the new
+            // connection's network here as well: accept(2).
+            _ => Ok(Accepted::Nobody),
+        }
     }
 }
 
@@ -103,8 +100,8 @@ fn bind_to(address: SocketAddr) -> std::io::Result<Socket> {
     }
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    // A stream's second connection may come before its first is taken.
-    socket.listen(4)?;
+    // Strangers may come before the run begins to hear them, and the sender behind them.
+    socket.listen(128)?;
     Ok(socket)
 }
 

@@ -29,7 +29,7 @@ use crate::run::{OnStop, Run, TICK, Woken};
 use crate::source::WaitsFor;
 
 pub use connect::{connect, connect_to};
-pub use listen::Listener;
+pub use listen::{Accepted, Listener};
 pub use receive::Received;
 pub use zero_copy::Flights;
 
@@ -98,7 +98,7 @@ impl Send for CopyingSend<'_> {
 
 impl Connection {
     /// Takes in a socket that is connected to `address`.
-    fn new(socket: Socket, address: SocketAddr, patience: Duration) -> std::io::Result<Self> {
+    pub fn new(socket: Socket, address: SocketAddr, patience: Duration) -> std::io::Result<Self> {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(TICK))?;
         socket.set_write_timeout(Some(TICK))?;
@@ -159,6 +159,12 @@ impl Connection {
         let mut events = PollFlags::POLLIN;
         events.set(PollFlags::POLLOUT, for_room);
         PollFd::new(self.socket.as_fd(), events)
+    }
+
+    /// For a wait for the peer's hanging up, whatever it says before that.
+    pub fn poll_hang_up(&self) -> PollFd<'_> {
+        let hang_up = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
+        PollFd::new(self.socket.as_fd(), hang_up)
     }
 
     /// Sends `bytes`.

@@ -24,9 +24,9 @@ pub enum Received {
     All,
     /// The peer closed after so many bytes of it.
     Closed(usize),
-    /// A stop came before the first byte of it.
+    /// A stop came before all of it had.
     Stopped,
-    /// The peer was silent for too long after so many bytes of it.
+    /// The time was up after so many bytes of it.
     Silent(usize),
 }
 
@@ -55,14 +55,15 @@ impl Connection {
         })
     }
 
-    /// Fills `bytes`. A stop ends it while none has come.
+    /// Fills `bytes`. A stop ends it, whatever has come by then.
     pub fn receive_bytes(&self, run: &mut Run<'_>, bytes: &mut [u8]) -> Result<Received> {
         self.receive(run, bytes.len(), OnStop::End, None, |received| {
             self.read(bytes, received)
         })
     }
 
-    /// Fills `bytes`, what lies before them having come. Not ended by a stop.
+    /// Fills `bytes`, what lies before them having come. A stop doesn't end it, but what
+    /// then trickles in has no more time than a silent peer.
     pub fn receive_rest(&self, run: &mut Run<'_>, bytes: &mut [u8]) -> Result<Received> {
         self.receive(run, bytes.len(), OnStop::Finish, None, |received| {
             self.read(bytes, received)
@@ -74,7 +75,7 @@ impl Connection {
         io::receive_now(self.socket.as_fd(), rest)
     }
 
-    /// Fills `view`, straight from the socket. Not ended by a stop.
+    /// As `receive_rest`, straight from the socket into `view`.
     pub fn receive_view(&self, run: &mut Run<'_>, view: View<'_>) -> Result<Received> {
         self.receive(run, view.length(), OnStop::Finish, None, |received| {
             let mut next = view.skip(received).ok_or(Errno::EINVAL)?;
@@ -102,22 +103,35 @@ impl Connection {
         mut receive: impl FnMut(usize) -> nix::Result<usize>,
     ) -> Result<Received> {
         let mut received = 0;
-        let mut deadline = by.unwrap_or_else(|| self.give_up_at());
+        // Whatever comes meanwhile, it ends then.
+        let mut last = by;
+        let mut deadline = last.unwrap_or_else(|| self.give_up_at());
         while received < total {
             match receive(received) {
                 Ok(0) => return Ok(Received::Closed(received)),
                 Ok(bytes) => {
                     received += bytes;
-                    deadline = by.unwrap_or_else(|| self.give_up_at());
                     run.tick()?;
+                    if received == total {
+                        break;
+                    }
+                    // Looked at here as well: a peer that talks on and on is never waited for.
+                    if run.is_stopped() {
+                        if on_stop == OnStop::End {
+                            return Ok(Received::Stopped);
+                        }
+                        last.get_or_insert_with(|| self.give_up_at());
+                    }
+                    deadline = match last {
+                        Some(last) if Instant::now() >= last => {
+                            return Ok(Received::Silent(received));
+                        }
+                        Some(last) => last,
+                        None => self.give_up_at(),
+                    };
                 }
                 Err(Errno::EAGAIN) => {
                     self.wake_at(1).map_err(|errno| self.broken(errno))?;
-                    let on_stop = if received > 0 {
-                        OnStop::Finish
-                    } else {
-                        on_stop
-                    };
                     match run.wait(&[self.poll_fd(false)], Some(deadline), on_stop)? {
                         Woken::Ready(_) => {}
                         Woken::TimedOut => return Ok(Received::Silent(received)),

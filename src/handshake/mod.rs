@@ -1,7 +1,6 @@
-//! How the two sides agree on a version 3 stream: the sender offers it, the receiver
-//! accepts or refuses it, and a control connection is bound to it.
+//! How a sender comes to a version 3 stream: it offers it, the receiver accepts or refuses
+//! it, and a control connection is bound to it.
 
-mod accepting;
 mod offering;
 
 use std::time::{Duration, Instant};
@@ -14,7 +13,6 @@ use crate::run::Run;
 use crate::wire::WireError;
 use crate::wire::v3::{MAX_MESSAGE, MESSAGE_HEADER_SIZE, MessageHeader};
 
-pub use accepting::{accept, receive_offer, refuse};
 pub use offering::offer;
 
 /// How long either side may take for its part.

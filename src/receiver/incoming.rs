@@ -7,20 +7,16 @@ use nix::errno::Errno;
 use crate::buffer::{Filled, Frame, Free, Payload, Timestamp};
 use crate::connection::{Connection, Received};
 use crate::error::{Error, ErrorKind, Result};
-use crate::handshake;
 use crate::monotonic::Monotonic;
 use crate::run::Run;
 use crate::wire::v3::{End, FRAME_FIXED_SIZE, MESSAGE_HEADER_SIZE, MessageHeader, kind};
-use crate::wire::{Description, PREAMBLE_SIZE, Version, WireError, v2, v3};
-
-/// How long a peer may take to say what it sends.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::wire::{Description, Version, WireError, v2, v3};
 
 /// How long the sender's totals may take to come after the last frame that is wanted.
 const END_PATIENCE: Duration = Duration::from_millis(200);
 
 /// An error about what the peer sent, or did not.
-pub(super) fn peer_error(kind: ErrorKind, connection: &Connection, what: &str) -> Error {
+fn peer_error(kind: ErrorKind, connection: &Connection, what: &str) -> Error {
     let error = Error::new(kind, format!("receive {what} from {}", connection.peer()))
         .object(connection.peer());
     match kind {
@@ -31,92 +27,8 @@ pub(super) fn peer_error(kind: ErrorKind, connection: &Connection, what: &str) -
     }
 }
 
-/// What a stream is, and in which version it comes.
-pub(super) struct Offer {
-    pub(super) version: Version,
-    pub(super) description: Description,
-}
-
-impl Offer {
-    /// Waits for it; None on a stop.
-    pub(super) fn receive(
-        connection: &Connection,
-        peer_timeout: Duration,
-        run: &mut Run<'_>,
-    ) -> Result<Option<Self>> {
-        let patience = PATIENCE.min(peer_timeout);
-        let deadline = Instant::now() + patience;
-        let mut preamble = [0; PREAMBLE_SIZE];
-        if !receive_header(connection, run, &mut preamble, 0, (patience, deadline))? {
-            return Ok(None);
-        }
-        let version = Version::of_preamble(&preamble).map_err(|error| {
-            let next = match error {
-                WireError::StreamMagic(_) => "is it a sender of this protocol?",
-                _ => "use a sender of this version",
-            };
-            wrong(connection, "a stream", &error).next(next)
-        })?;
-        let description = if version == Version::V3 {
-            match handshake::receive_offer(connection, deadline, run)? {
-                None => return Ok(None),
-                Some(description) => description,
-            }
-        } else {
-            let mut bytes = [0; v2::StreamHeader::SIZE];
-            let times = (patience, deadline);
-            if !receive_header(connection, run, &mut bytes, PREAMBLE_SIZE, times)? {
-                return Ok(None);
-            }
-            v2::StreamHeader::decode(&bytes)
-                .map_err(|error| {
-                    wrong(connection, "a stream", &error).next("the sender is at fault")
-                })?
-                .into()
-        };
-        Ok(Some(Offer {
-            version,
-            description,
-        }))
-    }
-}
-
 fn wrong(connection: &Connection, what: &str, error: &WireError) -> Error {
     peer_error(ErrorKind::Protocol, connection, what).cause(error.to_string())
-}
-
-/// Fills a part of the stream header that `before` bytes lie before. `false` on a stop.
-fn receive_header(
-    connection: &Connection,
-    run: &mut Run<'_>,
-    bytes: &mut [u8],
-    before: usize,
-    (patience, deadline): (Duration, Instant),
-) -> Result<bool> {
-    const WHAT: &str = "a stream";
-    let whole = PREAMBLE_SIZE + v2::StreamHeader::SIZE;
-    let missing = |received: usize| {
-        let count = whole - before - received;
-        format!("{count} of the stream header's {whole} bytes are missing")
-    };
-    match connection.receive_by(run, bytes, deadline)? {
-        Received::All => Ok(true),
-        Received::Stopped => Ok(false),
-        Received::Closed(received) => {
-            let cause = format!("it closed the connection, and {}", missing(received));
-            Err(peer_error(ErrorKind::Truncated, connection, WHAT)
-                .cause(cause)
-                .next("the sender's own output says why"))
-        }
-        Received::Silent(received) => {
-            let cause = format!(
-                "it connected and did not say what it sends within {} s: {}",
-                patience.as_secs_f64(),
-                missing(received)
-            );
-            Err(peer_error(ErrorKind::PeerTimeout, connection, WHAT).cause(cause))
-        }
-    }
 }
 
 /// What comes next of a stream.
@@ -132,13 +44,14 @@ pub(super) enum Arrival {
 /// A stream that comes.
 pub(super) struct Incoming<'a> {
     pub(super) connection: &'a Connection,
-    pub(super) offer: &'a Offer,
+    pub(super) version: Version,
+    pub(super) description: &'a Description,
 }
 
 impl Incoming<'_> {
     /// Takes what comes next, a frame into `free`.
     pub(super) fn next(&self, free: Free, run: &mut Run<'_>) -> Result<Arrival> {
-        match self.offer.version {
+        match self.version {
             Version::V1 | Version::V2 => self.next_v2(free, run),
             Version::V3 => self.next_v3(free, run),
         }
@@ -183,7 +96,7 @@ impl Incoming<'_> {
                 v2::FrameHeader::check_magic(*magic).map_err(|error| self.wrong(run, &error))?;
             }
         }
-        let sizeimage = self.offer.description.planes.first();
+        let sizeimage = self.description.planes.first();
         let sizeimage = sizeimage.map_or(0, |plane| plane.sizeimage.get());
         let header =
             v2::FrameHeader::decode(&bytes, sizeimage).map_err(|error| self.wrong(run, &error))?;
@@ -213,17 +126,24 @@ impl Incoming<'_> {
                 break header;
             }
             let mut body = vec![0; header.length as usize];
-            self.fill(run, &mut body, "message")?;
+            match self.connection.receive_bytes(run, &mut body)? {
+                Received::Stopped => return Ok(Arrival::Stopped),
+                received => self.check(run, received, "message", body.len())?,
+            }
             if header.kind == kind::END {
                 let end = End::decode(&body).map_err(|error| self.wrong(run, &error))?;
                 return Ok(Arrival::End(Some(end)));
             }
-            // Of a later time: passed over.
+            // Of a later time: passed over, however many come.
+            run.tick()?;
+            if run.is_stopped() {
+                return Ok(Arrival::Stopped);
+            }
         };
-        let planes = self.offer.description.planes.len();
+        let planes = self.description.planes.len();
         let mut body = vec![0; FRAME_FIXED_SIZE + v3::FrameHeader::sizes_bytes(planes)];
         self.fill(run, &mut body, "header")?;
-        let header = v3::FrameHeader::decode(header.length, &body, &self.offer.description)
+        let header = v3::FrameHeader::decode(header.length, &body, self.description)
             .map_err(|error| self.wrong(run, &error))?;
         let taken = Monotonic::now();
         self.receive_payload(&free, &header.planes, run)?;
@@ -238,7 +158,7 @@ impl Incoming<'_> {
     }
 
     fn fill(&self, run: &mut Run<'_>, bytes: &mut [u8], part: &str) -> Result<()> {
-        // Begun, and so not ended by a stop: half a message is worth nothing.
+        // Begun, and so not ended by a stop: half a frame is worth nothing.
         let received = self.connection.receive_rest(run, bytes)?;
         self.check(run, received, part, bytes.len())
     }

@@ -4,15 +4,17 @@
 //! is allocated or a byte of payload is taken.
 
 mod announcement;
+mod door;
 mod incoming;
 mod pool;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::announcement::announce;
-use self::incoming::{Arrival, Incoming, Offer};
+use self::door::{Door, Offer};
+use self::incoming::{Arrival, Incoming};
 use self::pool::Heaps;
 use crate::accounting::Account;
 use crate::buffer::{Filled, Free};
@@ -20,7 +22,6 @@ use crate::connection::{Connection, Listener};
 use crate::control::Answering;
 use crate::dump::{Dump, DumpTarget};
 use crate::error::{Error, ErrorKind, Result};
-use crate::handshake;
 use crate::ledger::{Expected, Ledger};
 use crate::memory::{HeapChoice, read_rate};
 use crate::monotonic::Monotonic;
@@ -29,8 +30,11 @@ use crate::report::{Origin, Stream};
 use crate::run::Run;
 use crate::stages::Stage;
 use crate::verify::Verified;
-use crate::wire::Version;
-use crate::wire::v3::{Ack, End, FrameHeader, Outcome};
+use crate::wire::v3::{Ack, End, FrameHeader, Outcome, kind, message, text_bytes};
+use crate::wire::{Description, Version};
+
+/// How long a sender may take to say what it sends, and to open its control connection.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A receiver's settings.
 #[derive(Debug, Clone)]
@@ -70,39 +74,45 @@ pub fn receive(
             None => return Ok(()),
         },
     };
-    let Some(connection) = listener.wait(run, config.peer_timeout)? else {
+    let door = Door::open(
+        listener,
+        PATIENCE.min(config.peer_timeout),
+        config.peer_timeout,
+    )?;
+    let Some(offer) = door.offer(run)? else {
         return Ok(());
     };
+    let Offer {
+        connection,
+        version,
+        description,
+    } = offer;
     log::info!("connection from {}", connection.peer());
-    let Some(offer) = Offer::receive(&connection, config.peer_timeout, run)? else {
-        return Ok(());
-    };
-    let description = &offer.description;
     let ready = heaps
-        .allocate(description, config.max_memory)
+        .allocate(&description, config.max_memory)
         .and_then(|pool| {
             dump.as_mut().map_or(Ok(()), Dump::begin)?;
-            // Before the sender is told to begin: afterwards it would make the first frames late.
+            // Before the sender is told to begin: afterwards it would make the first frames
+            // late.
             let read_rate = read_rate(pool.free.first().map_or(&[], Free::planes))?;
             Ok((pool, read_rate))
         });
     let (pool, read_rate) = match ready {
         Ok(ready) => ready,
-        Err(error) if offer.version == Version::V3 => {
-            handshake::refuse(&connection, run, &error.to_string())?;
+        Err(error) => {
+            if version == Version::V3 {
+                refuse(&connection, run, &error)?;
+            }
             return Err(error);
         }
-        Err(error) => return Err(error),
     };
-    let control = match offer.version {
+    let control = match version {
         Version::V1 | Version::V2 => None,
-        Version::V3 => match handshake::accept(&connection, &listener, run)? {
+        Version::V3 => match accept(&door, &connection, run)? {
             None => return Ok(()),
             control => control,
         },
     };
-    // One stream a run: a second sender is refused rather than left waiting.
-    drop(listener);
     run.report.stream = Some(Stream {
         width: description.width,
         height: description.height,
@@ -114,10 +124,11 @@ pub fn receive(
         read_rate,
         origin: Origin::default(),
     });
-    run.report.version = Some(offer.version);
+    run.report.version = Some(version);
     run.report.verified = description.verify.then(Verified::default);
     run.report.described = Some(description.clone());
-    announce(description, offer.version, config.output.as_ref());
+    announce(&description, version, config.output.as_ref());
+    let stream = (version, &description);
     Receiving {
         pool: pool.free,
         dump,
@@ -125,7 +136,28 @@ pub fn receive(
         control,
         expected: 0,
     }
-    .receive_all(connection, &offer, frames, run)
+    .receive_all(connection, stream, frames, run)
+}
+
+/// Accepts a stream, and waits for its control connection. None on a stop.
+fn accept(door: &Door, connection: &Connection, run: &mut Run<'_>) -> Result<Option<Answering>> {
+    let name = door.name_stream()?;
+    connection.send_bytes(run, &message(kind::ACCEPT, &name))?;
+    let deadline = Instant::now() + PATIENCE;
+    let control = door.control(connection, deadline, run)?;
+    control.map(Answering::start).transpose()
+}
+
+/// Tells the sender why there will be no stream. What that comes to is less than the reason.
+fn refuse(connection: &Connection, run: &mut Run<'_>, why: &Error) -> Result<()> {
+    let told = connection.send_bytes(run, &message(kind::REFUSE, text_bytes(&why.to_string())));
+    match told {
+        Err(error) if error.kind() != ErrorKind::Interrupted => {
+            log::debug!("{error}");
+            Ok(())
+        }
+        told => told,
+    }
 }
 
 /// Binds and listens; None on a stop.
@@ -151,13 +183,14 @@ impl Receiving {
     fn receive_all(
         mut self,
         connection: Connection,
-        offer: &Offer,
+        (version, description): (Version, &Description),
         frames: Option<NonZeroU64>,
         run: &mut Run<'_>,
     ) -> Result<()> {
         let incoming = Incoming {
             connection: &connection,
-            offer,
+            version,
+            description,
         };
         let result = self.receive_frames(&incoming, frames, run);
         if result

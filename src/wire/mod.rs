@@ -11,6 +11,7 @@
 
 mod assembler;
 mod description;
+mod greeting;
 pub mod v2;
 pub mod v3;
 
@@ -18,6 +19,7 @@ use std::fmt;
 
 pub use assembler::Assembler;
 pub use description::{Colorimetry, Description, PlaneLayout};
+pub use greeting::{Greeting, Said};
 
 /// `V4LB`: how every connection begins.
 pub const STREAM_MAGIC: u32 = 0x5634_4C42;

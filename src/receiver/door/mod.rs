@@ -1,0 +1,211 @@
+//! The door: it keeps the listener for as long as the run goes, hears everybody who
+//! connects, several at once, and lets in the first who offers a stream and that stream's
+//! control connection. All others are turned away, and nothing of the run is theirs.
+//!
+//! It has a thread of its own, so that it goes on beside the frames and costs them nothing.
+
+mod caller;
+mod keeper;
+mod turned_away;
+
+use std::os::fd::AsFd;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use socket2::Socket;
+
+use self::keeper::Keeper;
+use crate::connection::{Connection, Listener};
+use crate::error::{Error, ErrorKind, Result};
+use crate::run::{OnStop, Run, Woken};
+use crate::wire::v3::{STREAM_ID_SIZE, StreamId};
+use crate::wire::{Description, Version};
+
+/// A stream that is offered.
+pub(super) struct Offer {
+    pub(super) connection: Connection,
+    pub(super) version: Version,
+    pub(super) description: Description,
+}
+
+/// What the thread tells the run.
+enum News {
+    /// The first stream that is offered, or why it is none.
+    Offer(Result<Box<Offer>>),
+    /// The control connection of the stream that was let in.
+    Bound(Socket),
+    /// The listener is broken.
+    Failed(Error),
+}
+
+/// What the thread and the run share.
+struct Shared {
+    /// The name that a control connection has to know; None while none is waited for.
+    wanted: Mutex<Option<StreamId>>,
+    /// Wakes the thread, whose end it then is.
+    closing: EventFd,
+    /// Wakes the run.
+    news: EventFd,
+}
+
+impl Shared {
+    fn wanted(&self) -> MutexGuard<'_, Option<StreamId>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread's way to the run.
+struct Teller {
+    shared: Arc<Shared>,
+    news: Sender<News>,
+}
+
+impl Teller {
+    fn tell(&self, news: News) {
+        // The run has ended if nobody hears it.
+        let _ = self.news.send(news);
+        let _ = self.shared.news.write(1);
+    }
+}
+
+/// The door, open.
+pub(super) struct Door {
+    shared: Arc<Shared>,
+    news: Receiver<News>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Door {
+    /// Hears who connects from now on. A caller has `greeting` to say what it wants, and
+    /// who is let in may be silent for `peer_timeout`.
+    pub(super) fn open(
+        listener: Listener,
+        greeting: Duration,
+        peer_timeout: Duration,
+    ) -> Result<Self> {
+        let event = || {
+            EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+                .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))
+        };
+        let shared = Arc::new(Shared {
+            wanted: Mutex::new(None),
+            closing: event()?,
+            news: event()?,
+        });
+        let (sender, news) = channel();
+        let teller = Teller {
+            shared: Arc::clone(&shared),
+            news: sender,
+        };
+        let keeper = Keeper::new(listener, greeting, peer_timeout, teller);
+        let thread = std::thread::Builder::new()
+            .name("v4l-dmabuf-door".to_owned())
+            .spawn(move || keeper.keep())
+            .map_err(|error| Error::new(ErrorKind::System, "start a thread").io(&error))?;
+        Ok(Door {
+            shared,
+            news,
+            thread: Some(thread),
+        })
+    }
+
+    /// Waits for the first stream that is offered; None on a stop. An error if what is
+    /// offered is none.
+    pub(super) fn offer(&self, run: &mut Run<'_>) -> Result<Option<Offer>> {
+        loop {
+            if run.wait(&[self.poll_fd()], None, OnStop::End)? == Woken::Stopped {
+                return Ok(None);
+            }
+            match self.next()? {
+                Some(News::Offer(offer)) => return offer.map(|offer| Some(*offer)),
+                Some(News::Failed(error)) => return Err(error),
+                Some(News::Bound(_)) | None => {}
+            }
+        }
+    }
+
+    /// Makes a name for the stream that was let in: who knows it is its control connection.
+    pub(super) fn name_stream(&self) -> Result<StreamId> {
+        let mut id: StreamId = [0; STREAM_ID_SIZE];
+        getrandom::fill(&mut id).map_err(|error| {
+            Error::new(ErrorKind::System, "get random bytes").cause(error.to_string())
+        })?;
+        *self.shared.wanted() = Some(id);
+        Ok(id)
+    }
+
+    /// Waits for the control connection of the stream that was let in, until `deadline`;
+    /// None on a stop.
+    pub(super) fn control(
+        &self,
+        connection: &Connection,
+        deadline: Instant,
+        run: &mut Run<'_>,
+    ) -> Result<Option<Socket>> {
+        let missing = |cause: &str| {
+            Error::new(
+                ErrorKind::PeerLost,
+                format!("open a control connection with {}", connection.peer()),
+            )
+            .object(connection.peer())
+            .cause(cause)
+            .next("the sender's own output says why")
+        };
+        loop {
+            let polled = [self.poll_fd(), connection.poll_hang_up()];
+            let woken = run.wait(&polled, Some(deadline), OnStop::End)?;
+            if woken == Woken::Stopped {
+                return Ok(None);
+            }
+            match self.next()? {
+                Some(News::Bound(control)) => return Ok(Some(control)),
+                Some(News::Failed(error)) => return Err(error),
+                // It lets in one stream.
+                Some(News::Offer(_)) | None => {}
+            }
+            if Instant::now() >= deadline {
+                return Err(missing("the sender did not open it"));
+            }
+            // Once it is bound it may send all that it has and hang up: news of that is on
+            // its way.
+            let hung_up = matches!(woken, Woken::Ready(events) if events.last().is_some_and(|on| !on.is_empty()));
+            if hung_up && self.shared.wanted().is_some() {
+                return Err(missing("the sender went away"));
+            }
+        }
+    }
+
+    fn poll_fd(&self) -> PollFd<'_> {
+        PollFd::new(self.shared.news.as_fd(), PollFlags::POLLIN)
+    }
+
+    fn next(&self) -> Result<Option<News>> {
+        match self.news.try_recv() {
+            Ok(news) => return Ok(Some(news)),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => {
+                return Err(Error::new(ErrorKind::System, "wait for a sender")
+                    .cause("the thread that listens has ended"));
+            }
+        }
+        // Before the next look, so that what is told after this wakes. EAGAIN: nothing was.
+        let _ = self.shared.news.read();
+        Ok(self.news.try_recv().ok())
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        // EAGAIN, the only error, says that it has been told.
+        let _ = self.shared.closing.write(1);
+        if let Some(thread) = self.thread.take() {
+            if thread.join().is_err() {
+                log::error!("the thread that listens failed");
+            }
+        }
+    }
+}
