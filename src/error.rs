@@ -157,6 +157,20 @@ impl Error {
     }
 }
 
+/// How something went, of which a part came later: the first error is the one to tell. A
+/// later one is a warning, and replaces it only if it is the caller's interruption.
+pub fn keep_first(first: Result<()>, later: Result<()>) -> Result<()> {
+    match (first, later) {
+        (Ok(()), later) => later,
+        (first, Ok(())) => first,
+        (Err(_), Err(later)) if later.kind() == ErrorKind::Interrupted => Err(later),
+        (first, Err(later)) => {
+            log::warn!("{later}");
+            first
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot {}", self.operation)?;

@@ -2,57 +2,19 @@
 //! file of records, and reported.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::control::Acknowledged;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Result, keep_first};
 use crate::passage::Passage;
-use crate::report::Report;
+use crate::records::Records;
+use crate::run::Run;
 use crate::stages::Stage;
 
 /// Frames of which something may still be learned. More than are ever in flight: of
 /// an older one nothing more will come.
 const MOST_OPEN: usize = 1024;
-
-/// The file of records: a line a frame, comma-separated, beneath a line of names.
-#[derive(Debug)]
-struct Records {
-    file: BufWriter<File>,
-    path: PathBuf,
-}
-
-impl Records {
-    fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).map_err(|error| records_error(path, "make", &error))?;
-        let mut records = Records {
-            file: BufWriter::new(file),
-            path: path.to_owned(),
-        };
-        records.line(&Passage::COLUMNS.join(","))?;
-        Ok(records)
-    }
-
-    fn line(&mut self, line: &str) -> Result<()> {
-        writeln!(self.file, "{line}").map_err(|error| records_error(&self.path, "write", &error))
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        self.file
-            .flush()
-            .map_err(|error| records_error(&self.path, "write", &error))
-    }
-}
-
-fn records_error(path: &Path, verb: &str, error: &std::io::Error) -> Error {
-    let shown = path.display().to_string();
-    Error::new(ErrorKind::Output, format!("{verb} the records {shown}"))
-        .object(shown)
-        .io(error)
-        .next("give --records a file that can be written")
-}
 
 /// What is to be learned of each frame before its passage is finished.
 #[derive(Debug, Clone, Copy)]
@@ -64,19 +26,25 @@ pub struct Expected {
 }
 
 /// The passages of a run.
-#[derive(Debug)]
 pub struct Ledger {
     open: VecDeque<(Passage, Expected)>,
     records: Option<Records>,
 }
 
 impl Ledger {
-    /// With a file of records, if there is to be one.
-    pub fn new(records: Option<&Path>) -> Result<Self> {
-        Ok(Ledger {
+    /// With a file of records, if there is to be one. None on a stop.
+    pub fn open(records: Option<&Path>, run: &mut Run<'_>) -> Result<Option<Self>> {
+        let records = match records {
+            None => None,
+            Some(path) => match Records::open(path, run)? {
+                None => return Ok(None),
+                records => records,
+            },
+        };
+        Ok(Some(Ledger {
             open: VecDeque::new(),
-            records: records.map(Records::create).transpose()?,
-        })
+            records,
+        }))
     }
 
     /// A frame has gone as far as this side sees it by itself.
@@ -111,7 +79,7 @@ impl Ledger {
     }
 
     /// Writes down the passages that are finished, and reports them.
-    pub fn turn_over(&mut self, report: &mut Report) -> Result<()> {
+    pub fn turn_over(&mut self, run: &mut Run<'_>) -> Result<()> {
         while let Some((_, expected)) = self.open.front() {
             let is_open = expected.acknowledgement || expected.completion;
             if is_open && self.open.len() <= MOST_OPEN {
@@ -120,20 +88,27 @@ impl Ledger {
             let Some((passage, _)) = self.open.pop_front() else {
                 break;
             };
-            self.write_down(&passage, report)?;
+            self.write_down(&passage, run)?;
         }
         Ok(())
     }
 
-    /// Nothing more will be learned: does so with the rest.
-    pub fn close(&mut self, report: &mut Report) -> Result<()> {
+    /// Nothing more will be learned: writes down and reports the rest, and waits until the
+    /// records are written. `result` is how the run went by then, and stays what is told:
+    /// what goes wrong with the records on top of an error is a warning.
+    pub fn close(&mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
+        let mut closed = Ok(());
         for (passage, _) in std::mem::take(&mut self.open) {
-            self.write_down(&passage, report)?;
+            closed = closed.and(self.write_down(&passage, run));
         }
-        self.records.as_mut().map_or(Ok(()), Records::flush)
+        if let Some(records) = &mut self.records {
+            closed = closed.and_then(|()| records.finish(run));
+        }
+        keep_first(result, closed)
     }
 
-    fn write_down(&mut self, passage: &Passage, report: &mut Report) -> Result<()> {
+    fn write_down(&mut self, passage: &Passage, run: &mut Run<'_>) -> Result<()> {
+        let report = &mut run.report;
         report.samples.take(passage);
         report.one_way.take(passage);
         if passage.acknowledged != 0 {
@@ -142,7 +117,7 @@ impl Ledger {
             report.stages.record(Stage::Acknowledged, after);
         }
         match &mut self.records {
-            Some(records) => records.line(&passage.line()),
+            Some(records) => records.line(passage, run),
             None => Ok(()),
         }
     }

@@ -24,15 +24,17 @@
 //! | module | is |
 //! |---|---|
 //! | [`monotonic`], [`capture_clock`], [`clock_sync`] | times; whose clock timestamps are of; what the two sides' clocks differ by |
-//! | [`passage`], [`ledger`] | the way of one frame, and of all of them |
+//! | [`passage`], [`ledger`], [`records`] | the way of one frame, of all of them, and a file of that |
 //! | [`poison`], [`verify`] | whether a frame is what was captured |
 //! | [`sequence`], [`stages`], [`one_way`], [`series`], [`samples`] | what was lost, and how long things took |
 //! | [`report`], [`accounting`] | what came of a run, and whether it adds up |
 //!
 //! [`probe`] tries what works with a device. Beside all of it stand [`run`] (stopping, observing,
-//! waiting), [`blocking`] (calls that can't be waited for otherwise) and [`error`]. The Python bindings are a layer on top that nothing here knows of.
+//! waiting), [`blocking`] (calls that can't be waited for otherwise), [`background`] and [`output`]
+//! (files written beside a run) and [`error`]. The Python bindings are a layer on top that nothing here knows of.
 
 pub mod accounting;
+pub mod background;
 pub mod blocking;
 pub mod buffer;
 pub mod camera;
@@ -52,6 +54,7 @@ pub mod memory;
 pub mod monotonic;
 pub mod network;
 pub mod one_way;
+pub mod output;
 pub mod passage;
 pub mod pixel_format;
 pub mod poison;
@@ -60,6 +63,7 @@ pub mod probe;
 mod python;
 pub mod queue;
 pub mod receiver;
+pub mod records;
 pub mod report;
 pub mod run;
 pub mod samples;

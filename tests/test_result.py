@@ -151,7 +151,7 @@ def test_records_that_cannot_be_written_are_known_before_the_run(port: int) -> N
         Command("receiver", "-e", "memfd", "-p", port, "--records", "/nowhere/x"),
     ):
         with command:
-            assert "cannot make the records /nowhere/x" in command.error()
+            assert "cannot open the records /nowhere/x" in command.error()
 
 
 def test_a_disk_that_fills_up_with_records_is_an_error(port: int) -> None:

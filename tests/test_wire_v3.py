@@ -333,7 +333,7 @@ def test_a_spoiled_frame_fails_the_sender_too(port: int) -> None:
 def test_the_sender_learns_why_the_receiver_failed(port: int) -> None:
     with receiver_command(port, "-o", "/dev/full") as end_command, sender_command(port) as command:
         assert "No space left" in end_command.error()
-        assert "the receiver failed after 0 frames" in command.error(status=3)
+        assert "the receiver failed after " in command.error(status=3)
         assert "No space left" in command.stderr
 
 

@@ -1,11 +1,35 @@
 use super::*;
+use crate::error::{Error, ErrorKind};
 use crate::monotonic::Monotonic;
+use crate::report::Report;
+use crate::run::{Observer, Stop};
 use crate::wire::v3::Ack;
 
 const BOTH: Expected = Expected {
     acknowledgement: true,
     completion: true,
 };
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn tick(&mut self, _: &Report) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Does something in a run, and gives its report.
+fn in_a_run(work: impl FnOnce(&mut Run<'_>)) -> Report {
+    let stop = Stop::new().unwrap();
+    let mut observer = Nobody;
+    let mut run = Run::new(&stop, &mut observer);
+    work(&mut run);
+    run.report
+}
+
+fn ledger(records: Option<&Path>, run: &mut Run<'_>) -> Result<Ledger> {
+    Ledger::open(records, run).map(|ledger| ledger.expect("no stop"))
+}
 
 fn passage(counter: u64) -> Passage {
     Passage {
@@ -39,21 +63,22 @@ fn counters(report: &Report) -> Vec<u64> {
 
 #[test]
 fn a_passage_is_finished_when_all_that_is_expected_is_known_and_in_order() {
-    let mut ledger = Ledger::new(None).unwrap();
-    let mut report = Report::default();
-    ledger.enter(passage(0), BOTH);
-    ledger.enter(passage(1), BOTH);
-    ledger.acknowledge(&acknowledged(1));
-    ledger.complete(1, Duration::from_nanos(50));
-    ledger.acknowledge(&acknowledged(0));
-    ledger.turn_over(&mut report).unwrap();
-    assert_eq!(
-        counters(&report),
-        [] as [u64; 0],
-        "frame 0 is not completed"
-    );
-    ledger.complete(0, Duration::from_nanos(70));
-    ledger.turn_over(&mut report).unwrap();
+    let report = in_a_run(|run| {
+        let mut ledger = ledger(None, run).unwrap();
+        ledger.enter(passage(0), BOTH);
+        ledger.enter(passage(1), BOTH);
+        ledger.acknowledge(&acknowledged(1));
+        ledger.complete(1, Duration::from_nanos(50));
+        ledger.acknowledge(&acknowledged(0));
+        ledger.turn_over(run).unwrap();
+        assert_eq!(
+            counters(&run.report),
+            [] as [u64; 0],
+            "frame 0 is not completed"
+        );
+        ledger.complete(0, Duration::from_nanos(70));
+        ledger.turn_over(run).unwrap();
+    });
     assert_eq!(counters(&report), [0, 1]);
     let [first, _] = report.samples.passages() else {
         panic!("two")
@@ -66,28 +91,30 @@ fn a_passage_is_finished_when_all_that_is_expected_is_known_and_in_order() {
 
 #[test]
 fn news_of_frames_that_are_not_open_changes_nothing() {
-    let mut ledger = Ledger::new(None).unwrap();
-    ledger.acknowledge(&acknowledged(0));
-    ledger.enter(passage(5), BOTH);
-    for counter in [0, 4, 6, u64::MAX] {
-        ledger.acknowledge(&acknowledged(counter));
-        ledger.complete(counter, Duration::ZERO);
-    }
-    let mut report = Report::default();
-    ledger.close(&mut report).unwrap();
+    let report = in_a_run(|run| {
+        let mut ledger = ledger(None, run).unwrap();
+        ledger.acknowledge(&acknowledged(0));
+        ledger.enter(passage(5), BOTH);
+        for counter in [0, 4, 6, u64::MAX] {
+            ledger.acknowledge(&acknowledged(counter));
+            ledger.complete(counter, Duration::ZERO);
+        }
+        ledger.close(Ok(()), run).unwrap();
+    });
     assert_eq!(report.samples.passages(), [passage(5)]);
 }
 
 #[test]
 fn a_peer_that_acknowledges_nothing_does_not_fill_the_memory() {
-    let mut ledger = Ledger::new(None).unwrap();
-    let mut report = Report::default();
-    for counter in 0..3000 {
-        ledger.enter(passage(counter), BOTH);
-        ledger.turn_over(&mut report).unwrap();
-    }
-    assert_eq!(ledger.open.len(), MOST_OPEN);
-    ledger.close(&mut report).unwrap();
+    let report = in_a_run(|run| {
+        let mut ledger = ledger(None, run).unwrap();
+        for counter in 0..3000 {
+            ledger.enter(passage(counter), BOTH);
+            ledger.turn_over(run).unwrap();
+        }
+        assert_eq!(ledger.open.len(), MOST_OPEN);
+        ledger.close(Ok(()), run).unwrap();
+    });
     assert_eq!(report.samples.passages().len(), 3000);
 }
 
@@ -100,11 +127,24 @@ fn a_line_has_a_cell_a_name_and_none_for_what_is_unknown() {
 
 #[test]
 fn records_that_cannot_be_written_are_an_error_of_the_output() {
-    let error = Ledger::new(Some(Path::new("/nowhere/x"))).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Output);
-    assert!(error.to_string().contains("/nowhere/x"), "{error}");
-    let mut ledger = Ledger::new(Some(Path::new("/dev/full"))).unwrap();
-    ledger.enter(passage(0), BOTH);
-    let error = ledger.close(&mut Report::default()).unwrap_err();
-    assert!(error.to_string().contains("No space"), "{error}");
+    in_a_run(|run| {
+        let error = ledger(Some(Path::new("/nowhere/x")), run).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Output);
+        assert!(error.to_string().contains("/nowhere/x"), "{error}");
+        let mut ledger = ledger(Some(Path::new("/dev/full")), run).unwrap();
+        ledger.enter(passage(0), BOTH);
+        let error = ledger.close(Ok(()), run).unwrap_err();
+        assert!(error.to_string().contains("No space"), "{error}");
+    });
+}
+
+#[test]
+fn what_went_wrong_first_is_what_is_told() {
+    in_a_run(|run| {
+        let mut ledger = ledger(Some(Path::new("/dev/full")), run).unwrap();
+        ledger.enter(passage(0), BOTH);
+        let first = Error::new(ErrorKind::Truncated, "receive the rest");
+        let told = ledger.close(Err(first), run).unwrap_err();
+        assert_eq!(told.kind(), ErrorKind::Truncated, "{told}");
+    });
 }

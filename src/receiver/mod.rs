@@ -5,6 +5,7 @@
 
 mod announcement;
 mod door;
+mod dumping;
 mod incoming;
 mod pool;
 
@@ -14,14 +15,15 @@ use std::time::{Duration, Instant};
 
 use self::announcement::announce;
 use self::door::{Door, Offer};
+use self::dumping::Dumping;
 use self::incoming::{Arrival, Incoming};
 use self::pool::Heaps;
 use crate::accounting::Account;
 use crate::buffer::{Filled, Free};
 use crate::connection::{Connection, Listener};
 use crate::control::Answering;
-use crate::dump::{Dump, DumpTarget};
-use crate::error::{Error, ErrorKind, Result};
+use crate::dump::DumpTarget;
+use crate::error::{Error, ErrorKind, Result, keep_first};
 use crate::ledger::{Expected, Ledger};
 use crate::memory::{HeapChoice, read_rate};
 use crate::monotonic::Monotonic;
@@ -65,8 +67,16 @@ pub fn receive(
     run: &mut Run<'_>,
 ) -> Result<()> {
     let heaps = Heaps::open(&config.heap)?;
-    let mut dump = config.output.as_ref().map(Dump::open).transpose()?;
-    let ledger = Ledger::new(config.records.as_deref())?;
+    let output = match &config.output {
+        None => None,
+        Some(target) => match target.open(run)? {
+            None => return Ok(()),
+            output => output,
+        },
+    };
+    let Some(ledger) = Ledger::open(config.records.as_deref(), run)? else {
+        return Ok(());
+    };
     let listener = match listener {
         Some(listener) => listener,
         None => match listen(config, run)? {
@@ -88,17 +98,20 @@ pub fn receive(
         description,
     } = offer;
     log::info!("connection from {}", connection.peer());
+    // All of it before the sender is told to begin: afterwards it would make the first frames
+    // late.
     let ready = heaps
         .allocate(&description, config.max_memory)
         .and_then(|pool| {
-            dump.as_mut().map_or(Ok(()), Dump::begin)?;
-            // Before the sender is told to begin: afterwards it would make the first frames
-            // late.
+            let Some(dump) = Dumping::begin(output, run)? else {
+                return Ok(None);
+            };
             let read_rate = read_rate(pool.free.first().map_or(&[], Free::planes))?;
-            Ok((pool, read_rate))
+            Ok(Some((pool, dump, read_rate)))
         });
-    let (pool, read_rate) = match ready {
-        Ok(ready) => ready,
+    let (pool, dump, read_rate) = match ready {
+        Ok(Some(ready)) => ready,
+        Ok(None) => return Ok(()),
         Err(error) => {
             if version == Version::V3 {
                 refuse(&connection, run, &error)?;
@@ -172,7 +185,7 @@ pub fn listen(config: &ReceiverConfig, run: &mut Run<'_>) -> Result<Option<Liste
 /// A stream that is being received.
 struct Receiving {
     pool: Vec<Free>,
-    dump: Option<Dump>,
+    dump: Dumping,
     ledger: Ledger,
     control: Option<Answering>,
     /// The counter that the next frame should have.
@@ -193,6 +206,7 @@ impl Receiving {
             description,
         };
         let result = self.receive_frames(&incoming, frames, run);
+        let result = self.finish_dump(result, run);
         if result
             .as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::Interrupted)
@@ -203,15 +217,19 @@ impl Receiving {
         let told = self.tell(&result, run);
         // Whoever sends sees by this that nothing more is taken.
         drop(connection);
+        let mut result = result.and(told);
         if let Some(control) = self.control.take() {
-            let sync = control.finish(run)?;
-            self.ledger.close(&mut run.report)?;
-            run.report.settle_one_way(&sync);
+            match control.finish(run) {
+                Ok(sync) => {
+                    result = self.ledger.close(result, run);
+                    run.report.settle_one_way(&sync);
+                }
+                Err(error) => result = self.ledger.close(result.and(Err(error)), run),
+            }
         } else {
-            self.ledger.close(&mut run.report)?;
+            result = self.ledger.close(result, run);
         }
         result?;
-        told?;
         Account::of_receiver(&run.report).check()
     }
 
@@ -226,9 +244,8 @@ impl Receiving {
             if run.is_stopped() {
                 return Ok(());
             }
-            // The one that was used last: it is still in the CPU's caches.
-            let Some(free) = self.pool.pop() else {
-                return Err(Error::new(ErrorKind::System, "find a free buffer"));
+            let Some(free) = self.free(run)? else {
+                return Ok(());
             };
             match incoming.next(free, run)? {
                 Arrival::Frame(arrived) => {
@@ -248,6 +265,24 @@ impl Receiving {
         Ok(())
     }
 
+    /// A buffer for the next frame. Where the dump has all of them it is waited for, and the
+    /// stream with it; None on a stop.
+    fn free(&mut self, run: &mut Run<'_>) -> Result<Option<Free>> {
+        while let Some((free, passage)) = self.dump.take(run)? {
+            self.pool.push(free);
+            self.enter(passage, run)?;
+        }
+        // The one that was used last: it is still in the CPU's caches.
+        if let Some(free) = self.pool.pop() {
+            return Ok(Some(free));
+        }
+        let Some((free, passage)) = self.dump.wait(run)? else {
+            return Ok(None);
+        };
+        self.enter(passage, run)?;
+        Ok(Some(free))
+    }
+
     fn take(
         &mut self,
         filled: Filled,
@@ -256,6 +291,36 @@ impl Receiving {
     ) -> Result<()> {
         let complete = Monotonic::now();
         let frame = filled.frame().clone();
+        let mut passage = Passage {
+            counter: run.report.frames,
+            sequence: frame.sequence,
+            flags: frame.flags,
+            bytes: frame.bytes(),
+            header: frame.taken.nanoseconds(),
+            complete: complete.nanoseconds(),
+            ..Passage::default()
+        };
+        if let Some(header) = &header {
+            passage.counter = header.counter;
+            passage.captured = header.captured;
+            passage.dequeued = header.dequeued;
+            passage.handed = header.handed;
+        }
+        if !self.dump.is_wanted() {
+            passage.done = passage.complete;
+        }
+        // Before anything else is done with it: the sender waits for no look and no disk.
+        if let Some(control) = &self.control {
+            control.acknowledge(&Ack {
+                counter: passage.counter,
+                header: passage.header,
+                complete: passage.complete,
+                done: passage.done,
+            });
+            if run.report.one_way.is_due() {
+                run.report.settle_one_way(&control.turn());
+            }
+        }
         let stages = &mut run.report.stages;
         stages.record(Stage::IntoBuffer, complete.since(frame.taken));
         if let Some(header) = &header {
@@ -270,51 +335,41 @@ impl Receiving {
             verified.look(&filled, checksum)?;
             run.report.stages.record(Stage::Verify, complete.elapsed());
         }
-        let begun = Monotonic::now();
-        if let Some(dump) = &mut self.dump {
-            dump.write(&filled, run)?;
-            run.report.stages.record(Stage::IntoDump, begun.elapsed());
-        }
-        let done = match &self.dump {
-            Some(_) => Monotonic::now(),
-            None => complete,
-        };
         run.report.saw(&frame);
         run.report.count(&frame);
-        self.pool.push(filled.release());
-        let mut passage = Passage {
-            counter: run.report.frames - 1,
-            sequence: frame.sequence,
-            flags: frame.flags,
-            bytes: frame.bytes(),
-            header: frame.taken.nanoseconds(),
-            complete: complete.nanoseconds(),
-            done: done.nanoseconds(),
-            ..Passage::default()
-        };
-        if let Some(header) = &header {
-            passage.counter = header.counter;
-            passage.captured = header.captured;
-            passage.dequeued = header.dequeued;
-            passage.handed = header.handed;
-        }
-        if let Some(control) = &self.control {
-            control.acknowledge(&Ack {
-                counter: passage.counter,
-                header: passage.header,
-                complete: passage.complete,
-                done: passage.done,
-            });
-            if run.report.one_way.is_due() {
-                run.report.settle_one_way(&control.turn());
+        match self.dump.write(filled, passage) {
+            None => Ok(()),
+            Some(free) => {
+                self.pool.push(free);
+                self.enter(passage, run)
             }
         }
+    }
+
+    /// Nothing more will be learned of a frame.
+    fn enter(&mut self, passage: Passage, run: &mut Run<'_>) -> Result<()> {
         let nothing = Expected {
             acknowledgement: false,
             completion: false,
         };
         self.ledger.enter(passage, nothing);
-        self.ledger.turn_over(&mut run.report)
+        self.ledger.turn_over(run)
+    }
+
+    /// Waits until the dump has all frames, unless nobody waits for anything any more.
+    /// `result` is how the run went by then.
+    fn finish_dump(&mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
+        let is_over =
+            |error: &Error| matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Output);
+        let mut finished = Ok(());
+        if !result.as_ref().is_err_and(is_over) {
+            finished = self.dump.finish(run);
+        }
+        // The dump may not have the last of them, but they came.
+        for passage in self.dump.passages() {
+            finished = finished.and(self.enter(passage, run));
+        }
+        keep_first(result, finished)
     }
 
     /// Tells the sender what came of it, and says whether the sender failed.

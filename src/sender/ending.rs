@@ -4,7 +4,8 @@ use nix::errno::Errno;
 
 use super::Sending;
 use crate::accounting::Account;
-use crate::error::{Error, ErrorKind, Result};
+use crate::clock_sync::ClockSync;
+use crate::error::{Error, ErrorKind, Result, keep_first};
 use crate::run::Run;
 use crate::wire::v3::{End, Outcome};
 
@@ -15,8 +16,7 @@ impl Sending {
         match &result {
             Err(error) if error.kind() == ErrorKind::Interrupted => return result,
             _ if self.control.is_none() => {
-                self.close_ledger(run)?;
-                result?;
+                self.close_ledger(result, run)?;
                 return self.transmitter.finish(run);
             }
             _ => {}
@@ -29,7 +29,21 @@ impl Sending {
                 control.wait_no_longer();
             }
         }
-        self.settle(run)?;
+        let sync = self.settle(run);
+        let (sync, settled) = match sync {
+            Ok(sync) => (sync, Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        let verdict = self.verdict(result, run);
+        let ended = self.close_ledger(keep_first(verdict, settled), run);
+        if let Some(sync) = sync {
+            run.report.settle_one_way(&sync);
+        }
+        ended
+    }
+
+    /// Whether the stream was sent to its end and arrived, by what both sides say.
+    fn verdict(&self, result: Result<()>, run: &Run<'_>) -> Result<()> {
         match (&run.report.outcome, result) {
             // What went wrong here is nothing that the receiver could tell of.
             (_, Err(error)) if !is_of_the_peer(&error) => return Err(error),
@@ -80,22 +94,22 @@ impl Sending {
     }
 
     /// Takes in the receiver's last word and the last clock readings.
-    fn settle(&mut self, run: &mut Run<'_>) -> Result<()> {
-        if let Some(control) = self.control.take() {
-            run.report.outcome = control.outcome(run)?;
-            for told in control.acknowledged() {
-                self.ledger.acknowledge(&told);
-            }
-            let sync = control.finish(run)?;
-            self.close_ledger(run)?;
-            run.report.settle_one_way(&sync);
+    fn settle(&mut self, run: &mut Run<'_>) -> Result<Option<ClockSync>> {
+        let Some(control) = self.control.take() else {
+            return Ok(None);
+        };
+        run.report.outcome = control.outcome(run)?;
+        for told in control.acknowledged() {
+            self.ledger.acknowledge(&told);
         }
-        Ok(())
+        control.finish(run).map(Some)
     }
 
-    fn close_ledger(&mut self, run: &mut Run<'_>) -> Result<()> {
-        self.transmitter.returned(run, &mut self.ledger)?;
-        self.ledger.close(&mut run.report)
+    /// Nothing more will be learned of the frames. `result` is how the run went by then.
+    fn close_ledger(&mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
+        let returned = self.transmitter.returned(run, &mut self.ledger);
+        self.ledger
+            .close(keep_first(result, returned.map(drop)), run)
     }
 }
 

@@ -102,7 +102,9 @@ fn send_stream(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<
         Input::Device(path) => Box::new(Camera::open(path, &config.capture)?),
         Input::Test(picture) => Box::new(TestSource::new(&config.capture, *picture)?),
     };
-    let ledger = Ledger::new(config.records.as_deref())?;
+    let Some(ledger) = Ledger::open(config.records.as_deref(), run)? else {
+        return Ok(());
+    };
     run.report.stream = Some(source.stream().clone());
     run.report.verified = config.capture.verify.then(Verified::default);
     let zero_copy = transmitter::choose(config.zero_copy, source.as_ref(), run)?;
@@ -242,6 +244,6 @@ impl Sending {
                 run.report.settle_one_way(&control.turn());
             }
         }
-        self.ledger.turn_over(&mut run.report)
+        self.ledger.turn_over(run)
     }
 }
