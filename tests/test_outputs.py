@@ -214,7 +214,8 @@ def test_an_interrupted_run_leaves_the_lines_of_its_frames(port: int, tmp_path: 
 
     with (
         receiver(port, records=records, output=tmp_path / "dump") as ours,
-        sender_command(port, "--fps", 50),contextlib.suppress(LookupError)
+        sender_command(port, "--fps", 50),
+        contextlib.suppress(LookupError),
     ):
         ours.run(progress=enough)
     text = records.read_text()

@@ -8,7 +8,7 @@ use v4l_dmabuf::wire::v3::{
     Ack, End, FRAME_FIXED_SIZE, FrameHeader, MESSAGE_HEADER_SIZE, MessageHeader, Outcome, Ping,
     Pong, kind, text,
 };
-use v4l_dmabuf::wire::{Assembler, Description, PREAMBLE_SIZE, Version, v2};
+use v4l_dmabuf::wire::{Assembler, Description, Greeting, PREAMBLE_SIZE, Said, Version, v2};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(preamble) = bytes.first_chunk::<PREAMBLE_SIZE>() {
@@ -19,6 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     version_2(bytes);
     version_3(bytes);
     pieces(bytes);
+    greeting(bytes);
 });
 
 fn version_2(bytes: &[u8]) {
@@ -82,5 +83,28 @@ fn pieces(bytes: &[u8]) {
         }
         assert!(taken <= bytes.len());
         rest = after;
+    }
+}
+
+/// The beginning of a connection, a few bytes at a time, as many as each tells.
+fn greeting(bytes: &[u8]) {
+    let mut greeting = Greeting::default();
+    let mut rest = bytes;
+    let mut taken = 0;
+    while let Some((size, after)) = rest.split_first() {
+        let room = greeting.room();
+        assert!(!room.is_empty());
+        let count = room.len().min(after.len()).min(usize::from(*size));
+        room[..count].copy_from_slice(&after[..count]);
+        taken += count;
+        rest = &after[count..];
+        match greeting.came(count) {
+            Ok(None) => assert_eq!(greeting.taken(), taken),
+            Ok(Some(Said::Offer(_, description))) => {
+                assert!(description.width > 0 && description.height > 0);
+                return;
+            }
+            Ok(Some(_)) | Err(_) => return,
+        }
     }
 }

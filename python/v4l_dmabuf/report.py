@@ -61,7 +61,7 @@ class Report:
     memory: str | None = None
     """``dmabuf``, ``mmap`` (the driver's own) or ``memfd`` (no DMABUF)."""
     heap: str | None = None
-    """The heap that the buffers are from, as ``auto`` chose it or as it was asked for; None for the
+    """The heap that the buffers are from, as asked for or as ``auto`` chose it; None for the
     driver's own."""
 
     read_bytes_per_second: float | None = None

@@ -113,6 +113,10 @@ pub fn receive(
         Ok(Some(ready)) => ready,
         Ok(None) => return Ok(()),
         Err(error) => {
+            let error = match error.kind() {
+                ErrorKind::Limit => error.object(connection.peer()),
+                _ => error,
+            };
             if version == Version::V3 {
                 refuse(&connection, run, &error)?;
             }

@@ -69,20 +69,7 @@ impl Heaps {
 
 fn allocate_from(heap: &Heap, description: &Description, limit: u64) -> Result<Pool> {
     let count = description.buffers.min(MAX_BUFFERS);
-    let takes = |pages| footprint(heap, description, count, pages);
-    let Some(bytes) = takes(Pages::Usual).filter(|bytes| *bytes <= limit) else {
-        return Err(over_the_limit(
-            description,
-            count,
-            takes(Pages::Usual),
-            limit,
-        ));
-    };
-    // Huge pages take more, and are worth having only within the limit.
-    let pages = match takes(Pages::Huge) {
-        Some(bytes) if bytes <= limit => Pages::Huge,
-        _ => Pages::Usual,
-    };
+    let (pages, bytes) = pages_within(limit, heap, description, count)?;
     let buffer = |index| {
         let sizes = description.planes.iter().map(|it| it.sizeimage.get());
         let planes = sizes
@@ -92,7 +79,7 @@ fn allocate_from(heap: &Heap, description: &Description, limit: u64) -> Result<P
     };
     let free = (0..count.get()).map(buffer).collect::<Result<_>>()?;
     log::info!(
-        "memory: {count} x {} bytes from {}, {bytes} bytes in whole pages",
+        "memory: {count} x {} bytes from {}, {bytes} bytes in whole pages at most",
         description.frame_bytes(),
         heap.name()
     );
@@ -102,6 +89,22 @@ fn allocate_from(heap: &Heap, description: &Description, limit: u64) -> Result<P
         memory: heap.memory_used(),
         heap: heap.name().clone(),
     })
+}
+
+/// The largest pages that `count` buffers may be made of within the limit, and the bytes
+/// that they then take at most. Huge pages take more, and are worth having only within it.
+fn pages_within(
+    limit: u64,
+    heap: &Heap,
+    description: &Description,
+    count: NonZeroU32,
+) -> Result<(Pages, u64)> {
+    let takes = |pages| footprint(heap, description, count, pages);
+    [Pages::Huge, Pages::Usual]
+        .into_iter()
+        .filter_map(|pages| Some((pages, takes(pages)?)))
+        .find(|(_, bytes)| *bytes <= limit)
+        .ok_or_else(|| over_the_limit(description, count, takes(Pages::Usual), limit))
 }
 
 /// Bytes that `count` buffers take from a heap; None if they are more than can be counted.
@@ -168,6 +171,17 @@ mod tests {
         assert_eq!(pool(&small, limit).unwrap().free.len(), 4);
         let error = pool(&small, limit - 1).err().expect("one byte too many");
         assert_eq!(error.kind(), ErrorKind::Limit);
+    }
+
+    #[test]
+    fn the_limit_counts_huge_pages_and_does_without_them() {
+        let small = stream(32, &[1; 8]);
+        let udmabuf = Heap::stand_in_for_udmabuf();
+        let within = |limit| pages_within(limit, &udmabuf, &small, MAX_BUFFERS).ok();
+        let (huge, usual) = (32 * 8 * (2 << 20), 32 * 8 * 4096);
+        assert_eq!(within(huge), Some((Pages::Huge, huge)));
+        assert_eq!(within(huge - 1), Some((Pages::Usual, usual)));
+        assert_eq!(within(usual - 1), None);
     }
 
     #[test]

@@ -21,6 +21,9 @@ const MOST_ACCEPTED: usize = 16;
 /// How long to take in nobody when there is no descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a caller may be silent before another may have its place.
+const MOMENT: Duration = Duration::from_secs(1);
+
 const BUSY: &str = "it is receiving another stream; try again when that has ended";
 
 pub(super) struct Keeper {
@@ -160,12 +163,15 @@ impl Keeper {
         Ok(())
     }
 
-    /// Turns away the one that has been there longest, of those that say nothing if there
-    /// are such. `false` if there is nobody.
+    /// Turns away the one that has been there longest, of those that have said nothing for a
+    /// while if there are such. `false` if there is nobody.
     fn make_room(&mut self) -> bool {
+        // Who has just come had no time to say anything.
+        let came_before = Instant::now() + self.greeting.saturating_sub(MOMENT);
+        let may_stay = |caller: &Caller| caller.taken() > 0 || caller.deadline > came_before;
         let callers = self.callers.iter().enumerate();
         let Some((place, _)) =
-            callers.min_by_key(|(_, caller)| (caller.taken() > 0, caller.deadline))
+            callers.min_by_key(|(_, caller)| (may_stay(caller), caller.deadline))
         else {
             return false;
         };
