@@ -28,6 +28,7 @@
 //! | [`poison`], [`verify`] | whether a frame is what was captured |
 //! | [`sequence`], [`stages`], [`one_way`], [`series`], [`samples`] | what was lost, and how long things took |
 //! | [`report`], [`accounting`] | what came of a run, and whether it adds up |
+//! | [`report_file`] | where a result is written |
 //!
 //! [`probe`] tries what works with a device. Beside all of it stand [`run`] (stopping, observing,
 //! waiting), [`blocking`] (calls that can't be waited for otherwise), [`background`] and [`output`]
@@ -65,6 +66,7 @@ pub mod queue;
 pub mod receiver;
 pub mod records;
 pub mod report;
+pub mod report_file;
 pub mod run;
 pub mod samples;
 pub mod sender;

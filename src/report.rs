@@ -162,6 +162,27 @@ impl Report {
         });
     }
 
+    /// The counts, without what is kept of each frame: cheap enough for a look at a run that
+    /// goes on.
+    pub fn so_far(&self) -> Report {
+        Report {
+            sequence: self.sequence.clone(),
+            stream: self.stream.clone(),
+            network: self.network.clone(),
+            described: self.described.clone(),
+            sender_drops: self.sender_drops.clone(),
+            end: self.end.clone(),
+            outcome: self.outcome.clone(),
+            verified: self.verified.clone(),
+            zero_copy: self.zero_copy.clone(),
+            stages: Stages::default(),
+            one_way: OneWay::default(),
+            samples: Samples::default(),
+            series: Series::default(),
+            ..*self
+        }
+    }
+
     /// Counts a frame that has gone all its way.
     pub fn count(&mut self, frame: &Frame) {
         self.frames += 1;

@@ -52,6 +52,11 @@ impl Stop {
         let _ = self.waker.read();
     }
 
+    /// What is readable once a stop was requested.
+    pub fn waker(&self) -> BorrowedFd<'_> {
+        self.waker.as_fd()
+    }
+
     fn is_requested(&self) -> bool {
         self.requested.load(Ordering::SeqCst)
     }

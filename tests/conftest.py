@@ -1,12 +1,22 @@
 """Fixtures, and the rule for tests that need a guest: skipped with a reason, never in CI."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 import guest
 from support import free_port, unavailable
+
+# What is ignored stays ignored in the commands that tests start: as where a shell without job
+# control runs the tests in the background.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 @pytest.fixture

@@ -231,6 +231,7 @@ def test_a_terminal_has_one_live_line(port: int) -> None:
                 *("-p", str(port), "--fps", "20", "-n", "40"),
             ],
             stderr=theirs,
+            env=os.environ | {"TERM": "xterm"},
         ) as sender,
     ):
         os.close(theirs)

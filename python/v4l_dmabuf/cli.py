@@ -32,6 +32,8 @@ End = TypeVar("End", Sender, Receiver)
 
 _INTERRUPTED = 130
 _UNSOUND = 3
+_PARTING_SECONDS = 0.9
+"""What a second signal leaves a run for its end, and for its report."""
 _LOGGER = logging.getLogger("v4l_dmabuf")
 _HEAPS = "/dev/dma_heap/NAME, /dev/udmabuf, or memfd (plain memory, no DMABUF)"
 
@@ -140,19 +142,31 @@ class _Options:
 
 
 class _Signals:
-    """SIGINT and SIGTERM: the first ends a run at the end of its frame, the second at once."""
+    """SIGINT, SIGTERM, SIGHUP: the first ends a run at the end of its frame, the second at once.
+
+    What is ignored when the program starts stays ignored, as SIGHUP under nohup.
+    """
 
     def __init__(self) -> None:
         self.endpoint: Sender | Receiver | None = None
+        self.aborted = False
         self._received = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._receive)
+        # A terminal that lets no background job write would stop the run with the display.
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
 
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
-        if self._received or self.endpoint is None:
-            # Nothing of ours is left half-done by this: frames are written
-            # unbuffered, and the kernel takes the device and its memory back.
+        if self.aborted or self.endpoint is None:
+            # Nothing of ours is left half-done by this: the kernel takes the device and its
+            # memory back, and a report is replaced as a whole.
             os._exit(_INTERRUPTED)
+        if self._received:
+            self.aborted = True
+            _core.exit_within(_PARTING_SECONDS, _INTERRUPTED)
+            self.endpoint._abort()
+            return
         self._received = True
         self.endpoint.stop()
         _LOGGER.info("finishing the frame that is under way; once more to end at once")
@@ -165,25 +179,35 @@ def _run(
     verb: str,
     signals: _Signals,
 ) -> int:
-    line = log_to_stderr(program, options.level)
+    display = log_to_stderr(program, options.level)
     signals.endpoint = endpoint
     failure: Error | None = None
     report: Report | None
     try:
-        report = endpoint.run(options.frames, Status(line, _LOGGER))
+        progress = Status(display, _LOGGER) if _LOGGER.isEnabledFor(logging.INFO) else None
+        report = endpoint.run(options.frames, progress)
     except Error as error:
         failure, report = error, error.report
-    line.clear()
+    display.clear()
+    status = _tell(failure, report, options.frames, verb)
+    for call in _core.under_way():
+        _LOGGER.warning("%s delays the exit", call)
+    display.end()
+    return _INTERRUPTED if signals.aborted else status
+
+
+def _tell(failure: Error | None, report: Report | None, frames: int | None, verb: str) -> int:
+    """Say what came of a run, and give its exit status."""
     if report is not None and (failure is None or report.frames > 0):
         for text in summary(report, verb):
             _LOGGER.info("%s", text)
     if failure is not None:
         _LOGGER.error("%s", failure)
         return _UNSOUND if _is_unsound(failure) else 1
-    if report is not None and options.frames is not None and report.frames < options.frames:
+    if report is not None and frames is not None and report.frames < frames:
         if report.stopped:
             return _INTERRUPTED
-        _LOGGER.error("the stream ended after %d of %d frames", report.frames, options.frames)
+        _LOGGER.error("the stream ended after %d of %d frames", report.frames, frames)
         return 1
     return 0
 

@@ -1,17 +1,22 @@
 """`Sender` and `Receiver`: the two ends of a stream."""
 
+import logging
+import os
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from v4l_dmabuf import _core
 from v4l_dmabuf.config import ReceiverConfig, SenderConfig
+from v4l_dmabuf.errors import OutputError
 from v4l_dmabuf.report import Report
 from v4l_dmabuf.result import Recording
 
 Progress = Callable[[Report], object]
-"""Called twice a second during a run, with its state so far. What it raises ends the run."""
+"""Called twice a second during a run, with its state so far: the counts, and no ``stages``,
+``offset`` or ``clock``, which the result has. What it raises ends the run."""
 
+_LOGGER = logging.getLogger(__name__)
 
 C = TypeVar("C")
 
@@ -19,7 +24,11 @@ C = TypeVar("C")
 class _Core(Protocol):
     def run(self, frames: int | None = None, progress: Progress | None = None) -> Report: ...
     def stop(self) -> None: ...
+    def abort(self) -> None: ...
+    def report(self) -> Report | None: ...
     def details(self) -> dict[str, Any] | None: ...
+    def check_report(self, path: str | os.PathLike[str]) -> None: ...
+    def write_report(self, path: str | os.PathLike[str], text: str, is_last: bool) -> None: ...
 
 
 class _Endpoint:
@@ -27,6 +36,7 @@ class _Endpoint:
 
     _core: _Core
     _closed = False
+    _aborted = False
     _role: str
     config: SenderConfig | ReceiverConfig
 
@@ -35,7 +45,8 @@ class _Endpoint:
 
         The interpreter's lock is released. Ctrl-C ends it within 100 ms with
         KeyboardInterrupt when it runs in the main thread. It may be called
-        again for another stream.
+        again for another stream. A report that is asked for is written
+        however the run ends.
 
         Raises:
             Error: the run failed; which class tells how (see `v4l_dmabuf.errors`).
@@ -46,16 +57,42 @@ class _Endpoint:
         if frames is not None and frames < 1:
             raise ValueError(f"frames is at least 1, not {frames}")
         self._check_open()
+        self._aborted = False
         if self.config.report is None:
             return self._core.run(frames, progress)
         recording = Recording(self.config.report, self.config, self._role)
+        self._core.check_report(recording.path)
         try:
             report = self._core.run(frames, progress)
         except BaseException as error:
-            recording.end(getattr(error, "report", None), self._core.details(), frames, error)
+            try:
+                self._record(recording, frames, error)
+            except OutputError as second:
+                # Beside the error that ended the run, not instead of it.
+                _LOGGER.error("%s", second)  # noqa: TRY400 -- one line for one error
             raise
-        recording.end(report, self._core.details(), frames)
+        self._record(recording, frames, None)
         return report
+
+    def _record(
+        self, recording: Recording, frames: int | None, error: BaseException | None
+    ) -> None:
+        """Write what came of the run that is over."""
+        report = self._core.report()
+        text = recording.end(report, self._core.details(), frames, error)
+        # Whoever interrupts a run, or stops it, waits for no reader of its report.
+        is_last = self._aborted or (report is not None and report.stopped)
+        is_last |= error is not None and not isinstance(error, Exception)
+        try:
+            self._core.write_report(recording.path, text, is_last)
+        except OutputError as failure:
+            failure.report = report
+            raise
+
+    def _abort(self) -> None:
+        """End the run at once; its report is written if that takes no wait."""
+        self._aborted = True
+        self._core.abort()
 
     def stop(self) -> None:
         """End the run at the end of the frame that is under way, from any thread.
@@ -118,6 +155,8 @@ class Receiver(_Endpoint):
 
     def listen(self) -> None:
         """Bind and listen now rather than in `run`. May be called again.
+
+        After `stop` it leaves that off: the stop is the next run's, which ends at once.
 
         Raises:
             AddressError: the address can't be listened on.

@@ -9,13 +9,11 @@ import resource
 import time
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from v4l_dmabuf import _core
 from v4l_dmabuf.config import ReceiverConfig, SenderConfig
 from v4l_dmabuf.environment import environment, steal_seconds
-from v4l_dmabuf.errors import OutputError
 from v4l_dmabuf.network import network
 from v4l_dmabuf.report import Report
 
@@ -29,22 +27,14 @@ class Recording:
     def __init__(
         self, path: str | os.PathLike[str], config: SenderConfig | ReceiverConfig, role: str
     ) -> None:
-        """Make the file, so that a path that can't be written is known before the run.
-
-        ``role`` is ``sender`` or ``receiver``.
-
-        Raises:
-            OutputError: it can't be made.
-
-        """
-        self._path = Path(path)
+        """Take note of what is there before the run. ``role`` is ``sender`` or ``receiver``."""
+        self.path = path
         self._config = config
         self._role = role
         self._began = datetime.now(UTC)
         self._clock = time.monotonic()
         self._steal = steal_seconds()
         self._environment = environment()
-        self._write("")
         self._cpu = _cpu_seconds()
 
     def end(
@@ -53,14 +43,10 @@ class Recording:
         details: dict[str, Any] | None,
         wanted: int | None,
         error: BaseException | None = None,
-    ) -> None:
-        """Write the result of a run of ``wanted`` frames (None: no limit).
+    ) -> str:
+        """Give the result, as JSON, of a run of ``wanted`` frames (None: no limit).
 
         ``details`` are the core's: histograms, series, samples, the sender's description.
-
-        Raises:
-            OutputError: the file can't be written.
-
         """
         document = {
             "format": FORMAT,
@@ -82,24 +68,11 @@ class Recording:
             "steal_seconds": self._stolen(),
             "cpu_seconds": round(_cpu_seconds() - self._cpu, 6),
         }
-        self._write(_text(document), report)
+        return _text(document)
 
     def _stolen(self) -> float | None:
         now = steal_seconds()
         return None if now is None or self._steal is None else round(now - self._steal, 3)
-
-    def _write(self, text: str, report: Report | None = None) -> None:
-        try:
-            self._path.write_text(text)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write the report {self._path}: {error.strerror}; "
-                "give --report a file that can be written",
-                errno=error.errno,
-                strerror=error.strerror,
-                filename=str(self._path),
-                report=report,
-            ) from error
 
 
 def _cpu_seconds() -> float:

@@ -1,16 +1,23 @@
 """What a person sees of a run: log lines, one live line on a terminal, the summary."""
 
+import atexit
 import logging
 import os
-import shutil
+import select
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from v4l_dmabuf.report import Report
 
 _LOG_SECONDS = 5.0
+_MOST_LINES = 10_000
+"""Lines that wait for a terminal that is stopped; of more, the oldest are lost."""
+_MOMENT = 0.5
+"""Seconds that the end of a run waits for its last lines to be written."""
 
 
 def claim_standard_streams() -> None:
@@ -24,55 +31,104 @@ def claim_standard_streams() -> None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 -- a number, for good
 
 
-class LiveLine:
-    """The last line of a terminal, rewritten in place. On anything else it is never shown."""
+class Display:
+    """Lines on a stream, and on a terminal one live line below them, rewritten in place.
+
+    A thread of its own writes them: a terminal that is stopped, slow or gone holds up nobody
+    else. What can't be written is lost, and no error.
+    """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self.is_shown_here = stream.isatty()
-        self._text = ""
+        self._descriptor = stream.fileno()
+        self.is_shown_here = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._changed = threading.Condition()
+        self._lines: deque[str] = deque(maxlen=_MOST_LINES)
+        self._live = ""
+        self._shown = ""
+        self._is_busy = False
+        threading.Thread(target=self._write, name="display", daemon=True).start()
 
     def show(self, text: str) -> None:
-        """Put ``text`` in the line's place, cut to the terminal's width."""
+        """Put ``text`` in the live line's place, where there is one."""
         if self.is_shown_here:
-            self._text = text[: shutil.get_terminal_size().columns - 1]
-            self._stream.write(f"\r\x1b[K{self._text}")
-            self._stream.flush()
+            with self._changed:
+                self._live = text
+                self._changed.notify_all()
 
     def print_above(self, text: str) -> None:
         """Write a line that stays, above the live one."""
-        erase = "\r\x1b[K" if self._text else ""
-        self._stream.write(f"{erase}{text}\n{self._text}")
-        self._stream.flush()
+        with self._changed:
+            self._lines.append(text)
+            self._changed.notify_all()
 
     def clear(self) -> None:
-        """Take the line away."""
-        if self._text:
-            self.show("")
+        """Take the live line away."""
+        self.show("")
+
+    def end(self) -> None:
+        """Wait until all is written, for a moment."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_behind() and not self._is_busy, _MOMENT)
+
+    def _is_behind(self) -> bool:
+        return bool(self._lines) or self._live != self._shown
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._is_busy = False
+                self._changed.notify_all()
+                self._changed.wait_for(self._is_behind)
+                self._is_busy = True
+                lines = list(self._lines)
+                self._lines.clear()
+                live = self._live
+            self._put(lines, live)
+
+    def _put(self, lines: Sequence[str], live: str) -> None:
+        erase = "\r\x1b[K" if self._shown or live else ""
+        text = "".join(f"{line}\n" for line in lines)
+        left = f"{erase}{text}{self._cut(live)}".encode(errors="backslashreplace")
+        while left:
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except BlockingIOError:
+                select.select([], [self._descriptor], [])
+            except OSError:
+                break
+        with self._changed:
+            self._shown = live
+
+    def _cut(self, text: str) -> str:
+        """Cut a line to the terminal's width."""
+        if not text:
+            return text
+        try:
+            columns = os.get_terminal_size(self._descriptor).columns
+        except OSError:
+            columns = 0
+        return text[: (columns or 80) - 1]
 
 
 class LineHandler(logging.Handler):
     """A handler that writes a record a line, around the live line."""
 
-    def __init__(self, line: LiveLine, program: str) -> None:
+    def __init__(self, display: Display, program: str) -> None:
         super().__init__()
-        self._line = line
-        self._program = program
+        self.display = display
+        self.program = program
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, with its level if that is more than information."""
         level = f"{record.levelname.lower()}: " if record.levelno != logging.INFO else ""
-        try:
-            self._line.print_above(f"{self._program}: {level}{record.getMessage()}")
-        except OSError:
-            self.handleError(record)
+        self.display.print_above(f"{self.program}: {level}{record.getMessage()}")
 
 
 class Status:
     """Tells of a run while it goes on: give it as the progress callback."""
 
-    def __init__(self, line: LiveLine, logger: logging.Logger) -> None:
-        self._line = line
+    def __init__(self, display: Display, logger: logging.Logger) -> None:
+        self._display = display
         self._logger = logger
         self._last: Report | None = None
         self._last_time = 0.0
@@ -81,8 +137,8 @@ class Status:
     def __call__(self, report: Report) -> None:
         """Show the state so far, with the rates since the last time."""
         now = time.monotonic()
-        if self._line.is_shown_here and self._logger.isEnabledFor(logging.INFO):
-            self._line.show(self._describe(report, now))
+        if self._display.is_shown_here:
+            self._display.show(self._describe(report, now))
         elif now - self._since >= _LOG_SECONDS:
             self._since = now
             self._logger.info("%s", self._describe(report, now))
@@ -238,11 +294,15 @@ def _offset(report: Report) -> str:
     return told
 
 
-def log_to_stderr(program: str, level: int) -> LiveLine:
-    """Send the package's log to stderr; its logger alone is touched."""
-    line = LiveLine(sys.stderr)
+def log_to_stderr(program: str, level: int) -> Display:
+    """Send the package's log to stderr, once however often; its logger alone is touched."""
+    display = Display(sys.stderr)
     logger = logging.getLogger("v4l_dmabuf")
     logger.setLevel(level)
     logger.propagate = False
-    logger.addHandler(LineHandler(line, program))
-    return line
+    for handler in [it for it in logger.handlers if isinstance(it, LineHandler)]:
+        handler.display.end()
+        logger.removeHandler(handler)
+    logger.addHandler(LineHandler(display, program))
+    atexit.register(display.end)
+    return display

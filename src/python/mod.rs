@@ -1,15 +1,19 @@
 //! The extension module `v4l_dmabuf._core`: the core's sender and receiver for Python.
 //!
-//! Runs release the interpreter's lock and take it back for the observer alone.
+//! A run has a thread of its own, which never takes the interpreter's lock; the Python thread
+//! that asked for it waits without the lock.
 //! Configuration objects, exceptions and the report are Python's own classes;
 //! this layer reads and makes them.
 
 mod config;
 mod endpoint;
 mod error;
+mod exit;
+mod log;
 mod observer;
 mod probe;
 mod report;
+mod running;
 mod signals;
 
 use pyo3::prelude::*;
@@ -30,15 +34,36 @@ mod _core {
         crate::hypervisor::signature()
     }
 
+    /// The system calls that have not returned, and may keep the process from ending.
+    #[pyfunction]
+    fn under_way() -> Vec<String> {
+        crate::blocking::under_way()
+    }
+
+    /// Ends the process after a time, with an exit status, whatever it is at.
+    #[pyfunction]
+    fn exit_within(seconds: f64, status: i32) {
+        super::exit::within(
+            std::time::Duration::from_secs_f64(seconds.clamp(0.0, 60.0)),
+            status,
+        );
+    }
+
+    /// Ends the runs that go on, and lets none take the interpreter's lock any more.
+    #[pyfunction]
+    fn close(py: Python<'_>) {
+        // What hangs on to the lock until the end would wait for itself.
+        py.detach(super::exit::close);
+    }
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        // Nothing is cached, so that a script may change levels at any time:
-        // the core logs a few lines a run, none a frame.
-        let logger = pyo3_log::Logger::new(module.py(), pyo3_log::Caching::Nothing)?
-            .filter(log::LevelFilter::Debug);
-        // Fails only if the module is imported anew in the same process, where
-        // the first logger goes on working.
-        let _ = logger.install();
+        super::log::install();
+        let close = wrap_pyfunction!(close, module)?;
+        module
+            .py()
+            .import("atexit")?
+            .call_method1("register", (close,))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

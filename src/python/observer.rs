@@ -1,64 +1,117 @@
-//! Python as the observer of a run: signals, and the progress callback.
+//! What joins a run, on a thread of its own, with the Python thread that waits for it. The run
+//! never waits for that thread, and never takes the interpreter's lock.
 
-use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use pyo3::prelude::*;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::signals::Signals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
 use crate::run::Observer;
 
-/// How often progress is told.
-const PROGRESS: Duration = Duration::from_millis(500);
-
-/// Lets Python's signal handlers run, and calls back.
-pub struct PythonObserver {
-    signals: Signals,
-    progress: Option<Py<PyAny>>,
-    told: Instant,
-    /// What a handler or the callback raised.
-    pub raised: Option<PyErr>,
+/// What the two threads ask and tell each other.
+pub struct Link {
+    /// The process that the run is in.
+    pub process: u32,
+    /// Rings at the run: it is asked for something.
+    bell: EventFd,
+    aborted: AtomicBool,
+    wanted: AtomicBool,
+    so_far: Mutex<Option<Box<Report>>>,
+    /// Rings at the Python thread: there is a state, a log record, or the run is over.
+    pub news: Arc<EventFd>,
 }
 
-impl PythonObserver {
-    /// An observer that tells `progress`, if there is one.
-    pub fn new(py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<Self> {
-        Ok(PythonObserver {
-            signals: Signals::watch(py)?,
-            progress,
-            told: Instant::now(),
-            raised: None,
+impl Link {
+    /// Nothing asked yet.
+    pub fn new() -> Result<Self> {
+        let event = || {
+            EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+                .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))
+        };
+        Ok(Link {
+            process: std::process::id(),
+            bell: event()?,
+            aborted: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
+            so_far: Mutex::new(None),
+            news: Arc::new(event()?),
         })
     }
 
-    fn look(&mut self, py: Python<'_>, report: &Report) -> PyResult<()> {
-        self.signals.handle(py)?;
-        if self.told.elapsed() >= PROGRESS {
-            self.told = Instant::now();
-            if let Some(progress) = &self.progress {
-                progress.call1(py, (super::report::to_python(py, report)?,))?;
+    /// Ends the run at once, whatever it is at.
+    pub fn abort(&self) {
+        self.aborted.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+
+    /// Whether it was aborted.
+    pub fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::SeqCst)
+    }
+
+    /// Asks for the run's state so far.
+    pub fn ask(&self) {
+        self.wanted.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+
+    /// The state that was asked for, if it has come.
+    pub fn take_so_far(&self) -> Option<Box<Report>> {
+        self.lock().take()
+    }
+
+    fn ring(&self) {
+        // EAGAIN, the only error, says that it rings.
+        let _ = self.bell.write(1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Report>>> {
+        self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes the Python thread when it is dropped: the run is over, even by a panic.
+pub struct Over(pub Arc<Link>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        // As in `ring`.
+        let _ = self.0.news.write(1);
+    }
+}
+
+/// The run's end of the link.
+pub struct Linked(pub Arc<Link>);
+
+impl Observer for Linked {
+    fn tick(&mut self, report: &Report) -> Result<()> {
+        let link = &self.0;
+        if link.is_aborted() {
+            // The bell rings on: no wait lasts any more.
+            return Err(super::running::aborted());
+        }
+        if link.wanted.swap(false, Ordering::SeqCst) {
+            // EAGAIN: it has not rung.
+            let _ = link.bell.read();
+            if link.is_aborted() {
+                link.ring();
             }
+            *link.lock() = Some(Box::new(report.so_far()));
+            // As in `ring`.
+            let _ = link.news.write(1);
         }
         Ok(())
     }
-}
-
-impl Observer for PythonObserver {
-    fn tick(&mut self, report: &Report) -> Result<()> {
-        Python::attach(|py| self.look(py, report)).map_err(|raised| {
-            self.raised = Some(raised);
-            Error::new(ErrorKind::Interrupted, "go on").cause("the caller interrupted it")
-        })
-    }
 
     fn bell(&self) -> Option<BorrowedFd<'_>> {
-        self.signals.bell()
+        Some(self.0.bell.as_fd())
     }
 
     fn patience(&self) -> Option<Duration> {
-        let progress = self.progress.is_some().then_some(PROGRESS);
-        progress.into_iter().chain(self.signals.patience()).min()
+        None
     }
 }

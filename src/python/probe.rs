@@ -2,17 +2,19 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use super::observer::PythonObserver;
+use super::observer::Link;
+use super::running;
 use crate::capture_clock::CaptureClock;
 use crate::error::Error;
 use crate::probe::{DeviceProbe, Wanted, Works};
 use crate::report::Report;
-use crate::run::{Run, Stop};
+use crate::run::Stop;
 
 /// Tries all that a device might capture into; gives a `v4l_dmabuf.probe.DeviceProbe`.
 #[pyfunction]
@@ -32,16 +34,17 @@ pub fn probe(
             .map_err(|error: Error| PyValueError::new_err(error.to_string()))?,
     };
     let failed = |error: &Error| super::error::to_python(py, error, &Report::default());
-    let stop = Stop::new().map_err(|error| failed(&error))?;
-    let mut observer = PythonObserver::new(py, None)?;
-    let result = py.detach(|| {
-        let mut run = Run::new(&stop, &mut observer);
-        crate::probe::probe(&device, &wanted, &mut run)
-    });
-    match (observer.raised, result) {
+    let stop = Arc::new(Stop::new().map_err(|error| failed(&error))?);
+    let link = Arc::new(Link::new().map_err(|error| failed(&error))?);
+    let name = device.display().to_string();
+    let outcome = running::run(py, &link, &stop, None, move |run| {
+        crate::probe::probe(&device, &wanted, run)
+    })?;
+    match (outcome.raised, outcome.result) {
         (Some(raised), _) => Err(raised),
-        (None, Err(error)) => Err(failed(&error)),
-        (None, Ok(probed)) => to_python(py, &device.display().to_string(), &probed),
+        (None, Some(Err(error))) => Err(failed(&error)),
+        (None, Some(Ok(probed))) => to_python(py, &name, &probed),
+        (None, None) => Err(failed(&running::aborted())),
     }
 }
 

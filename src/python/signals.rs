@@ -2,36 +2,29 @@
 //!
 //! A system call that a signal interrupts says so, but not one that is entered just
 //! after the signal. Python's wakeup descriptor tells in either case, so that no wait
-//! has to look again and again.
+//! has to look again and again. Where it is someone else's, an event loop's for one, ours
+//! takes its place for the run, and passes on what it is told.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::IntoPyDict;
-
-use crate::run::TICK;
+use pyo3::types::{IntoPyDict, PyBytes};
 
 /// No descriptor, as `signal.set_wakeup_fd` has it.
 const NONE: RawFd = -1;
 
-/// How a run learns of signals.
-pub enum Signals {
-    /// By a byte in a pipe.
-    Told(Pipe),
-    /// By looking: the wakeup descriptor is someone else's, an event loop's for one.
-    LookedFor,
-    /// Not at all: handlers run in the main thread, and this is another.
-    Elsewhere,
-}
+/// How a run learns of signals: where Python's handler of one writes a byte. None: not at all,
+/// since handlers run in the main thread, and this is another.
+pub struct Signals(Option<Pipe>);
 
-/// Where Python's handler of a signal writes a byte, until this is dropped.
-pub struct Pipe {
+struct Pipe {
     reader: OwnedFd,
     writer: OwnedFd,
+    /// Whose place it has, if anyone's.
+    other: RawFd,
 }
 
 impl Signals {
@@ -39,70 +32,97 @@ impl Signals {
     pub fn watch(py: Python<'_>) -> PyResult<Self> {
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
             .map_err(|errno| PyOSError::new_err((errno as i32, errno.desc())))?;
-        match set_wakeup_fd(py, writer.as_raw_fd()) {
-            Ok(NONE) => Ok(Signals::Told(Pipe { reader, writer })),
-            Ok(previous) => {
-                set_wakeup_fd(py, previous)?;
-                Ok(Signals::LookedFor)
-            }
-            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(Signals::Elsewhere),
+        match set_wakeup_fd(py, writer.as_raw_fd(), false) {
+            Ok(other) => Ok(Signals(Some(Pipe {
+                reader,
+                writer,
+                other,
+            }))),
+            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(Signals(None)),
             Err(error) => Err(error),
         }
     }
 
     /// Runs the handlers of signals that came.
-    pub fn handle(&self, py: Python<'_>) -> PyResult<()> {
-        if let Signals::Told(pipe) = self {
+    pub fn handle(&mut self, py: Python<'_>) -> PyResult<()> {
+        if let Some(pipe) = &self.0 {
             // Before the handlers run: a signal that comes after this leaves a byte.
-            pipe.drain();
+            pipe.pass_on(py)?;
         }
-        py.check_signals()
+        py.check_signals()?;
+        self.keep(py)
+    }
+
+    /// Takes the place again that Python code may have given to another descriptor.
+    pub fn keep(&mut self, py: Python<'_>) -> PyResult<()> {
+        if let Some(pipe) = &mut self.0 {
+            let own = pipe.writer.as_raw_fd();
+            let found = set_wakeup_fd(py, own, false)?;
+            if found != own {
+                pipe.other = found;
+            }
+        }
+        Ok(())
     }
 
     /// What is readable once a signal came.
     pub fn bell(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Signals::Told(pipe) => Some(pipe.reader.as_fd()),
-            Signals::LookedFor | Signals::Elsewhere => None,
-        }
+        self.0.as_ref().map(|pipe| pipe.reader.as_fd())
     }
+}
 
-    /// How long a wait may last without looking for signals; None: until the bell.
-    pub fn patience(&self) -> Option<Duration> {
-        match self {
-            Signals::LookedFor => Some(TICK),
-            Signals::Told(_) | Signals::Elsewhere => None,
+impl Drop for Signals {
+    /// To be dropped with the interpreter's lock held.
+    fn drop(&mut self) {
+        if let Some(pipe) = self.0.take() {
+            Python::attach(|py| {
+                if let Err(error) = pipe.give_back(py) {
+                    error.write_unraisable(py, None);
+                }
+            });
         }
     }
 }
 
 impl Pipe {
-    fn drain(&self) {
+    /// Takes the bytes that are there, and writes them where they would have gone.
+    fn pass_on(&self, py: Python<'_>) -> PyResult<()> {
         let mut bytes = [0; 64];
-        while let Ok(1..) | Err(Errno::EINTR) = nix::unistd::read(&self.reader, &mut bytes) {}
-    }
-}
-
-impl Drop for Pipe {
-    fn drop(&mut self) {
-        let own = self.writer.as_raw_fd();
-        Python::attach(|py| {
-            let given_back = set_wakeup_fd(py, NONE).and_then(|found| {
-                if found == own {
-                    return Ok(found);
+        loop {
+            let count = match nix::unistd::read(&self.reader, &mut bytes) {
+                Ok(0) => return Ok(()),
+                Ok(count) => count,
+                Err(Errno::EINTR) => continue,
+                Err(_) => return Ok(()),
+            };
+            if self.other != NONE {
+                let told = PyBytes::new(py, bytes.get(..count).unwrap_or_default());
+                let passed = py.import("os")?.call_method1("write", (self.other, told));
+                match passed {
+                    // It is full, and so will wake whom it is to wake; or it is closed.
+                    Err(error) if error.is_instance_of::<PyOSError>(py) => {}
+                    passed => drop(passed?),
                 }
-                // A handler that ran meanwhile set its own.
-                set_wakeup_fd(py, found)
-            });
-            if let Err(error) = given_back {
-                error.write_unraisable(py, None);
             }
-        });
+        }
+    }
+
+    fn give_back(&self, py: Python<'_>) -> PyResult<()> {
+        let found = match set_wakeup_fd(py, self.other, true) {
+            // Closed meanwhile.
+            Err(_) if self.other != NONE => set_wakeup_fd(py, NONE, true)?,
+            found => found?,
+        };
+        if found != self.writer.as_raw_fd() {
+            // A handler that ran meanwhile set its own.
+            set_wakeup_fd(py, found, true)?;
+        }
+        self.pass_on(py)
     }
 }
 
-fn set_wakeup_fd(py: Python<'_>, fd: RawFd) -> PyResult<RawFd> {
-    let options = [("warn_on_full_buffer", false)].into_py_dict(py)?;
+fn set_wakeup_fd(py: Python<'_>, fd: RawFd, warn: bool) -> PyResult<RawFd> {
+    let options = [("warn_on_full_buffer", warn)].into_py_dict(py)?;
     py.import("signal")?
         .call_method("set_wakeup_fd", (fd,), Some(&options))?
         .extract()

@@ -1,0 +1,249 @@
+//! A run of the core, on a thread of its own, and the Python thread that waits for it.
+//!
+//! That one takes the interpreter's lock when a signal came, a log record is queued or progress
+//! has come, and at no other time.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::SigSet;
+use nix::sys::time::TimeSpec;
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::prelude::*;
+
+use super::exit::{Entering, Entry};
+use super::log;
+use super::observer::{Link, Linked, Over};
+use super::signals::Signals;
+use crate::blocking;
+use crate::error::{Error, ErrorKind};
+use crate::report::Report;
+use crate::run::{Run, Stop};
+
+/// How often progress is told.
+const PROGRESS: Duration = Duration::from_millis(500);
+/// How long a run that was aborted may take to end. What hangs in the kernel then is left to it.
+const PARTING: Duration = Duration::from_millis(500);
+/// How long after a stop it is said what call the run hangs in.
+const HANGS: Duration = Duration::from_secs(1);
+
+/// The error of a run that was aborted.
+pub fn aborted() -> Error {
+    Error::new(ErrorKind::Interrupted, "go on").cause("the caller interrupted it")
+}
+
+/// What came of a run.
+pub struct Outcome<T> {
+    /// What a handler or the callback raised.
+    pub raised: Option<PyErr>,
+    /// What the work gave; None if it was aborted, and the kernel did not let it go.
+    pub result: Option<T>,
+    /// The run's last state.
+    pub report: Option<Report>,
+}
+
+/// Runs `work`, and waits for it.
+pub fn run<T: Send + 'static>(
+    py: Python<'_>,
+    link: &Arc<Link>,
+    stop: &Arc<Stop>,
+    progress: Option<Py<PyAny>>,
+    work: impl FnOnce(&mut Run<'_>) -> T + Send + 'static,
+) -> PyResult<Outcome<T>> {
+    let signals = Signals::watch(py)?;
+    let (sender, result) = channel();
+    let (own, its_stop) = (Arc::clone(link), Arc::clone(stop));
+    let _entry = Entry::new(link);
+    let _reader = log::Reader::new(&link.news);
+    let thread = std::thread::Builder::new()
+        .name("v4l-dmabuf-run".to_owned())
+        .spawn(move || {
+            // Dropped in the opposite order: who is woken finds the result, or its absence.
+            let _over = Over(Arc::clone(&own));
+            let sender = sender;
+            // Signals are for the threads that Python knows, and interrupt no call of the run's.
+            if let Err(errno) = SigSet::all().thread_block() {
+                ::log::debug!("signals can't be kept off the run's thread: {errno}");
+            }
+            let mut observer = Linked(own);
+            let mut run = Run::new(&its_stop, &mut observer);
+            let result = work(&mut run);
+            // Nobody may wait any more.
+            let _ = sender.send((result, run.report));
+        })
+        .map_err(|error| PyOSError::new_err(format!("cannot start a thread: {error}")))?;
+    let mut waiting = Waiting {
+        link,
+        stop,
+        signals,
+        progress,
+        result,
+        raised: None,
+        aborted: None,
+        last: None,
+    };
+    let (ended, entering) = py.detach(|| {
+        let ended = waiting.wait();
+        if !matches!(ended, Ended::NotYet) {
+            // It has nothing left to do but to let its descriptors go.
+            let _ = thread.join();
+        }
+        (ended, Entering::new())
+    });
+    drop(entering);
+    let Waiting { raised, last, .. } = waiting;
+    match ended {
+        Ended::With(ended) => {
+            let (result, report) = *ended;
+            Ok(Outcome {
+                raised,
+                result: Some(result),
+                report: Some(report),
+            })
+        }
+        Ended::NotYet => Ok(Outcome {
+            raised,
+            result: None,
+            report: last.map(|report| *report),
+        }),
+        Ended::Broken => Err(raised.unwrap_or_else(|| {
+            PyRuntimeError::new_err("the run's thread ended without an answer: this is a bug")
+        })),
+    }
+}
+
+/// How a wait ended.
+enum Ended<T> {
+    /// The run is over.
+    With(Box<(T, Report)>),
+    /// It was aborted, and hangs in the kernel.
+    NotYet,
+    /// Its thread failed.
+    Broken,
+}
+
+/// A Python thread that waits for a run.
+struct Waiting<'a, T> {
+    link: &'a Link,
+    stop: &'a Stop,
+    signals: Signals,
+    progress: Option<Py<PyAny>>,
+    result: Receiver<(T, Report)>,
+    raised: Option<PyErr>,
+    aborted: Option<Instant>,
+    last: Option<Box<Report>>,
+}
+
+impl<T> Waiting<'_, T> {
+    fn wait(&mut self) -> Ended<T> {
+        let mut due = self.progress.as_ref().map(|_| Instant::now() + PROGRESS);
+        let mut stopped = None;
+        let mut said = false;
+        // Signals that came before their descriptor was ours left no byte.
+        self.attend(true);
+        loop {
+            let ended = match self.result.try_recv() {
+                Ok(result) => Some(Ended::With(Box::new(result))),
+                Err(TryRecvError::Disconnected) => Some(Ended::Broken),
+                Err(TryRecvError::Empty) => None,
+            };
+            if let Some(ended) = ended {
+                // A handler that raises now comes too late to end anything.
+                self.attend(false);
+                return ended;
+            }
+            if self.link.is_aborted() {
+                let since = *self.aborted.get_or_insert_with(Instant::now);
+                if since.elapsed() >= PARTING {
+                    self.name_calls("is given up, and goes on in the kernel");
+                    self.attend(false);
+                    return Ended::NotYet;
+                }
+            }
+            if due.is_some_and(|due| Instant::now() >= due) {
+                self.link.ask();
+                due = Some(Instant::now() + PROGRESS);
+            }
+            if !said && stopped.is_some_and(|stopped: Instant| stopped.elapsed() >= HANGS) {
+                said = true;
+                self.name_calls("delays the end");
+            }
+            let until = [
+                due,
+                self.aborted.map(|aborted| aborted + PARTING),
+                stopped.filter(|_| !said).map(|stopped| stopped + HANGS),
+            ];
+            let (rung, stop) = self.sleep(until.into_iter().flatten().min(), stopped.is_none());
+            if stop {
+                stopped = Some(Instant::now());
+                // So that there is a state to tell of if the run hangs from here on.
+                self.link.ask();
+            }
+            self.attend(rung);
+        }
+    }
+
+    /// Sleeps until something happens: whether a signal came, and whether a stop did.
+    fn sleep(&self, until: Option<Instant>, watch_stop: bool) -> (bool, bool) {
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut polled = vec![readable(self.link.news.as_fd())];
+        let bell = self.signals.bell();
+        polled.extend(bell.map(readable));
+        polled.extend(watch_stop.then(|| readable(self.stop.waker())));
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        match ppoll(&mut polled, left.map(TimeSpec::from), None) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => return (true, false),
+            // No descriptor of these can be a bad one: the next look is soon enough.
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+        }
+        let mut events = polled.iter().map(|fd| fd.any().unwrap_or(false));
+        // EAGAIN: it has not rung. Before the looks, so that what comes after them rings.
+        if events.next() == Some(true) {
+            let _ = self.link.news.read();
+        }
+        let rung = bell.is_some() && events.next() == Some(true);
+        (rung, events.next() == Some(true))
+    }
+
+    /// Takes the interpreter's lock if there is something for Python.
+    fn attend(&mut self, signal: bool) {
+        let so_far = self.link.take_so_far();
+        if !signal && so_far.is_none() && !log::is_waiting() {
+            return;
+        }
+        let entering = Entering::new();
+        let attended = Python::attach(|py| {
+            drop(entering);
+            self.look(py, so_far)
+        });
+        if let Err(raised) = attended {
+            self.link.abort();
+            // The first one is the reason.
+            self.raised.get_or_insert(raised);
+        }
+    }
+
+    fn look(&mut self, py: Python<'_>, so_far: Option<Box<Report>>) -> PyResult<()> {
+        log::tell(py)?;
+        self.signals.handle(py)?;
+        if let Some(report) = so_far {
+            if let (Some(progress), false) = (&self.progress, self.link.is_aborted()) {
+                progress.call1(py, (super::report::to_python(py, &report)?,))?;
+                self.signals.keep(py)?;
+            }
+            self.last = Some(report);
+        }
+        Ok(())
+    }
+
+    fn name_calls(&self, what: &str) {
+        for call in blocking::under_way() {
+            ::log::warn!("{call} {what}");
+        }
+    }
+}
