@@ -1,6 +1,6 @@
 # The commands of the repository; see the README.
 .SUFFIXES:
-.PHONY: build demo test guest bench bench-loopback compare fuzz lint clean
+.PHONY: build demo test guest bench bench-loopback bench-waits compare fuzz lint clean
 
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -44,6 +44,10 @@ bench: bench-loopback guests
 compare: build guests
 	tools/setup xen
 	$(PYTHON) tools/compare_demo.py
+
+# Five minutes; WAITS=OPTIONS are options of tools/wait_bench.py.
+bench-waits: build
+	$(PYTHON) tools/wait_bench.py $(WAITS)
 
 bench-loopback: build
 	tools/setup bench

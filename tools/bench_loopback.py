@@ -48,7 +48,7 @@ def ours(source: str) -> float:
                 break
         sender = subprocess.Popen([*SENDER, "--device", source], stderr=subprocess.PIPE, text=True)
         time.sleep(SECONDS)
-        sender.send_signal(2)
+        sender.terminate()
         sender.communicate()
         told = receiver.stderr.read()
     found = re.search(r"received \d+ frames, .* ([\d.]+) MB/s", told)

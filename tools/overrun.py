@@ -8,7 +8,6 @@ import contextlib
 import csv
 import json
 import re
-import signal
 import statistics
 import subprocess
 import tempfile
@@ -75,7 +74,7 @@ def measure(policy: str) -> dict[str, Any]:
             text=True,
         )
         time.sleep(SECONDS + SETTLED + 3)
-        sender.send_signal(signal.SIGINT)
+        sender.terminate()
         _, told = sender.communicate(timeout=60)
         assert (sender.returncode, receiver.wait(60)) == (0, 0), told
         frames = read(Path(records.name))
