@@ -68,7 +68,7 @@ def took_one_frame(command: Command, dump: Path, report: Path) -> None:
         (b"V4L", "it closed the connection after 3 bytes"),
         (HALF, "it closed the connection after 14 bytes"),
         (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 'it began with "GET " instead of "V4LB"'),
-        (b"\x16\x03\x01\x02\x00\x01", r'it began with "\\x16'),
+        (b"\x16\x03\x01\x02\x00\x01", r'it began with "\x16'),
         (PREAMBLE, "it closed the connection after 8 bytes"),
         (PREAMBLE + message(77) * 10, "it closed the connection"),
         (PREAMBLE + message(BIND, b"0123456789abcdef"), "it names a stream that there is not"),

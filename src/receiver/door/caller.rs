@@ -118,9 +118,9 @@ impl Caller {
 fn stranger(error: &WireError) -> String {
     match error {
         WireError::StreamMagic(magic) => format!(
-            "it is no sender of this protocol: it began with {:?} instead of {:?}",
-            magic.to_be_bytes().escape_ascii().to_string(),
-            STREAM_MAGIC.to_be_bytes().escape_ascii().to_string()
+            "it is no sender of this protocol: it began with \"{}\" instead of \"{}\"",
+            magic.to_be_bytes().escape_ascii(),
+            STREAM_MAGIC.to_be_bytes().escape_ascii()
         ),
         other => format!("it offers no stream: {other}"),
     }

@@ -1,0 +1,237 @@
+//! A stream's frames, one after the other: acknowledged, looked at, dumped, and counted.
+
+use std::num::NonZeroU64;
+
+use super::dumping::Dumping;
+use super::incoming::{Arrival, Incoming};
+use crate::accounting::Account;
+use crate::buffer::{Filled, Free};
+use crate::connection::Connection;
+use crate::control::Answering;
+use crate::error::{Error, ErrorKind, Result, keep_first};
+use crate::ledger::{Expected, Ledger};
+use crate::monotonic::Monotonic;
+use crate::passage::Passage;
+use crate::run::Run;
+use crate::stages::Stage;
+use crate::wire::v3::{Ack, End, FrameHeader, Outcome};
+use crate::wire::{Description, Version};
+
+/// A stream that is being received.
+pub(super) struct Receiving {
+    pub(super) pool: Vec<Free>,
+    pub(super) dump: Dumping,
+    pub(super) ledger: Ledger,
+    pub(super) control: Option<Answering>,
+    /// The counter that the next frame should have.
+    pub(super) expected: u64,
+}
+
+impl Receiving {
+    pub(super) fn receive_all(
+        mut self,
+        connection: Connection,
+        (version, description): (Version, &Description),
+        frames: Option<NonZeroU64>,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
+        let incoming = Incoming {
+            connection: &connection,
+            version,
+            description,
+        };
+        let result = self.receive_frames(&incoming, frames, run);
+        let result = self.finish_dump(result, run);
+        if result
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::Interrupted)
+        {
+            return result;
+        }
+        run.report.network = connection.network();
+        let told = self.tell(&result, run);
+        // Whoever sends sees by this that nothing more is taken.
+        drop(connection);
+        let mut result = result.and(told);
+        if let Some(control) = self.control.take() {
+            match control.finish(run) {
+                Ok(sync) => {
+                    result = self.ledger.close(result, run);
+                    run.report.settle_one_way(&sync);
+                }
+                Err(error) => result = self.ledger.close(result.and(Err(error)), run),
+            }
+        } else {
+            result = self.ledger.close(result, run);
+        }
+        result?;
+        Account::of_receiver(&run.report).check()
+    }
+
+    fn receive_frames(
+        &mut self,
+        incoming: &Incoming<'_>,
+        frames: Option<NonZeroU64>,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
+        while frames.is_none_or(|frames| run.report.frames < frames.get()) {
+            run.tick()?;
+            if run.is_stopped() {
+                return Ok(());
+            }
+            let Some(free) = self.free(run)? else {
+                return Ok(());
+            };
+            match incoming.next(free, run)? {
+                Arrival::Frame(arrived) => {
+                    let (filled, header) = *arrived;
+                    self.take(filled, header, run)?;
+                }
+                Arrival::End(end) => {
+                    run.report.end = end;
+                    return Ok(());
+                }
+                Arrival::Stopped => return Ok(()),
+            }
+        }
+        if self.control.is_some() {
+            run.report.end = incoming.end(run)?;
+        }
+        Ok(())
+    }
+
+    /// A buffer for the next frame. Where the dump has all of them it is waited for, and the
+    /// stream with it; None on a stop.
+    fn free(&mut self, run: &mut Run<'_>) -> Result<Option<Free>> {
+        while let Some((free, passage)) = self.dump.take(run)? {
+            self.pool.push(free);
+            self.enter(passage, run)?;
+        }
+        // The one that was used last: it is still in the CPU's caches.
+        if let Some(free) = self.pool.pop() {
+            return Ok(Some(free));
+        }
+        let Some((free, passage)) = self.dump.wait(run)? else {
+            return Ok(None);
+        };
+        self.enter(passage, run)?;
+        Ok(Some(free))
+    }
+
+    fn take(
+        &mut self,
+        filled: Filled,
+        header: Option<FrameHeader>,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
+        let complete = Monotonic::now();
+        let frame = filled.frame().clone();
+        let mut passage = Passage {
+            counter: run.report.frames,
+            sequence: frame.sequence,
+            flags: frame.flags,
+            bytes: frame.bytes(),
+            header: frame.taken.nanoseconds(),
+            complete: complete.nanoseconds(),
+            ..Passage::default()
+        };
+        if let Some(header) = &header {
+            passage.counter = header.counter;
+            passage.captured = header.captured;
+            passage.dequeued = header.dequeued;
+            passage.handed = header.handed;
+        }
+        if !self.dump.is_wanted() {
+            passage.done = passage.complete;
+        }
+        // Before anything else is done with it: the sender waits for no look and no disk.
+        if let Some(control) = &self.control {
+            control.acknowledge(&Ack {
+                counter: passage.counter,
+                header: passage.header,
+                complete: passage.complete,
+                done: passage.done,
+            });
+            if run.report.one_way.is_due() {
+                run.report.settle_one_way(&control.turn());
+            }
+        }
+        let stages = &mut run.report.stages;
+        stages.record(Stage::IntoBuffer, complete.since(frame.taken));
+        if let Some(header) = &header {
+            // Numbers that go back would be another stream's; it can't be told how many
+            // are missing then.
+            let missing = header.counter.saturating_sub(self.expected);
+            run.report.missing = run.report.missing.saturating_add(missing);
+            self.expected = header.counter.saturating_add(1);
+        }
+        let checksum = header.as_ref().and_then(|header| header.checksum);
+        if let (Some(verified), Some(_)) = (&mut run.report.verified, checksum) {
+            verified.look(&filled, checksum)?;
+            run.report.stages.record(Stage::Verify, complete.elapsed());
+        }
+        run.report.saw(&frame);
+        run.report.count(&frame);
+        match self.dump.write(filled, passage) {
+            None => Ok(()),
+            Some(free) => {
+                self.pool.push(free);
+                self.enter(passage, run)
+            }
+        }
+    }
+
+    /// Nothing more will be learned of a frame.
+    fn enter(&mut self, passage: Passage, run: &mut Run<'_>) -> Result<()> {
+        let nothing = Expected {
+            acknowledgement: false,
+            completion: false,
+        };
+        self.ledger.enter(passage, nothing);
+        self.ledger.turn_over(run)
+    }
+
+    /// Waits until the dump has all frames, unless nobody waits for anything any more.
+    /// `result` is how the run went by then.
+    fn finish_dump(&mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
+        let is_over =
+            |error: &Error| matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Output);
+        let mut finished = Ok(());
+        if !result.as_ref().is_err_and(is_over) {
+            finished = self.dump.finish(run);
+        }
+        // The dump may not have the last of them, but they came.
+        for passage in self.dump.passages() {
+            finished = finished.and(self.enter(passage, run));
+        }
+        keep_first(result, finished)
+    }
+
+    /// Tells the sender what came of it, and says whether the sender failed.
+    fn tell(&self, result: &Result<()>, run: &Run<'_>) -> Result<()> {
+        let Some(control) = &self.control else {
+            return Ok(());
+        };
+        let report = &run.report;
+        control.tell(&Outcome {
+            received: report.frames,
+            spoiled: report.verified.as_ref().map_or(0, |it| it.spoiled),
+            had_enough: result.is_ok() && report.end.is_none(),
+            failure: match result {
+                Ok(()) => String::new(),
+                Err(error) => error.to_string(),
+            },
+        });
+        match &report.end {
+            Some(End { failure, .. }) if !failure.is_empty() => Err(Error::new(
+                ErrorKind::Truncated,
+                "receive the stream to its end",
+            )
+            .cause(format!(
+                "the sender failed after {} frames: {failure}",
+                report.frames
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
