@@ -30,7 +30,7 @@
 //! | [`report`], [`accounting`] | what came of a run, and whether it adds up |
 //! | [`report_file`] | where a result is written |
 //!
-//! [`probe`] tries what works with a device. Beside all of it stand [`run`] (stopping, observing,
+//! [`probe`] tries what works with a device, [`ffmpeg`] tells how to look at a dump. Beside all of it stand [`run`] (stopping, observing,
 //! waiting), [`blocking`] (calls that can't be waited for otherwise), [`background`] and [`output`]
 //! (files written beside a run) and [`error`]. The Python bindings are a layer on top that nothing here knows of.
 
@@ -46,6 +46,7 @@ pub mod control;
 pub mod device;
 pub mod dump;
 pub mod error;
+pub mod ffmpeg;
 pub mod handshake;
 pub mod hypervisor;
 pub mod intake;

@@ -1,4 +1,4 @@
-//! Pixel formats: the fourcc, and what is known of the common ones.
+//! Pixel formats: the fourcc, and how the common ones lie in memory.
 
 use std::fmt;
 use std::str::FromStr;
@@ -52,37 +52,70 @@ impl fmt::Display for FourCc {
     }
 }
 
-/// How a dump of a format is read: ffmpeg's name for it, and bits a pixel.
+/// How a format lies in memory, and ffmpeg's name for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
-    /// One plane of whole pixels.
+pub(crate) enum Known {
+    /// One plane of whole pixels of so many bits.
     Packed(&'static str, u32),
-    /// Several planes in one memory plane.
-    Planar(&'static str, u32),
+    /// One plane of pairs of pixels in four bytes.
+    Paired(&'static str),
+    /// A plane of luma samples of so many bytes, and the chroma after it.
+    Planar(&'static str, u32, Chroma),
     /// As `Planar`, with U and V the other way round.
-    PlanarSwapped(&'static str, u32),
+    PlanarSwapped(&'static str, u32, Chroma),
     /// A byte stream that the demuxer of this name splits into frames.
     Stream(&'static str),
 }
 
+/// The planes that follow the luma plane, all alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Chroma {
+    /// One of both samples, or one each.
+    pub planes: u32,
+    /// Samples that lie together.
+    pub samples: u32,
+    /// Pixels that share them in a row.
+    pub across: u32,
+    /// Rows that share them.
+    pub down: u32,
+}
+
+const fn interleaved(across: u32, down: u32) -> Chroma {
+    Chroma {
+        planes: 1,
+        samples: 2,
+        across,
+        down,
+    }
+}
+
+const fn apart(across: u32, down: u32) -> Chroma {
+    Chroma {
+        planes: 2,
+        samples: 1,
+        across,
+        down,
+    }
+}
+
 /// Source: the kernel's "Image Formats" and ffmpeg's libavutil/pixfmt.h.
 const KNOWN: &[(&[u8; 4], u32, Known)] = {
-    use Known::{Packed, Planar, PlanarSwapped, Stream};
+    use Known::{Packed, Paired, Planar, PlanarSwapped, Stream};
     &[
-        (b"YUYV", 0, Packed("yuyv422", 16)),
-        (b"UYVY", 0, Packed("uyvy422", 16)),
-        (b"YVYU", 0, Packed("yvyu422", 16)),
-        (b"NV12", 0, Planar("nv12", 12)),
-        (b"NV21", 0, Planar("nv21", 12)),
-        (b"NV16", 0, Planar("nv16", 16)),
-        (b"NV24", 0, Planar("nv24", 24)),
-        (b"NV42", 0, Planar("nv42", 24)),
-        (b"P010", 0, Planar("p010le", 24)),
-        (b"P012", 0, Planar("p012le", 24)),
-        (b"YU12", 0, Planar("yuv420p", 12)),
-        (b"YV12", 0, PlanarSwapped("yuv420p", 12)),
-        (b"422P", 0, Planar("yuv422p", 16)),
-        (b"411P", 0, Planar("yuv411p", 12)),
+        (b"YUYV", 0, Paired("yuyv422")),
+        (b"UYVY", 0, Paired("uyvy422")),
+        (b"YVYU", 0, Paired("yvyu422")),
+        (b"NV12", 0, Planar("nv12", 1, interleaved(2, 2))),
+        (b"NV21", 0, Planar("nv21", 1, interleaved(2, 2))),
+        (b"NV16", 0, Planar("nv16", 1, interleaved(2, 1))),
+        (b"NV24", 0, Planar("nv24", 1, interleaved(1, 1))),
+        (b"NV42", 0, Planar("nv42", 1, interleaved(1, 1))),
+        (b"P010", 0, Planar("p010le", 2, interleaved(2, 2))),
+        (b"P012", 0, Planar("p012le", 2, interleaved(2, 2))),
+        (b"YU12", 0, Planar("yuv420p", 1, apart(2, 2))),
+        (b"YV12", 0, PlanarSwapped("yuv420p", 1, apart(2, 2))),
+        (b"422P", 0, Planar("yuv422p", 1, apart(2, 1))),
+        (b"411P", 0, Planar("yuv411p", 1, apart(4, 1))),
         (b"RGB3", 0, Packed("rgb24", 24)),
         (b"BGR3", 0, Packed("bgr24", 24)),
         (b"RGB4", 0, Packed("0rgb", 32)),
@@ -125,7 +158,42 @@ const KNOWN: &[(&[u8; 4], u32, Known)] = {
     ]
 };
 
+/// Formats whose planes lie in memory of their own each, and otherwise as the second.
+const SEPARATE: &[(&[u8; 4], &[u8; 4])] = &[
+    (b"NM12", b"NV12"),
+    (b"NM21", b"NV21"),
+    (b"NM16", b"NV16"),
+    (b"YM12", b"YU12"),
+    (b"YM21", b"YV12"),
+    (b"YM16", b"422P"),
+];
+
+impl Known {
+    /// Bits a pixel; None for a stream.
+    fn bits(self) -> Option<u32> {
+        match self {
+            Known::Packed(_, bits) => Some(bits),
+            Known::Paired(_) => Some(16),
+            Known::Planar(_, bytes, chroma) | Known::PlanarSwapped(_, bytes, chroma) => {
+                let luma = 8 * bytes;
+                let shared = chroma.across * chroma.down;
+                Some(luma + luma * chroma.planes * chroma.samples / shared)
+            }
+            Known::Stream(_) => None,
+        }
+    }
+}
+
 impl FourCc {
+    /// As `known`, for formats in separate memory planes as well.
+    pub(crate) fn known_in_any_memory(self) -> Option<Known> {
+        SEPARATE
+            .iter()
+            .find(|(name, _)| u32::from_le_bytes(**name) == self.0)
+            .map_or(self, |(_, joined)| FourCc(u32::from_le_bytes(**joined)))
+            .known()
+    }
+
     fn known(self) -> Option<Known> {
         KNOWN
             .iter()
@@ -136,15 +204,10 @@ impl FourCc {
     /// Bytes of an unpadded frame; None for compressed and unknown formats, and
     /// for sizes that overflow.
     pub fn frame_size(self, width: u32, height: u32) -> Option<u32> {
-        match self.known()? {
-            Known::Packed(_, bits) | Known::Planar(_, bits) | Known::PlanarSwapped(_, bits) => {
-                let bits = u64::from(width)
-                    .checked_mul(u64::from(height))?
-                    .checked_mul(u64::from(bits))?;
-                u32::try_from(bits.div_ceil(8)).ok()
-            }
-            Known::Stream(_) => None,
-        }
+        let bits = u64::from(width)
+            .checked_mul(u64::from(height))?
+            .checked_mul(u64::from(self.known()?.bits()?))?;
+        u32::try_from(bits.div_ceil(8)).ok()
     }
 
     /// The raw formats that `frame_size` knows.
@@ -154,61 +217,6 @@ impl FourCc {
             .filter(|(_, _, known)| !matches!(known, Known::Stream(_)))
             .map(|(name, flags, _)| FourCc(u32::from_le_bytes(**name) | flags))
     }
-}
-
-/// The options that make ffplay and ffmpeg read a dump.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FfmpegOptions {
-    /// What goes before `-i DUMP`.
-    pub input: String,
-    /// What goes after it; may be empty.
-    pub filter: String,
-}
-
-impl FfmpegOptions {
-    /// None for a format that ffmpeg doesn't know. Where `sizeimage` tells of
-    /// padded rows in a packed format, the padding is read and cropped.
-    pub fn new(format: FourCc, width: u32, height: u32, sizeimage: u32) -> Option<Self> {
-        let mut filters = Vec::new();
-        let mut read_width = width;
-        let name = match format.known()? {
-            Known::Stream(name) => {
-                return Some(FfmpegOptions {
-                    input: format!("-f {name}"),
-                    filter: String::new(),
-                });
-            }
-            Known::Packed(name, bits) => {
-                if let Some(padded) = padded_width(width, height, sizeimage, bits) {
-                    read_width = padded;
-                    filters.push(format!("crop={width}:{height}:0:0"));
-                }
-                name
-            }
-            Known::Planar(name, _) => name,
-            Known::PlanarSwapped(name, _) => {
-                filters.push("swapuv".to_owned());
-                name
-            }
-        };
-        Some(FfmpegOptions {
-            input: format!("-f rawvideo -pixel_format {name} -video_size {read_width}x{height}"),
-            filter: if filters.is_empty() {
-                String::new()
-            } else {
-                format!(" -vf {}", filters.join(","))
-            },
-        })
-    }
-}
-
-/// Pixels a row, if the frame is wider than its pixels need and made of whole
-/// rows of whole pixels.
-fn padded_width(width: u32, height: u32, sizeimage: u32, bits: u32) -> Option<u32> {
-    let row = sizeimage.checked_div(height)?;
-    let pixels = row.checked_mul(8)? / bits;
-    let whole = row * height == sizeimage && pixels * bits == row * 8;
-    (whole && pixels > width).then_some(pixels)
 }
 
 #[cfg(test)]
@@ -226,42 +234,6 @@ mod tests {
             assert!(name.parse::<FourCc>().is_err(), "{name:?} was taken");
         }
         assert_eq!(FourCc(1).to_string(), "0x00000001");
-    }
-
-    fn options(name: &str, width: u32, height: u32, sizeimage: u32) -> String {
-        FfmpegOptions::new(name.parse().unwrap(), width, height, sizeimage)
-            .map(|options| format!("{} -i X{}", options.input, options.filter))
-            .unwrap_or_default()
-    }
-
-    #[test]
-    fn ffmpeg_is_told_what_the_dump_is() {
-        assert_eq!(
-            options("YUYV", 640, 480, 614_400),
-            "-f rawvideo -pixel_format yuyv422 -video_size 640x480 -i X"
-        );
-        assert_eq!(
-            options("YV12", 640, 480, 460_800),
-            "-f rawvideo -pixel_format yuv420p -video_size 640x480 -i X -vf swapuv"
-        );
-        assert_eq!(options("MJPG", 640, 480, 614_400), "-f mjpeg -i X");
-        assert_eq!(options("XXXX", 640, 480, 614_400), "");
-    }
-
-    #[test]
-    fn padded_rows_are_cropped() {
-        assert_eq!(
-            options("YUYV", 600, 480, 614_400),
-            "-f rawvideo -pixel_format yuyv422 -video_size 640x480 -i X -vf crop=600:480:0:0"
-        );
-        assert_eq!(
-            options("YUYV", 600, 480, 614_401),
-            "-f rawvideo -pixel_format yuyv422 -video_size 600x480 -i X"
-        );
-        assert_eq!(
-            options("GREY", 0, 0, 10),
-            "-f rawvideo -pixel_format gray -video_size 0x0 -i X"
-        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::dump::DumpTarget;
-use crate::pixel_format::FfmpegOptions;
+use crate::ffmpeg::FfmpegOptions;
 use crate::wire::{Description, Version};
 
 /// Says what is coming, and how to look at it.
@@ -31,13 +31,17 @@ pub(super) fn announce(description: &Description, version: Version, output: Opti
         Some(DumpTarget::Stdout) => "-".to_owned(),
         Some(DumpTarget::File(path)) => quoted(path),
     };
-    let sizeimage = u32::try_from(bytes).unwrap_or(u32::MAX);
-    match FfmpegOptions::new(pixel_format, width, height, sizeimage) {
-        Some(FfmpegOptions { input, filter }) => {
-            log::info!("to watch: ffplay {input} -i {path}{filter}");
-            log::info!("to convert: ffmpeg {input} -i {path}{filter} OUTPUT.mkv");
+    match FfmpegOptions::new(description) {
+        Ok(FfmpegOptions {
+            input,
+            filter,
+            condition,
+        }) => {
+            let condition = condition.map_or(String::new(), |condition| format!(", {condition}"));
+            log::info!("to watch{condition}: ffplay {input} -i {path}{filter}");
+            log::info!("to convert{condition}: ffmpeg {input} -i {path}{filter} OUTPUT.mkv");
         }
-        None => log::info!("ffmpeg knows no way to read {pixel_format}"),
+        Err(why) => log::info!("{why}"),
     }
 }
 
