@@ -1,15 +1,13 @@
 //! A frame buffer, owned by the state that it is in.
 //!
-//! `Free` may be given to the driver or written to, `Filled` holds a frame, and
-//! `InFlight` one that the network refers to. A queued buffer is none of these:
-//! the queue owns it (see `queue`). Each change of state consumes the old one, so
-//! a buffer can't be queued twice, nor queued while its frame is still being sent.
+//! `Free` may be given to the driver or written to, `Filled` holds a frame. A queued buffer
+//! is neither, its queue owns it (see `queue`); nor is one that the network refers to, which
+//! the connection's `Flights` own. Each change of state consumes the old one, so a buffer
+//! can't be queued twice, nor queued while its frame is still being sent.
 
-use std::mem::ManuallyDrop;
 use std::time::Duration;
 
-use crate::error::Result;
-use crate::memory::{Plane, View};
+use crate::memory::Plane;
 use crate::monotonic::Monotonic;
 use crate::poison::Poison;
 
@@ -106,21 +104,6 @@ impl Filled {
     pub fn release(self) -> Free {
         Free(self.buffer.used())
     }
-
-    /// Hands it to the network without a copy. From here only the kernel's word
-    /// brings it back.
-    pub fn take_off(self, departure: Departure) -> Result<InFlight> {
-        for plane in &self.buffer.planes {
-            plane.begin_read()?;
-        }
-        Ok(InFlight {
-            buffer: self.buffer,
-            frame: self.frame,
-            departure: ManuallyDrop::new(departure),
-            calls: Vec::new(),
-            sent: None,
-        })
-    }
 }
 
 /// What a frame leaves with.
@@ -130,107 +113,6 @@ pub struct Departure {
     pub counter: u64,
     /// On the heap, for the network refers to it as well.
     pub header: Box<[u8]>,
-}
-
-/// A buffer whose bytes the network still refers to. There is no other way out
-/// of this state than `land`, which asks for what the kernel has completed: a
-/// buffer in flight can't be queued, since a `Free` is what the queue takes.
-#[derive(Debug)]
-pub struct InFlight {
-    buffer: Buffer,
-    frame: Frame,
-    /// Never given back before it has landed: the kernel refers to the pages of its
-    /// header, and to a receiver that falls silent and takes them later, from a heap that
-    /// has gone on being used, it would send whatever lies there then.
-    departure: ManuallyDrop<Departure>,
-    /// The numbers of the calls that refer to it and are not completed.
-    calls: Vec<u32>,
-    /// When its last byte was handed over.
-    sent: Option<Monotonic>,
-}
-
-/// What the kernel says that it is done with: the calls from `first` to `last`,
-/// counted in 32 bits that wrap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Completion {
-    /// The first call.
-    pub first: u32,
-    /// The last call, itself included.
-    pub last: u32,
-    /// Whether the kernel copied the bytes after all.
-    pub copied: bool,
-}
-
-impl Completion {
-    fn covers(&self, call: u32) -> bool {
-        call.wrapping_sub(self.first) <= self.last.wrapping_sub(self.first)
-    }
-}
-
-impl InFlight {
-    /// Its header's bytes.
-    pub fn header(&self) -> &[u8] {
-        &self.departure.header
-    }
-
-    /// Frames that left before it.
-    pub fn counter(&self) -> u64 {
-        self.departure.counter
-    }
-
-    /// Its payload, a range a plane.
-    pub fn payloads(&self) -> Result<Vec<View<'_>>> {
-        let planes = self.buffer.planes.iter().zip(&self.frame.payloads);
-        planes
-            .map(|(plane, payload)| plane.view(payload.offset, payload.length))
-            .collect()
-    }
-
-    /// Bytes of header and payload.
-    pub fn bytes(&self) -> Result<usize> {
-        let payloads = self.payloads()?;
-        let bytes: usize = payloads.iter().map(|payload| payload.length()).sum();
-        Ok(self.header().len() + bytes)
-    }
-
-    /// Notes that call number `call` refers to it.
-    pub fn refer(&mut self, call: u32) {
-        self.calls.push(call);
-    }
-
-    /// Notes that no further call will refer to it.
-    pub fn sent_whole(&mut self) {
-        self.sent = Some(Monotonic::now());
-    }
-
-    /// When its last byte was handed over; None before that.
-    pub fn sent(&self) -> Option<Monotonic> {
-        self.sent
-    }
-
-    /// Takes the kernel's word for some of its calls.
-    pub fn complete(&mut self, completion: &Completion) {
-        self.calls.retain(|call| !completion.covers(*call));
-    }
-
-    /// Gives the buffer back if the kernel is done with every byte of it, else
-    /// stays in flight.
-    #[allow(clippy::result_large_err)] // It is moved once a frame.
-    pub fn land(self) -> std::result::Result<Free, InFlight> {
-        let is_referred_to = !self.calls.is_empty();
-        #[cfg(test)]
-        let is_referred_to = is_referred_to && !tests::LANDS_EARLY.get();
-        if is_referred_to || self.sent.is_none() {
-            return Err(self);
-        }
-        for plane in &self.buffer.planes {
-            if let Err(error) = plane.end_read() {
-                log::error!("{error}");
-            }
-        }
-        drop(ManuallyDrop::into_inner(self.departure));
-        Ok(Free(self.buffer.used()))
-    }
 }
 
 /// What is known of a frame beside its pixels.

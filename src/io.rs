@@ -64,25 +64,45 @@ impl Gather<'_> {
 /// waiting for room as long as the socket's SO_SNDTIMEO says; tells how many bytes the
 /// socket took by then. `EAGAIN`: none.
 pub fn send(socket: BorrowedFd<'_>, what: &Gather<'_>, sent: usize) -> nix::Result<usize> {
-    send_message(socket, what, sent, 0)
+    // SAFETY: without MSG_ZEROCOPY the kernel is done with `what` when the call returns.
+    unsafe { send_message(socket, what, sent, 0) }
 }
 
 /// As `send`, without waiting.
 pub fn send_now(socket: BorrowedFd<'_>, what: &Gather<'_>, sent: usize) -> nix::Result<usize> {
-    send_message(socket, what, sent, libc::MSG_DONTWAIT)
+    // SAFETY: as in `send`.
+    unsafe { send_message(socket, what, sent, libc::MSG_DONTWAIT) }
 }
 
-/// As `send_now`, with MSG_ZEROCOPY: the kernel refers to all ranges until its
-/// completion says otherwise. Who changes them before that sends other bytes.
-pub fn send_zero_copy(
+/// As `send_now`, with MSG_ZEROCOPY: the kernel refers to all ranges after the call, and
+/// sends what they hold by then, until its completion says otherwise.
+///
+/// # Safety
+///
+/// All memory of `what` stays what it is until this call's completion: the borrow ends
+/// before that. It is neither written to nor given to anybody who may.
+///
+/// ```compile_fail,E0133
+/// # use std::os::fd::AsFd;
+/// # use v4l_dmabuf::io::{Gather, send_zero_copy};
+/// let socket = std::net::TcpStream::connect("127.0.0.1:9000").unwrap();
+/// let header = vec![0; 48]; // freed long before the kernel is done with it
+/// let what = Gather { header: &header, payloads: &[] };
+/// send_zero_copy(socket.as_fd(), &what, 0);
+/// ```
+pub unsafe fn send_zero_copy(
     socket: BorrowedFd<'_>,
     what: &Gather<'_>,
     sent: usize,
 ) -> nix::Result<usize> {
-    send_message(socket, what, sent, libc::MSG_DONTWAIT | libc::MSG_ZEROCOPY)
+    // SAFETY: the caller sees to what the flag asks for.
+    unsafe { send_message(socket, what, sent, libc::MSG_DONTWAIT | libc::MSG_ZEROCOPY) }
 }
 
-fn send_message(
+/// # Safety
+///
+/// As for `send_zero_copy` if `flags` has MSG_ZEROCOPY.
+unsafe fn send_message(
     socket: BorrowedFd<'_>,
     what: &Gather<'_>,
     sent: usize,
@@ -94,8 +114,8 @@ fn send_message(
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = parts.as_mut_ptr();
     message.msg_iovlen = parts.len();
-    // SAFETY: the message points to ranges, each empty or alive for longer than the
-    // call, which only reads them.
+    // SAFETY: the message points to ranges that `what` borrows, which the call only reads;
+    // for what reads them after it, the caller sees to it.
     count(unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags) })
 }
 

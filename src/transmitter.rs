@@ -143,10 +143,11 @@ impl Transmitter {
     ) -> Result<bool> {
         match &mut self.flights {
             Some(flights) if !self.copies => {
-                self.connection
+                let fell_back = self
+                    .connection
                     .send_zero_copy(run, flights, departure, filled, meanwhile)?;
                 run.report.zero_copy.frames += 1;
-                run.report.zero_copy.fell_back = flights.fell_back;
+                run.report.zero_copy.fell_back += u64::from(fell_back);
                 Ok(true)
             }
             _ => {

@@ -6,6 +6,7 @@
 //! says by itself that it doesn't wait.
 
 mod connect;
+mod flights;
 mod listen;
 mod receive;
 mod zero_copy;
@@ -29,9 +30,9 @@ use crate::run::{OnStop, Run, TICK, Woken};
 use crate::source::WaitsFor;
 
 pub use connect::{connect, connect_to};
+pub use flights::Flights;
 pub use listen::{Accepted, Listener};
 pub use receive::Received;
-pub use zero_copy::Flights;
 
 /// A connected peer.
 #[derive(Debug)]
@@ -363,5 +364,7 @@ fn tcp_socket(address: &SocketAddr) -> std::io::Result<Socket> {
     Ok(socket)
 }
 
+#[cfg(test)]
+pub(crate) use flights::tests::LANDS_EARLY;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::*;
-use crate::buffer::tests::LANDS_EARLY;
 use crate::camera::{Capture, MemoryMode};
+use crate::connection::LANDS_EARLY;
 use crate::intake::OnOverrun;
 use crate::memory::{HeapChoice, HeapName};
 use crate::report::Report;
