@@ -11,6 +11,8 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
+use super::volatile;
+
 /// Memory shared with a device, mapped for reading and writing.
 #[derive(Debug)]
 pub struct Mapping {
@@ -19,8 +21,8 @@ pub struct Mapping {
 }
 
 // SAFETY: a mapping belongs to the process, not to a thread, and it is reached
-// only through raw pointers, by system calls and by copies that assume nothing
-// of what the bytes are.
+// only through raw pointers, by system calls and by volatile copies. Two threads can't
+// copy at once: a mapping isn't `Sync`, nor is a view `Send`.
 unsafe impl Send for Mapping {}
 
 impl Mapping {
@@ -110,20 +112,19 @@ impl<'a> View<'a> {
 
     /// Copies into the range's start as much of `bytes` as fits; says how many.
     pub fn copy_from(&self, bytes: &[u8]) -> usize {
-        let count = bytes.len().min(self.length);
-        // SAFETY: both ranges hold `count` bytes; ours is mapped for as long as
-        // the view lives, and can't overlap memory that Rust lent as a slice.
-        // What another writes there meanwhile is at worst a wrong pixel.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.as_ptr(), count) };
-        count
+        let (bytes, _) = bytes.split_at(bytes.len().min(self.length));
+        // SAFETY: the range is mapped for writing for as long as the view lives, holds as
+        // many bytes, and mmap(2) put it where Rust has no memory.
+        unsafe { volatile::write(self.start.as_ptr(), bytes) };
+        bytes.len()
     }
 
     /// Copies from the range's start as much as `bytes` takes; says how many.
     pub fn copy_to(&self, bytes: &mut [u8]) -> usize {
-        let count = bytes.len().min(self.length);
-        // SAFETY: as in `copy_from`.
-        unsafe { std::ptr::copy_nonoverlapping(self.start.as_ptr(), bytes.as_mut_ptr(), count) };
-        count
+        let (bytes, _) = bytes.split_at_mut(bytes.len().min(self.length));
+        // SAFETY: as in `copy_from`, for reading.
+        unsafe { volatile::read(self.start.as_ptr(), bytes) };
+        bytes.len()
     }
 
     /// The range for a system call, valid for as long as the view is.

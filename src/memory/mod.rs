@@ -9,6 +9,7 @@ mod heap;
 mod mapping;
 mod read_rate;
 mod udmabuf;
+mod volatile;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
