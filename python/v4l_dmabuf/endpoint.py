@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from v4l_dmabuf import _core
+from v4l_dmabuf import _core, values
 from v4l_dmabuf.config import ReceiverConfig, SenderConfig
 from v4l_dmabuf.errors import OutputError
 from v4l_dmabuf.report import Report
@@ -51,11 +51,12 @@ class _Endpoint:
         Raises:
             Error: the run failed; which class tells how (see `v4l_dmabuf.errors`).
             ValueError: ``frames`` is less than 1.
+            TypeError: ``frames`` is no whole number.
             RuntimeError: it is running already, or closed.
 
         """
-        if frames is not None and frames < 1:
-            raise ValueError(f"frames is at least 1, not {frames}")
+        if frames is not None:
+            frames = values.whole("frames", frames, least=1, most=(1 << 64) - 1)
         self._check_open()
         self._aborted = False
         if self.config.report is None:

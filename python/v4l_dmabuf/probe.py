@@ -1,9 +1,10 @@
 """What works with a V4L2 device: each memory that it might capture into, tried for real."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from v4l_dmabuf import _core
+from v4l_dmabuf import _core, values
 
 _SYSFS = Path("/sys/class/video4linux")
 
@@ -61,7 +62,7 @@ class DeviceProbe:
 
 
 def probe(
-    device: str = "/dev/video0",
+    device: str | os.PathLike[str] = "/dev/video0",
     *,
     width: int = 1920,
     height: int = 1080,
@@ -75,11 +76,16 @@ def probe(
     Raises:
         Error: the device can't be had at all; which class tells how.
         ValueError: a size is less than 1, or ``format`` is no fourcc.
+        TypeError: a value is of another type.
 
     """
-    if width < 1 or height < 1:
-        raise ValueError(f"width and height are at least 1, not {width} and {height}")
-    return _core.probe(device, width, height, format)
+    most = 0xFFFF_FFFF
+    return _core.probe(
+        values.path("device", device),
+        values.whole("width", width, least=1, most=most),
+        values.whole("height", height, least=1, most=most),
+        None if format is None else values.fourcc("format", format),
+    )
 
 
 def devices() -> list[str]:

@@ -16,7 +16,7 @@ use crate::test_source::Picture;
 /// The attributes of `v4l_dmabuf.SenderConfig`.
 #[derive(FromPyObject)]
 pub struct SenderAttributes {
-    device: String,
+    device: PathBuf,
     address: String,
     port: u16,
     width: NonZeroU32,
@@ -60,10 +60,10 @@ impl TryFrom<SenderAttributes> for SenderConfig {
 
     fn try_from(python: SenderAttributes) -> PyResult<Self> {
         Ok(SenderConfig {
-            input: match python.device.as_str() {
-                "test" => Input::Test(Picture::Moving),
-                "test:still" => Input::Test(Picture::Still),
-                path => Input::Device(PathBuf::from(path)),
+            input: match python.device.to_str() {
+                Some("test") => Input::Test(Picture::Moving),
+                Some("test:still") => Input::Test(Picture::Still),
+                _ => Input::Device(python.device),
             },
             capture: Capture {
                 width: python.width,
