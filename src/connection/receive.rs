@@ -102,6 +102,14 @@ impl Connection {
         by: Option<Instant>,
         mut receive: impl FnMut(usize) -> nix::Result<usize>,
     ) -> Result<Received> {
+        // Before the first byte, too: of a peer that sends piece after whole piece, none is
+        // waited for.
+        if on_stop == OnStop::End && run.is_stopped() {
+            return Ok(Received::Stopped);
+        }
+        if by.is_some_and(|by| Instant::now() >= by) {
+            return Ok(Received::Silent(0));
+        }
         let mut received = 0;
         // Whatever comes meanwhile, it ends then.
         let mut last = by;

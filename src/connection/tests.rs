@@ -1,4 +1,4 @@
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::thread;
@@ -72,4 +72,46 @@ fn a_source_that_has_failed_does_not_keep_the_sender_awake() {
         "looked {} times while it waited for room",
         source.looks
     );
+}
+
+/// A peer that has said so many bytes, and a run that listens to it.
+fn with_talker(listen: impl FnOnce(&Stop, &mut Run<'_>, &Connection)) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let stop = Stop::new().unwrap();
+    let mut observer = Nobody;
+    let mut run = Run::new(&stop, &mut observer);
+    let connection = connect(&mut run, "127.0.0.1", port, Duration::from_secs(20))
+        .unwrap()
+        .unwrap();
+    let (mut talker, _) = listener.accept().unwrap();
+    talker.write_all(&[7; 800]).unwrap();
+    listen(&stop, &mut run, &connection);
+}
+
+#[test]
+fn a_stop_ends_receiving_between_whole_pieces_that_have_come() {
+    with_talker(|stop, run, connection| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut piece = [0; 8];
+        let received = connection.receive_by(run, &mut piece, deadline).unwrap();
+        assert_eq!(received, Received::All);
+        stop.request();
+        let received = connection.receive_by(run, &mut piece, deadline).unwrap();
+        assert_eq!(received, Received::Stopped);
+        let received = connection.receive_bytes(run, &mut piece).unwrap();
+        assert_eq!(received, Received::Stopped);
+        // What has begun is finished.
+        let received = connection.receive_rest(run, &mut piece).unwrap();
+        assert_eq!(received, Received::All);
+    });
+}
+
+#[test]
+fn a_deadline_ends_receiving_between_whole_pieces_that_have_come() {
+    with_talker(|_, run, connection| {
+        let mut piece = [0; 8];
+        let received = connection.receive_by(run, &mut piece, Instant::now());
+        assert_eq!(received.unwrap(), Received::Silent(0));
+    });
 }
