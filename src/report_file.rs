@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc::O_NONBLOCK;
 use nix::poll::{PollFd, PollFlags};
+use nix::unistd::{AccessFlags, access};
 
 use crate::blocking::Blocking;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,11 +26,21 @@ const STALLED: Duration = Duration::from_secs(2);
 /// reader.
 pub fn check(path: &Path, run: &mut Run<'_>) -> Result<()> {
     let (name, own) = (path.display().to_string(), path.to_owned());
-    let checking = Blocking::start(format!("open(2) of {name}"), move || open_now(&own))?;
+    let checking = Blocking::start(format!("open(2) of {name}"), move || {
+        if is_fifo(&own) {
+            // Its reader would take an open and a close for the end of the report.
+            return Ok(access(&own, AccessFlags::W_OK)?);
+        }
+        open_now(&own).map(drop)
+    })?;
     match run.wait_for(checking, OnStop::End)? {
         None => Ok(()),
-        Some(opened) => opened.map(drop).map_err(|error| failed(path, &error)),
+        Some(checked) => checked.map_err(|error| failed(path, &error)),
     }
+}
+
+fn is_fifo(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|it| it.file_type().is_fifo())
 }
 
 /// Writes `text` there. Once a stop was requested, or with `is_last`, it waits for nobody who
@@ -111,8 +122,7 @@ fn open_now(path: &Path) -> std::io::Result<Opened> {
         Ok(file) if file.metadata()?.is_file() => Ok(Opened::File),
         Ok(file) => Ok(Opened::Stream(file)),
         Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
-            let is_fifo = std::fs::metadata(path).is_ok_and(|it| it.file_type().is_fifo());
-            if is_fifo {
+            if is_fifo(path) {
                 Ok(Opened::Unread)
             } else {
                 Err(error)

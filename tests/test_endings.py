@@ -46,6 +46,21 @@ def send_a_frame(port: int) -> None:
         connection.sendall(stream_header() + frame(b"x"))
 
 
+def test_a_report_s_reader_may_wait_from_the_beginning(port: int, fifo: Path) -> None:
+    """It finds the report, and not the end of a look at whether the FIFO can be written."""
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(fifo.read_text()), daemon=True)
+    reader.start()
+    with receiver_command(port, "--report", fifo) as command:
+        with connect(port) as connection:
+            connection.sendall(stream_header() + frame(b"whole"))
+        reader.join(20)
+        assert read, "nothing was written"
+        assert read != [""], "its reader was told of an end before the report"
+        assert json.loads(read[0])["summary"]["frames"] == 1
+        assert command.wait() == 0, command.stderr
+
+
 def test_a_report_s_fifo_waits_for_its_reader(port: int, fifo: Path) -> None:
     with receiver_command(port, "--report", fifo) as command:
         send_a_frame(port)

@@ -95,4 +95,3 @@ def test_a_sender_may_talk_between_its_frames(port: int, talk: bytes) -> None:
             connection.sendall(talk + end(3, 3))
             assert result_of(control) == (3, 0, 0, "")
         assert command.wait() == 0, command.stderr
-
