@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import socket
 import struct
 import threading
@@ -122,6 +123,21 @@ def test_the_sender_waits_for_none_of_those_who_say_nothing(port: int, tmp_path:
     lines = [line for line in command.stderr.splitlines() if "turned away" in line]
     assert 1 <= len(lines) <= 10, "200 strangers fill no log"
     assert any(" more, the last: " in line for line in lines), lines
+
+
+def test_strangers_leave_a_stream_the_descriptors_that_it_needs(port: int, tmp_path: Path) -> None:
+    prlimit = shutil.which("prlimit")
+    assert prlimit is not None
+    dump, report = tmp_path / "dump", tmp_path / "report"
+    arguments = ("-o", dump, "--report", report)
+    with contextlib.ExitStack() as stack:
+        command = stack.enter_context(
+            receiver_command(port, *arguments, wrapper=[prlimit, "--nofile=64"])
+        )
+        for _ in range(100):
+            stack.enter_context(connect(port))
+        send_by_version_3(port)
+        took_one_frame(command, dump, report)
 
 
 def test_silence_ends_in_being_turned_away_and_so_does_dribbling(port: int) -> None:

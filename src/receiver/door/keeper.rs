@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit};
 
 use super::caller::{Caller, Heard};
 use super::turned_away::TurnedAway;
@@ -14,8 +15,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::wire::v3::{kind, message, text_bytes};
 use crate::wire::{Description, Said, Version, WireError};
 
-/// Callers that are heard at once. One more, and the one that says nothing longest goes.
+/// Callers that are heard at once, where the process may have enough descriptors. One more,
+/// and the one that says nothing longest goes.
 const MOST_CALLERS: usize = 64;
+/// Their share of the descriptors that the process may have, as a divisor: a stream's buffers
+/// and files need the others.
+const SHARE: u64 = 8;
 /// Connections that are taken in before callers are heard again.
 const MOST_ACCEPTED: usize = 16;
 /// How long to take in nobody when there is no descriptor left.
@@ -32,6 +37,7 @@ pub(super) struct Keeper {
     peer_timeout: Duration,
     teller: Teller,
     callers: Vec<Caller>,
+    most_callers: usize,
     /// Whether a stream was offered: all others are refused.
     is_taken: bool,
     /// Until when nobody is taken in.
@@ -52,6 +58,7 @@ impl Keeper {
             peer_timeout,
             teller,
             callers: Vec::new(),
+            most_callers: most_callers(),
             is_taken: false,
             paused: None,
             turned_away: TurnedAway::new(Instant::now()),
@@ -144,7 +151,7 @@ impl Keeper {
         for _ in 0..MOST_ACCEPTED {
             match self.listener.accept()? {
                 Accepted::Peer(socket, address) => {
-                    if self.callers.len() >= MOST_CALLERS {
+                    if self.callers.len() >= self.most_callers {
                         self.make_room();
                     }
                     let deadline = Instant::now() + self.greeting;
@@ -178,9 +185,10 @@ impl Keeper {
         let caller = self.callers.remove(place);
         if caller.speaks() {
             let why = format!(
-                "it had said {} bytes that describe no stream when {MOST_CALLERS} others, or as \
-                 many as this process may have, came after it",
-                caller.taken()
+                "it had said {} bytes that describe no stream when {} others, or as many as this \
+                 process may have, came after it",
+                caller.taken(),
+                self.most_callers
             );
             self.turn_away(&caller, &why);
         }
@@ -282,6 +290,12 @@ impl Keeper {
             self.callers.push(caller.leave(Instant::now()));
         }
     }
+}
+
+fn most_callers() -> usize {
+    // Unknown: as if there were enough.
+    let (descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((u64::MAX, u64::MAX));
+    usize::try_from(descriptors / SHARE).map_or(MOST_CALLERS, |share| share.clamp(1, MOST_CALLERS))
 }
 
 fn say(line: Option<String>) {
