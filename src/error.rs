@@ -8,6 +8,8 @@ use std::fmt;
 
 use nix::errno::Errno;
 
+use crate::text::escaped;
+
 /// What went wrong, coarse enough to map each kind to one Python exception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -173,15 +175,18 @@ pub fn keep_first(first: Result<()>, later: Result<()>) -> Result<()> {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {}", self.operation)?;
+        let mut line = format!("cannot {}", self.operation);
         let reason = self.reason();
         if !reason.is_empty() {
-            write!(f, ": {reason}")?;
+            line.push_str(": ");
+            line.push_str(&reason);
         }
         if let Some(next) = &self.next {
-            write!(f, "; {next}")?;
+            line.push_str("; ");
+            line.push_str(next);
         }
-        Ok(())
+        // Paths, names and causes may be others' words.
+        f.write_str(&escaped(&line))
     }
 }
 

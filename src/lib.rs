@@ -32,7 +32,7 @@
 //!
 //! [`probe`] tries what works with a device, [`ffmpeg`] tells how to look at a dump. Beside all of it stand [`run`] (stopping, observing,
 //! waiting), [`blocking`] (calls that can't be waited for otherwise), [`background`] and [`output`]
-//! (files written beside a run) and [`error`]. The Python bindings are a layer on top that nothing here knows of.
+//! (files written beside a run), [`error`], and [`text`] (what others wrote). The Python bindings are a layer on top that nothing here knows of.
 
 pub mod accounting;
 pub mod background;
@@ -76,6 +76,7 @@ pub mod series;
 pub mod source;
 pub mod stages;
 pub mod test_source;
+pub mod text;
 pub mod transmitter;
 pub mod v4l2;
 pub mod verify;

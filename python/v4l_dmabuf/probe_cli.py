@@ -15,7 +15,7 @@ from dataclasses import asdict
 from v4l_dmabuf import _core
 from v4l_dmabuf.errors import Error, NotACaptureDeviceError
 from v4l_dmabuf.probe import DeviceProbe, MemoryProbe, devices, probe
-from v4l_dmabuf.status import claim_standard_streams, log_to_stderr
+from v4l_dmabuf.status import claim_standard_streams, escaped, log_to_stderr
 
 _LOGGER = logging.getLogger("v4l_dmabuf")
 _PROGRAM = "v4l-dmabuf-probe"
@@ -58,7 +58,9 @@ def probe_main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         text = json.dumps([asdict(probed) for probed in probes], indent=2) + "\n"
     else:
-        text = "\n".join("".join(f"{line}\n" for line in _table(probed)) for probed in probes)
+        text = "\n".join(
+            "".join(f"{escaped(line)}\n" for line in _table(probed)) for probed in probes
+        )
     if not _print(text):
         return 1
     works = all(any(memory.works for memory in probed.memories) for probed in probes)

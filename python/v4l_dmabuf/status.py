@@ -19,6 +19,15 @@ _MOST_LINES = 10_000
 _MOMENT = 0.5
 """Seconds that the end of a run waits for its last lines to be written."""
 
+_TURNING = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_ESCAPES |= {code: f"\\u{code:04x}" for code in _TURNING}
+
+
+def escaped(text: str) -> str:
+    """Give ``text`` with all escaped that a terminal would obey rather than show."""
+    return text.translate(_ESCAPES)
+
 
 def claim_standard_streams() -> None:
     """Open those that are closed: else a device or a socket would get their numbers."""
@@ -52,13 +61,13 @@ class Display:
         """Put ``text`` in the live line's place, where there is one."""
         if self.is_shown_here:
             with self._changed:
-                self._live = text
+                self._live = escaped(text)
                 self._changed.notify_all()
 
     def print_above(self, text: str) -> None:
         """Write a line that stays, above the live one."""
         with self._changed:
-            self._lines.append(text)
+            self._lines.append(escaped(text))
             self._changed.notify_all()
 
     def clear(self) -> None:

@@ -10,6 +10,8 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use crate::text::escaped;
+
 /// Records that are kept for a Python thread that is slow to take them.
 const MOST: usize = 10_000;
 
@@ -54,7 +56,7 @@ impl log::Log for Queued {
             target: record.target().replace("::", "."),
             file: record.file_static(),
             line: record.line().unwrap_or(0),
-            text: record.args().to_string(),
+            text: escaped(&record.args().to_string()).into_owned(),
         };
         let mut queue = lock();
         if queue.entries.len() < MOST {

@@ -100,7 +100,7 @@ pub struct PlaneFormat {
 
 fn text(bytes: &[u8]) -> String {
     let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(bytes).into_owned()
+    crate::text::of_bytes(bytes)
 }
 
 /// VIDIOC_QUERYCAP: what the node is.

@@ -103,15 +103,11 @@ pub fn message(kind: u32, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A text as others may print it: no control characters, and not too long.
+/// A text that a peer sent, escaped, and not too long.
 pub fn text(bytes: &[u8]) -> String {
     let bytes = bytes.get(..MAX_TEXT).unwrap_or(bytes);
-    let printable: String = String::from_utf8_lossy(bytes)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    // What stands for bytes that are no UTF-8 is longer than they were.
-    cut(&printable).to_owned()
+    // What stands for the bytes may be longer than they were.
+    cut(&crate::text::of_bytes(bytes)).to_owned()
 }
 
 /// A text's bytes, cut to what a message may have.

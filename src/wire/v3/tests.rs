@@ -120,7 +120,7 @@ fn each_fault_of_a_frame_has_its_name() {
 
 #[test]
 fn what_a_peer_writes_into_a_text_does_not_reach_the_terminal() {
-    assert_eq!(text(b"\x1b[2Jno\nroom\xff"), " [2Jno room\u{fffd}");
+    assert_eq!(text(b"\x1b[2Jno\nroom\xff"), "\\x1b[2Jno\\x0aroom\u{fffd}");
     assert_eq!(text(&[b'x'; 5000]).len(), MAX_TEXT);
     // Each of these bytes is shown by three.
     assert_eq!(text(&[0xff; 5000]).len(), MAX_TEXT / 3 * 3);
