@@ -154,7 +154,7 @@ def test_a_refusal_cannot_write_to_the_terminal_what_it_likes(port: int) -> None
     with listening(port) as server:
         thread = threading.Thread(target=refuse, args=(server,))
         thread.start()
-        with pytest.raises(RefusedError, match=r"refuses:  \[31mno$"):
+        with pytest.raises(RefusedError, match=r"refuses: \\x1b\[31mno$"):
             sender.run()
         thread.join()
 

@@ -1,0 +1,112 @@
+"""What the README shows works as it stands there."""
+
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from support import BIN, LOCALHOST, connect, receiver_command, sender_command
+from v4l_dmabuf import __doc__ as package
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text(), flags=re.MULTILINE | re.DOTALL)
+EXAMPLES = [text for language, text in BLOCKS if language == "python"]
+COMMANDS = sorted(
+    {
+        part.strip()
+        for language, text in BLOCKS
+        if not language
+        for line in text.splitlines()
+        for part in line.split("|")
+        if part.strip().startswith("v4l-dmabuf-")
+    }
+)
+BOTH_ENDS = [example for example in EXAMPLES if "Thread(" in example]
+IN_TURN = [example for example in EXAMPLES if example not in BOTH_ENDS]
+
+
+def here(example: str, port: int, folder: Path) -> str:
+    """Give an example with this machine's address, a free port, and a source that it has."""
+    for told, real in (
+        ('address="10.0.0.2"', f'address="{LOCALHOST}", device="test"'),
+        ("port=9000", f"port={port}"),
+        ('output="', f'output="{folder}/'),
+    ):
+        example = example.replace(told, real)
+    return example
+
+
+def start(example: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", example],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def check(process: "subprocess.Popen[str]") -> str:
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert errors == ""
+    return output
+
+
+def test_there_are_examples_and_commands() -> None:
+    assert len(BOTH_ENDS) >= 1
+    assert len(IN_TURN) >= 1
+    assert len(COMMANDS) >= 4
+
+
+@pytest.mark.parametrize("example", BOTH_ENDS)
+def test_an_example_with_both_ends_runs(port: int, tmp_path: Path, example: str) -> None:
+    assert "frames=300" in check(start(here(example, port, tmp_path)))
+
+
+def package_example() -> str:
+    """Give the example of the package's own documentation."""
+    lines = str(package).splitlines()
+    return "\n".join(line[4:] for line in lines if line.startswith("    ")) + "\n"
+
+
+def wait_until_it_listens(port: int, process: "subprocess.Popen[str]") -> None:
+    """Connect for a moment: whoever offers no stream is turned away, and no more."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            connect(port).close()
+        except ConnectionRefusedError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                pytest.fail(f"it does not listen: {process.communicate()}")
+            time.sleep(0.01)
+        else:
+            return
+
+
+@pytest.mark.parametrize("example", [*IN_TURN, package_example()])
+def test_an_example_with_one_end_after_the_other_runs(
+    port: int, tmp_path: Path, example: str
+) -> None:
+    with receiver_command(port) as receiver, start(here(example, port, tmp_path)) as process:
+        assert receiver.wait() == 0, receiver.stderr
+        wait_until_it_listens(port, process)
+        with sender_command(port, "-n", 5, "--width", 64, "--height", 48) as sender:
+            assert sender.wait() == 0, sender.stderr
+        check(process)
+    assert (tmp_path / "capture.raw").stat().st_size == 5 * 64 * 48 * 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_s_options_exist(command: str) -> None:
+    program, *words = shlex.split(command)
+    told = subprocess.run(
+        [BIN / program, "--help"], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    known = set(re.findall(r"(?<!\w)--?[\w-]+", told))
+    used = {word for word in words if re.fullmatch(r"--?[a-zA-Z][\w-]*", word)}
+    assert used <= known, used - known
