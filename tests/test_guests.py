@@ -11,6 +11,7 @@ import pytest
 from guest import CHECKOUT
 from link import can_bridge
 from pair import Outcome, run_pair
+from support import unavailable
 
 pytestmark = [pytest.mark.guests, pytest.mark.timeout(600)]
 
@@ -58,7 +59,7 @@ def test_a_camera_s_frames_arrive_without_a_gap_that_the_driver_did_not_make() -
 def test_frames_that_leave_without_a_copy_arrive_byte_for_byte() -> None:
     """Over a link that gathers pages itself: over loopback and cables the kernel copies."""
     if not can_bridge():
-        pytest.skip("this user may not make a bridge (root, and /dev/net/tun)")
+        unavailable("this user may not make a bridge (root, and /dev/net/tun)")
     width, height = 640, 360
     dump = "/dev/shm/dump"  # noqa: S108 -- the guest's
     with tempfile.TemporaryDirectory(dir=CHECKOUT, prefix=".pair-") as folder:
