@@ -48,6 +48,7 @@ pub mod dump;
 pub mod error;
 pub mod ffmpeg;
 pub mod handshake;
+pub mod hung;
 pub mod hypervisor;
 pub mod intake;
 mod io;

@@ -15,12 +15,13 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::blocking::Blocking;
 use crate::error::{Error, ErrorKind, Result};
-use crate::run::{OnStop, Run, Woken};
+use crate::run::{OnStop, Run, TICK, Woken};
 
 /// How often to look whether a FIFO has a reader by now.
 const READER_PAUSE: Duration = Duration::from_millis(50);
-/// How long after a stop its reader may take nothing.
-const STALLED: Duration = Duration::from_secs(2);
+/// How long after a stop a slow reader may take nothing. One that has taken nothing at all has
+/// no more than `TICK`.
+const STALLED: Duration = Duration::from_secs(1);
 
 /// Sees to it that the file can be written, without a change to what it holds. Waits for no
 /// reader.
@@ -44,7 +45,7 @@ fn is_fifo(path: &Path) -> bool {
 }
 
 /// Writes `text` there. Once a stop was requested, or with `is_last`, it waits for nobody who
-/// is not there to read.
+/// does not read, and for a reader that is slow as long as that one goes on.
 pub fn write(path: &Path, text: String, is_last: bool, run: &mut Run<'_>) -> Result<()> {
     let name = path.display().to_string();
     loop {
@@ -63,7 +64,9 @@ pub fn write(path: &Path, text: String, is_last: bool, run: &mut Run<'_>) -> Res
                     Some(Ok(())) | None => Ok(()),
                 };
             }
-            Opened::Stream(file) => return write_stream(path, &file, text.as_bytes(), run),
+            Opened::Stream(file) => {
+                return write_stream(path, &file, text.as_bytes(), is_last, run);
+            }
             Opened::Unread => {
                 let until = Some(Instant::now() + READER_PAUSE);
                 if is_last || run.wait(&[], until, OnStop::End)? == Woken::Stopped {
@@ -74,30 +77,87 @@ pub fn write(path: &Path, text: String, is_last: bool, run: &mut Run<'_>) -> Res
     }
 }
 
-fn write_stream(path: &Path, file: &File, mut text: &[u8], run: &mut Run<'_>) -> Result<()> {
-    let mut since = Instant::now();
+fn write_stream(
+    path: &Path,
+    file: &File,
+    mut text: &[u8],
+    is_last: bool,
+    run: &mut Run<'_>,
+) -> Result<()> {
+    let mut reader = Reader::new();
     while !text.is_empty() {
         match nix::unistd::write(file, text) {
             Ok(count) => {
                 text = text.get(count..).unwrap_or_default();
-                since = Instant::now();
+                reader.written += count;
                 run.tick()?;
             }
             Err(Errno::EINTR) => run.tick()?,
             Err(Errno::EAGAIN) => {
+                reader.is_behind(pipe::unread(file));
                 let room = [PollFd::new(file.as_fd(), PollFlags::POLLOUT)];
-                if !run.is_stopped() {
+                if !is_last && !run.is_stopped() {
                     run.wait(&room, None, OnStop::End)?;
-                    since = Instant::now();
-                } else if run.wait(&room, Some(since + STALLED), OnStop::Finish)? == Woken::TimedOut
-                {
+                    reader.since = Instant::now();
+                } else if reader.is_gone() {
                     return Err(unread(path));
+                } else {
+                    // A reader may take single bytes, which make no room.
+                    run.wait(&room, Some(Instant::now() + TICK / 5), OnStop::Finish)?;
                 }
             }
             Err(errno) => return Err(failed(path, &std::io::Error::from(errno))),
         }
     }
     Ok(())
+}
+
+/// Whoever reads what is written. What lies in a pipe proves none.
+struct Reader {
+    written: usize,
+    taken: usize,
+    /// Since when it has taken nothing.
+    since: Instant,
+}
+
+impl Reader {
+    fn new() -> Self {
+        Reader {
+            written: 0,
+            taken: 0,
+            since: Instant::now(),
+        }
+    }
+
+    /// Notes how much lies unread.
+    fn is_behind(&mut self, unread: usize) {
+        let taken = self.written.saturating_sub(unread);
+        if taken > self.taken {
+            self.taken = taken;
+            self.since = Instant::now();
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.since.elapsed() >= if self.taken > 0 { STALLED } else { TICK }
+    }
+}
+
+mod pipe {
+    #![allow(unsafe_code)]
+
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    nix::ioctl_read_bad!(fionread, nix::libc::FIONREAD, std::ffi::c_int);
+
+    /// Bytes that a pipe holds; 0 of what is none.
+    pub fn unread(pipe: &File) -> usize {
+        let mut bytes = 0;
+        // SAFETY: the ioctl writes one int, which `bytes` is.
+        let told = unsafe { fionread(pipe.as_raw_fd(), &raw mut bytes) };
+        told.map_or(0, |_| usize::try_from(bytes).unwrap_or(0))
+    }
 }
 
 /// What is at a path.

@@ -15,6 +15,7 @@ from typing import NoReturn, Self
 
 import pytest
 
+from reference import frame, stream_header
 from v4l_dmabuf import Receiver, Report, Sender
 
 BIN = Path(sys.executable).parent
@@ -135,6 +136,12 @@ def sender_command(port: int, *arguments: object) -> Command:
 
 def connect(port: int) -> socket.socket:
     return socket.create_connection((LOCALHOST, port), timeout=PATIENCE)
+
+
+def send_a_frame(port: int) -> None:
+    """Be a sender of one frame."""
+    with connect(port) as connection:
+        connection.sendall(stream_header() + frame(b"x"))
 
 
 def connect_when_it_listens(port: int) -> socket.socket:

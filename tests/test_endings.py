@@ -1,14 +1,15 @@
-"""However a run ends, what it did is known: signals, lost terminals, reports that nobody reads."""
+"""However a run ends, what it did is known: signals, interpreters that end, reports unread."""
 
+import contextlib
+import fcntl
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
-import termios
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ import pytest
 
 from reference import frame, stream_header
 from support import (
-    BIN,
     LOCALHOST,
     PATIENCE,
     Command,
     connect,
-    connect_when_it_listens,
     receiver,
     receiver_command,
+    run,
+    send_a_frame,
     sender_command,
 )
 from v4l_dmabuf import Report, Sender
@@ -39,11 +40,6 @@ def fifo(tmp_path: Path) -> Path:
     path = tmp_path / "fifo"
     os.mkfifo(path)
     return path
-
-
-def send_a_frame(port: int) -> None:
-    with connect(port) as connection:
-        connection.sendall(stream_header() + frame(b"x"))
 
 
 def test_a_report_s_reader_may_wait_from_the_beginning(port: int, fifo: Path) -> None:
@@ -88,6 +84,55 @@ def test_a_report_that_nobody_reads_can_be_stopped_after_the_run(port: int, fifo
         command.process.send_signal(signal.SIGINT)
         assert str(fifo) in command.error()
         assert "received 1 frames" in command.stderr, "the run's summary is lost with its report"
+
+
+LONG = ("--label", "note=" + "long" * 2000)
+
+
+@pytest.fixture
+def narrow(fifo: Path) -> Iterator[int]:
+    """Give a reader of the FIFO, which holds less than a long report."""
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    yield reader
+    os.close(reader)
+
+
+def test_a_report_whose_reader_takes_nothing_is_one_line_after_a_stop(
+    port: int, fifo: Path, narrow: int
+) -> None:
+    with receiver_command(port, "--report", fifo, *LONG) as command:
+        command.process.terminate()
+        error = command.error()
+    assert len(os.read(narrow, 1 << 20)) == 4096, "the report fitted into the pipe"
+    assert f"cannot write the report {fifo}" in error
+    assert "nobody reads it" in error
+
+
+def test_a_report_whose_reader_is_slow_is_whole_after_a_stop(
+    port: int, fifo: Path, narrow: int
+) -> None:
+    with receiver_command(port, "--report", fifo, *LONG) as command:
+        send_a_frame(port)
+        taken = b""
+        while not taken:
+            time.sleep(0.05)
+            with contextlib.suppress(BlockingIOError):
+                taken = os.read(narrow, 1)
+        command.process.terminate()
+        while more := _wait_and_read(narrow):
+            taken += more
+        assert command.wait() == 0, command.stderr
+    assert json.loads(taken)["summary"]["frames"] == 1
+
+
+def _wait_and_read(reader: int) -> bytes:
+    time.sleep(0.3)
+    while True:
+        try:
+            return os.read(reader, 3000)
+        except BlockingIOError:
+            time.sleep(0.05)
 
 
 def test_an_older_report_stays_until_there_is_another(port: int, tmp_path: Path) -> None:
@@ -147,17 +192,6 @@ def test_a_hang_up_is_a_stop(port: int, tmp_path: Path) -> None:
     assert read(path)["summary"]["stopped"]
 
 
-@pytest.mark.parametrize("name", ["HUP", "INT"])
-def test_a_signal_that_is_ignored_at_the_start_stays_ignored(port: int, name: str) -> None:
-    ignoring = ("sh", "-c", f"trap '' {name}; exec \"$@\"", "sh")
-    with receiver_command(port, wrapper=ignoring) as end:
-        end.process.send_signal(signal.Signals[f"SIG{name}"])
-        time.sleep(0.3)
-        send_a_frame(port)
-        assert end.wait() == 0, end.stderr
-    assert "received 1 frames" in end.stderr
-
-
 def run_until_interrupted(port: int, path: Path) -> None:
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
@@ -190,99 +224,12 @@ def test_a_callback_that_raises_leaves_a_report_with_a_summary(port: int, tmp_pa
     assert read(path)["summary"]["frames"] > 0
 
 
-class Terminal:
-    """A sender whose stderr is a terminal."""
-
-    def __init__(self, port: int, *arguments: object, term: str = "xterm") -> None:
-        self.ours, self.theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [
-                *(str(BIN / "v4l-dmabuf-sender"), "-d", "test", "-e", "memfd", "-a", LOCALHOST),
-                *("-p", str(port), *map(str, arguments)),
-            ],
-            stdin=subprocess.DEVNULL,
-            stderr=self.theirs,
-            start_new_session=True,
-            env=os.environ | {"TERM": term},
-        )
-
-    def read(self) -> str:
-        os.close(self.theirs)
-        seen = b""
-        while True:
-            try:
-                seen += os.read(self.ours, 4096)
-            except OSError:  # EIO: the other side is closed
-                os.close(self.ours)
-                return seen.decode()
-
-
-def test_a_terminal_that_is_gone_ends_no_run(port: int) -> None:
-    with receiver_command(port) as end:
-        terminal = Terminal(port, "--fps", 50, "-n", 100)
-        end.wait_for("stream of")
-        os.close(terminal.theirs)
-        os.close(terminal.ours)
-        assert terminal.process.wait(PATIENCE) == 0
-        assert end.wait() == 0, end.stderr
-    assert "received 100 frames" in end.stderr
-
-
-def test_a_terminal_that_is_stopped_holds_up_no_run(port: int) -> None:
-    with receiver_command(port) as end:
-        terminal = Terminal(port, "--fps", 50, "-n", 100)
-        termios.tcflow(terminal.theirs, termios.TCOOFF)
-        assert terminal.process.wait(PATIENCE) == 0, "the display held up the run"
-        assert end.wait() == 0, end.stderr
-        os.close(terminal.theirs)
-        os.close(terminal.ours)
-
-
-def test_a_stopped_terminal_does_not_make_a_run_deaf(port: int) -> None:
-    with receiver_command(port):
-        terminal = Terminal(port, "--fps", 50, "-v")
-        termios.tcflow(terminal.theirs, termios.TCOOFF)
-        time.sleep(1.5)
-        terminal.process.send_signal(signal.SIGINT)
-        assert terminal.process.wait(PATIENCE) == 0
-        os.close(terminal.theirs)
-        os.close(terminal.ours)
-
-
-def test_a_dumb_terminal_has_no_live_line(port: int) -> None:
-    with receiver_command(port):
-        terminal = Terminal(port, "--fps", 50, "-n", 60, term="dumb")
-        seen = terminal.read()
-        assert terminal.process.wait(PATIENCE) == 0
-    assert "sent 60 frames" in seen
-    assert "\x1b" not in seen
-
-
-def test_a_pipe_that_nobody_reads_holds_up_no_run(port: int) -> None:
-    """Whatever collects the log: a supervisor that hangs must not hang the run with it."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    with open(writer, "wb", closefd=False, buffering=0) as pipe:
-        while pipe.write(b"x" * 4096) is not None:
-            pass
-    os.set_blocking(writer, True)
-    with receiver_command(port) as end:
-        sender = subprocess.Popen(
-            [
-                *(str(BIN / "v4l-dmabuf-sender"), "-d", "test", "-e", "memfd", "-a", LOCALHOST),
-                *("-p", str(port), "--fps", "50", "-n", "20", "-v"),
-            ],
-            stderr=writer,
-        )
-        assert sender.wait(PATIENCE) == 0
-        assert end.wait() == 0, end.stderr
-    os.close(reader)
-    os.close(writer)
-
-
-def python(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+def python(
+    program: str, *arguments: object, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -314,12 +261,72 @@ time.sleep(0.5)
 
 
 def test_a_daemon_thread_s_run_ends_with_the_interpreter(port: int, tmp_path: Path) -> None:
-    path = tmp_path / "report"
-    told = python(DAEMON, port, path)
-    assert told.returncode == 0, told.stderr
-    assert "panicked" not in told.stderr
-    assert "Fatal" not in told.stderr
-    assert path.exists()
+    for turn in range(4):
+        path = tmp_path / f"report{turn}"
+        told = python(DAEMON, port, path)
+        assert told.returncode == 0, told.stderr
+        assert "panicked" not in told.stderr
+        assert "Fatal" not in told.stderr
+        assert read(path)["summary"]["frames"] == 0
+        assert read(path)["outcome"] == "failed"
+
+
+LATE = """
+import atexit, sys
+def late():
+    end = Receiver(listen="127.0.0.1", port=int(sys.argv[1]), heap="memfd")
+    end.stop()
+    print(end.run().stopped)
+atexit.register(late)
+from v4l_dmabuf import Receiver
+"""
+
+
+def test_a_run_may_be_the_last_thing_of_an_interpreter(port: int) -> None:
+    """It comes after what ends the runs of daemon threads."""
+    assert python(LATE, port).stdout == "True\n"
+
+
+HANG = """
+#include <time.h>
+
+int memfd_create(const char *name, unsigned flags)
+{
+    const struct timespec while_ = {.tv_sec = 600};
+    nanosleep(&while_, 0);
+    return -1;
+}
+"""
+
+HUNG = """
+import os, signal, sys, threading
+from v4l_dmabuf import Sender
+end = Sender(
+    device="test", heap="memfd", address="127.0.0.1", port=int(sys.argv[1]), report=sys.argv[2]
+)
+threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+for _ in range(2):
+    try:
+        end.run()
+    except (KeyboardInterrupt, RuntimeError) as error:
+        print(type(error).__name__, error, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_run_that_the_kernel_keeps_is_given_up_with_a_report(port: int, tmp_path: Path) -> None:
+    """A kernel that hangs, as a broken driver's does: here it is a library in its place."""
+    source, library, path = tmp_path / "hang.c", tmp_path / "hang.so", tmp_path / "report"
+    source.write_text(HANG)
+    run("cc", "-shared", "-fPIC", "-o", str(library), str(source))
+    with receiver_command(port):
+        told = python(HUNG, port, path, LD_PRELOAD=str(library))
+    interrupted, busy = told.stdout.splitlines()
+    assert interrupted.startswith("KeyboardInterrupt"), told.stderr
+    assert busy.startswith("RuntimeError its last run was given up in "), busy
+    assert "nanosleep" in busy or "system call" in busy, f"what keeps it is not told: {busy}"
+    assert read(path)["summary"]["frames"] == 0
+    assert read(path)["outcome"] == "failed"
 
 
 def test_listening_leaves_a_stop_to_the_run(port: int) -> None:
@@ -332,6 +339,18 @@ def test_listening_leaves_a_stop_to_the_run(port: int) -> None:
         thread.join(5)
         assert reports, "listen() used up the stop"
         assert reports[0].stopped
+
+
+def test_progress_is_counts_alone_and_the_result_is_whole(port: int) -> None:
+    told: list[Report] = []
+    with receiver_command(port):
+        report = Sender(device="test", heap="memfd", address=LOCALHOST, port=port, fps=50).run(
+            60, told.append
+        )
+    assert told
+    assert told[-1].frames > 0
+    assert not told[-1].stages
+    assert "interval" in report.stages
 
 
 def test_who_holds_the_interpreter_s_lock_holds_up_no_frame(port: int) -> None:
@@ -351,44 +370,3 @@ def test_who_holds_the_interpreter_s_lock_holds_up_no_frame(port: int) -> None:
         thread.join(PATIENCE)
         sender.wait()
     assert reports[0].stages["interval"].most < held / 2, f"frames waited for a lock, {held:.1f} s"
-
-
-def test_progress_is_counts_alone_and_the_result_is_whole(port: int) -> None:
-    told: list[Report] = []
-    with receiver_command(port):
-        report = Sender(device="test", heap="memfd", address=LOCALHOST, port=port, fps=50).run(
-            60, told.append
-        )
-    assert told
-    assert told[-1].frames > 0
-    assert not told[-1].stages
-    assert "interval" in report.stages
-
-
-def test_a_run_that_waits_can_be_stopped_by_a_handler_of_the_caller(port: int) -> None:
-    with receiver(port) as end:
-        before = signal.signal(signal.SIGUSR1, lambda *_: end.stop())
-        try:
-            timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
-            timer.start()
-            assert end.run().stopped
-            timer.join()
-        finally:
-            signal.signal(signal.SIGUSR1, before)
-
-
-def test_a_callback_that_takes_the_wakeup_descriptor_makes_no_run_deaf(port: int) -> None:
-    """As `asyncio.run` does, which leaves none behind."""
-
-    def interrupt() -> None:
-        connect_when_it_listens(port).close()
-        time.sleep(1.2)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    with receiver(port) as end:
-        thread.start()
-        with pytest.raises(KeyboardInterrupt):
-            end.run(progress=lambda _: signal.set_wakeup_fd(-1))
-        thread.join()
-    assert signal.set_wakeup_fd(-1) == -1

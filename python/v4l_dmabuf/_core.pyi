@@ -1,4 +1,5 @@
 import os
+from types import TracebackType
 from typing import Any, final
 
 from v4l_dmabuf.config import ReceiverConfig, SenderConfig
@@ -9,6 +10,7 @@ from v4l_dmabuf.report import Report
 __all__ = [
     "Receiver",
     "Sender",
+    "Whole",
     "__version__",
     "close",
     "cpuid_hypervisor",
@@ -42,6 +44,17 @@ class Receiver:
     def check_report(self, path: str | os.PathLike[str]) -> None: ...
     def write_report(self, path: str | os.PathLike[str], text: str, is_last: bool) -> None: ...
     def unlisten(self) -> None: ...
+
+@final
+class Whole:
+    def __new__(cls) -> Whole: ...
+    def __enter__(self) -> None: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
 
 def probe(
     device: str,

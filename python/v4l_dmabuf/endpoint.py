@@ -34,6 +34,7 @@ class _Core(Protocol):
 class _Endpoint:
     """What both ends share."""
 
+    _whole: _core.Whole
     _core: _Core
     _closed = False
     _aborted = False
@@ -52,12 +53,17 @@ class _Endpoint:
             Error: the run failed; which class tells how (see `v4l_dmabuf.errors`).
             ValueError: ``frames`` is less than 1.
             TypeError: ``frames`` is no whole number.
-            RuntimeError: it is running already, or closed.
+            RuntimeError: it is running already or closed, the interpreter is ending, or the
+                kernel still keeps its last run, which was given up.
 
         """
         if frames is not None:
             frames = values.whole("frames", frames, least=1, most=(1 << 64) - 1)
         self._check_open()
+        with self._whole:
+            return self._run(frames, progress)
+
+    def _run(self, frames: int | None, progress: Progress | None) -> Report:
         self._aborted = False
         if self.config.report is None:
             return self._core.run(frames, progress)
@@ -137,6 +143,7 @@ class Sender(_Endpoint):
     def __init__(self, config: SenderConfig | None = None, /, **fields: Any) -> None:
         self.config = _config(SenderConfig, config, fields)
         self._core = _core.Sender(self.config)
+        self._whole = _core.Whole()
 
 
 class Receiver(_Endpoint):
@@ -153,6 +160,7 @@ class Receiver(_Endpoint):
     def __init__(self, config: ReceiverConfig | None = None, /, **fields: Any) -> None:
         self.config = _config(ReceiverConfig, config, fields)
         self._core = _core.Receiver(self.config)
+        self._whole = _core.Whole()
 
     def listen(self) -> None:
         """Bind and listen now rather than in `run`. May be called again.

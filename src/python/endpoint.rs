@@ -9,8 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::config::{ReceiverAttributes, SenderAttributes};
+use super::exit;
 use super::observer::Link;
-use super::running::{self, Outcome};
+use super::running::{self, GivenUp, Outcome};
 use crate::connection::Listener;
 use crate::error::Result;
 use crate::receiver::ReceiverConfig;
@@ -23,12 +24,43 @@ use crate::{receiver, sender};
 /// What both ends share: one run at a time, with the interpreter's lock released.
 struct Endpoint<State> {
     stop: Arc<Stop>,
-    /// None: a run that is going on has it.
-    state: Arc<Mutex<Option<State>>>,
+    state: Arc<Mutex<Place<State>>>,
     /// By what the run is asked.
     link: Mutex<Option<Arc<Link>>>,
     /// What came of the last run.
     last: Mutex<Option<Arc<Report>>>,
+}
+
+/// Where an endpoint's state is.
+enum Place<State> {
+    Here(State),
+    /// A run that is going on has it.
+    Lent,
+    /// A run that was given up has it, at these calls.
+    Kept(String),
+}
+
+impl<State> Place<State> {
+    /// `RuntimeError`: the state is not here.
+    fn check(&self) -> PyResult<()> {
+        let away = match self {
+            Place::Here(_) => return Ok(()),
+            Place::Lent => "it is running already".to_owned(),
+            Place::Kept(calls) => format!("its last run was given up in {calls}, and is not over"),
+        };
+        Err(PyRuntimeError::new_err(away))
+    }
+
+    /// Lends the state, if it is here.
+    fn lend(&mut self) -> Option<State> {
+        match std::mem::replace(self, Place::Lent) {
+            Place::Here(state) => Some(state),
+            away => {
+                *self = away;
+                None
+            }
+        }
+    }
 }
 
 /// What becomes of a stop once a part of a run is over.
@@ -47,12 +79,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A state that a run has, until it is dropped.
 struct Lent<State> {
     state: Option<State>,
-    home: Arc<Mutex<Option<State>>>,
+    home: Arc<Mutex<Place<State>>>,
 }
 
 impl<State> Drop for Lent<State> {
     fn drop(&mut self) {
-        *lock(&self.home) = self.state.take();
+        if let Some(state) = self.state.take() {
+            *lock(&self.home) = Place::Here(state);
+        }
     }
 }
 
@@ -62,7 +96,7 @@ impl<State: Send + 'static> Endpoint<State> {
             Stop::new().map_err(|error| super::error::to_python(py, &error, &Report::default()))?;
         Ok(Endpoint {
             stop: Arc::new(stop),
-            state: Arc::new(Mutex::new(Some(state))),
+            state: Arc::new(Mutex::new(Place::Here(state))),
             link: Mutex::new(None),
             last: Mutex::new(None),
         })
@@ -76,26 +110,46 @@ impl<State: Send + 'static> Endpoint<State> {
         stops: Stops,
         work: impl FnOnce(&mut State, &mut Run<'_>) -> Result<()> + Send + 'static,
     ) -> PyResult<Outcome<Result<()>>> {
+        let state = {
+            let mut place = lock(&self.state);
+            place.check()?;
+            place.lend()
+        };
+        let mut lent = Lent {
+            state,
+            home: Arc::clone(&self.state),
+        };
+        let outcome = self.beside(py, progress, stops, move |run| match &mut lent.state {
+            Some(state) => work(state, run),
+            None => Ok(()),
+        })?;
+        if let Err(GivenUp(calls)) = &outcome.result {
+            let mut state = lock(&self.state);
+            // Unless it has come back meanwhile.
+            if matches!(*state, Place::Lent) {
+                *state = Place::Kept(calls.clone());
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Does `work` that needs no state, as a report's writing after a run that was given up.
+    fn beside(
+        &self,
+        py: Python<'_>,
+        progress: Option<Py<PyAny>>,
+        stops: Stops,
+        work: impl FnOnce(&mut Run<'_>) -> Result<()> + Send + 'static,
+    ) -> PyResult<Outcome<Result<()>>> {
         let link = Link::new()
             .map(Arc::new)
             .map_err(|error| super::error::to_python(py, &error, &Report::default()))?;
-        let taken = lock(&self.state).take();
-        let mut lent = Lent {
-            state: Some(taken.ok_or_else(|| PyRuntimeError::new_err("it is running already"))?),
-            home: Arc::clone(&self.state),
-        };
         *lock(&self.link) = Some(Arc::clone(&link));
-        let stop = Arc::clone(&self.stop);
-        running::run(py, &link, &self.stop, progress, move |run| {
-            let result = match &mut lent.state {
-                Some(state) => work(state, run),
-                None => Ok(()),
-            };
-            if stops == Stops::UsedUp {
-                stop.reset();
-            }
-            result
-        })
+        let outcome = running::run(py, &link, &self.stop, progress, work);
+        if stops == Stops::UsedUp {
+            self.stop.reset();
+        }
+        outcome
     }
 
     fn run<'py>(
@@ -104,10 +158,13 @@ impl<State: Send + 'static> Endpoint<State> {
         progress: Option<Py<PyAny>>,
         work: impl FnOnce(&mut State, &mut Run<'_>) -> Result<()> + Send + 'static,
     ) -> PyResult<Bound<'py, PyAny>> {
+        lock(&self.state).check()?;
+        // Whatever comes, the run before is not what it is told by.
+        *lock(&self.last) = Some(Arc::default());
         let outcome = self.work(py, progress, Stops::UsedUp, work)?;
-        let report = outcome.report.map(Arc::new);
-        (*lock(&self.last)).clone_from(&report);
-        told(py, outcome.raised, outcome.result, report.as_deref())?;
+        let report = Arc::new(outcome.report);
+        *lock(&self.last) = Some(Arc::clone(&report));
+        told(py, outcome.raised, outcome.result, &report)?;
         self.report(py)
     }
 
@@ -115,11 +172,10 @@ impl<State: Send + 'static> Endpoint<State> {
     fn part(
         &self,
         py: Python<'_>,
-        stops: Stops,
         work: impl FnOnce(&mut State, &mut Run<'_>) -> Result<()> + Send + 'static,
     ) -> PyResult<()> {
-        let outcome = self.work(py, None, stops, work)?;
-        told(py, outcome.raised, outcome.result, None)
+        let outcome = self.work(py, None, Stops::Kept, work)?;
+        told(py, outcome.raised, outcome.result, &Report::default())
     }
 
     fn abort(&self) {
@@ -146,9 +202,12 @@ impl<State: Send + 'static> Endpoint<State> {
     }
 
     fn check_report(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        self.part(py, Stops::Kept, move |_, run| {
+        // Before anything is written for a run that can't be.
+        lock(&self.state).check()?;
+        let checked = self.beside(py, None, Stops::Kept, move |run| {
             report_file::check(&path, run)
-        })
+        })?;
+        told(py, checked.raised, checked.result, &Report::default())
     }
 
     fn write_report(
@@ -158,9 +217,11 @@ impl<State: Send + 'static> Endpoint<State> {
         text: String,
         is_last: bool,
     ) -> PyResult<()> {
-        self.part(py, Stops::UsedUp, move |_, run| {
+        let is_last = is_last || exit::is_closing();
+        let written = self.beside(py, None, Stops::UsedUp, move |run| {
             report_file::write(&path, text, is_last, run)
-        })
+        })?;
+        told(py, written.raised, written.result, &Report::default())
     }
 }
 
@@ -168,15 +229,14 @@ impl<State: Send + 'static> Endpoint<State> {
 fn told(
     py: Python<'_>,
     raised: Option<PyErr>,
-    result: Option<Result<()>>,
-    report: Option<&Report>,
+    result: std::result::Result<Result<()>, GivenUp>,
+    report: &Report,
 ) -> PyResult<()> {
-    let nothing = Report::default();
-    let failed = |error| super::error::to_python(py, &error, report.unwrap_or(&nothing));
+    let failed = |error| super::error::to_python(py, &error, report);
     match (raised, result) {
         (Some(raised), _) => Err(raised),
-        (None, Some(result)) => result.map_err(failed),
-        (None, None) => Err(failed(running::aborted())),
+        (None, Ok(result)) => result.map_err(failed),
+        (None, Err(GivenUp(_))) => Err(failed(running::aborted())),
     }
 }
 
@@ -272,7 +332,7 @@ methods! {
 
     /// Binds. A stop that comes before or meanwhile leaves that off, and is the next run's.
     fn listen(&self, py: Python<'_>) -> PyResult<()> {
-        self.0.part(py, Stops::Kept, |state, run| {
+        self.0.part(py, |state, run| {
             if state.listener.is_none() {
                 state.listener = receiver::listen(&state.config, run)?;
             }
@@ -294,7 +354,7 @@ methods! {
 
     /// Lets the address go, if it is bound and no run is going on.
     fn unlisten(&self) {
-        if let Some(state) = &mut *lock(&self.0.state) {
+        if let Place::Here(state) = &mut *lock(&self.0.state) {
             state.listener = None;
         }
     }

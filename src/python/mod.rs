@@ -26,6 +26,8 @@ mod _core {
     #[pymodule_export]
     use super::endpoint::{Receiver, Sender};
     #[pymodule_export]
+    use super::exit::Whole;
+    #[pymodule_export]
     use super::probe::probe;
 
     /// What the hypervisor calls itself in CPUID; None where nothing signs.

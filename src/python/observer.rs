@@ -3,24 +3,25 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::hung::Thread;
 use crate::report::Report;
 use crate::run::Observer;
 
 /// What the two threads ask and tell each other.
 pub struct Link {
-    /// The process that the run is in.
-    pub process: u32,
     /// Rings at the run: it is asked for something.
     bell: EventFd,
     aborted: AtomicBool,
     wanted: AtomicBool,
     so_far: Mutex<Option<Box<Report>>>,
+    /// The run's; None where the kernel does not tell.
+    thread: OnceLock<Option<Thread>>,
     /// Rings at the Python thread: there is a state, a log record, or the run is over.
     pub news: Arc<EventFd>,
 }
@@ -33,11 +34,11 @@ impl Link {
                 .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))
         };
         Ok(Link {
-            process: std::process::id(),
             bell: event()?,
             aborted: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
             so_far: Mutex::new(None),
+            thread: OnceLock::new(),
             news: Arc::new(event()?),
         })
     }
@@ -62,6 +63,18 @@ impl Link {
     /// The state that was asked for, if it has come.
     pub fn take_so_far(&self) -> Option<Box<Report>> {
         self.lock().take()
+    }
+
+    /// Notes the thread that calls this as the run's.
+    pub fn enter_thread(&self) {
+        self.thread.get_or_init(Thread::current);
+    }
+
+    /// What the run's thread is in.
+    pub fn call_of_thread(&self) -> String {
+        let thread = self.thread.get().and_then(Option::as_ref);
+        let call = thread.and_then(Thread::call);
+        call.unwrap_or_else(|| "a call of the run's".to_owned())
     }
 
     fn ring(&self) {
@@ -91,6 +104,8 @@ impl Observer for Linked {
     fn tick(&mut self, report: &Report) -> Result<()> {
         let link = &self.0;
         if link.is_aborted() {
+            // In case that what is taken down now hangs.
+            *link.lock() = Some(Box::new(report.so_far()));
             // The bell rings on: no wait lasts any more.
             return Err(super::running::aborted());
         }

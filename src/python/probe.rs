@@ -42,9 +42,9 @@ pub fn probe(
     })?;
     match (outcome.raised, outcome.result) {
         (Some(raised), _) => Err(raised),
-        (None, Some(Err(error))) => Err(failed(&error)),
-        (None, Some(Ok(probed))) => to_python(py, &name, &probed),
-        (None, None) => Err(failed(&running::aborted())),
+        (None, Ok(Err(error))) => Err(failed(&error)),
+        (None, Ok(Ok(probed))) => to_python(py, &name, &probed),
+        (None, Err(_)) => Err(failed(&running::aborted())),
     }
 }
 

@@ -40,11 +40,14 @@ pub fn aborted() -> Error {
 pub struct Outcome<T> {
     /// What a handler or the callback raised.
     pub raised: Option<PyErr>,
-    /// What the work gave; None if it was aborted, and the kernel did not let it go.
-    pub result: Option<T>,
-    /// The run's last state.
-    pub report: Option<Report>,
+    /// What the work gave, or what it is given up at.
+    pub result: std::result::Result<T, GivenUp>,
+    /// The run's last state; of a run that was given up, the last one that it told.
+    pub report: Report,
 }
+
+/// The calls that the kernel did not let go when the run was aborted.
+pub struct GivenUp(pub String);
 
 /// Runs `work`, and waits for it.
 pub fn run<T: Send + 'static>(
@@ -57,7 +60,7 @@ pub fn run<T: Send + 'static>(
     let signals = Signals::watch(py)?;
     let (sender, result) = channel();
     let (own, its_stop) = (Arc::clone(link), Arc::clone(stop));
-    let _entry = Entry::new(link);
+    let _entry = Entry::new(link)?;
     let _reader = log::Reader::new(&link.news);
     let thread = std::thread::Builder::new()
         .name("v4l-dmabuf-run".to_owned())
@@ -65,6 +68,7 @@ pub fn run<T: Send + 'static>(
             // Dropped in the opposite order: who is woken finds the result, or its absence.
             let _over = Over(Arc::clone(&own));
             let sender = sender;
+            own.enter_thread();
             // Signals are for the threads that Python knows, and interrupt no call of the run's.
             if let Err(errno) = SigSet::all().thread_block() {
                 ::log::debug!("signals can't be kept off the run's thread: {errno}");
@@ -84,11 +88,11 @@ pub fn run<T: Send + 'static>(
         result,
         raised: None,
         aborted: None,
-        last: None,
+        last: Box::default(),
     };
     let (ended, entering) = py.detach(|| {
         let ended = waiting.wait();
-        if !matches!(ended, Ended::NotYet) {
+        if !matches!(ended, Ended::NotYet(_)) {
             // It has nothing left to do but to let its descriptors go.
             let _ = thread.join();
         }
@@ -101,14 +105,14 @@ pub fn run<T: Send + 'static>(
             let (result, report) = *ended;
             Ok(Outcome {
                 raised,
-                result: Some(result),
-                report: Some(report),
+                result: Ok(result),
+                report,
             })
         }
-        Ended::NotYet => Ok(Outcome {
+        Ended::NotYet(calls) => Ok(Outcome {
             raised,
-            result: None,
-            report: last.map(|report| *report),
+            result: Err(calls),
+            report: *last,
         }),
         Ended::Broken => Err(raised.unwrap_or_else(|| {
             PyRuntimeError::new_err("the run's thread ended without an answer: this is a bug")
@@ -121,7 +125,7 @@ enum Ended<T> {
     /// The run is over.
     With(Box<(T, Report)>),
     /// It was aborted, and hangs in the kernel.
-    NotYet,
+    NotYet(GivenUp),
     /// Its thread failed.
     Broken,
 }
@@ -135,12 +139,13 @@ struct Waiting<'a, T> {
     result: Receiver<(T, Report)>,
     raised: Option<PyErr>,
     aborted: Option<Instant>,
-    last: Option<Box<Report>>,
+    last: Box<Report>,
 }
 
 impl<T> Waiting<'_, T> {
     fn wait(&mut self) -> Ended<T> {
-        let mut due = self.progress.as_ref().map(|_| Instant::now() + PROGRESS);
+        // Without a callback as well: there is a state to tell of if the run hangs.
+        let mut due = Instant::now() + PROGRESS;
         let mut stopped = None;
         let mut said = false;
         // Signals that came before their descriptor was ours left no byte.
@@ -159,21 +164,24 @@ impl<T> Waiting<'_, T> {
             if self.link.is_aborted() {
                 let since = *self.aborted.get_or_insert_with(Instant::now);
                 if since.elapsed() >= PARTING {
-                    self.name_calls("is given up, and goes on in the kernel");
+                    let calls = self.held_by();
+                    ::log::warn!("{calls} is given up, and goes on in the kernel");
                     self.attend(false);
-                    return Ended::NotYet;
+                    return Ended::NotYet(GivenUp(calls));
                 }
             }
-            if due.is_some_and(|due| Instant::now() >= due) {
+            if Instant::now() >= due {
                 self.link.ask();
-                due = Some(Instant::now() + PROGRESS);
+                due = Instant::now() + PROGRESS;
             }
             if !said && stopped.is_some_and(|stopped: Instant| stopped.elapsed() >= HANGS) {
                 said = true;
-                self.name_calls("delays the end");
+                for call in blocking::under_way() {
+                    ::log::warn!("{call} delays the end");
+                }
             }
             let until = [
-                due,
+                Some(due),
                 self.aborted.map(|aborted| aborted + PARTING),
                 stopped.filter(|_| !said).map(|stopped| stopped + HANGS),
             ];
@@ -212,14 +220,19 @@ impl<T> Waiting<'_, T> {
 
     /// Takes the interpreter's lock if there is something for Python.
     fn attend(&mut self, signal: bool) {
-        let so_far = self.link.take_so_far();
-        if !signal && so_far.is_none() && !log::is_waiting() {
+        let news = self.link.take_so_far();
+        let has_news = news.is_some();
+        if let Some(report) = news {
+            self.last = report;
+        }
+        let tells = has_news && self.progress.is_some() && !self.link.is_aborted();
+        if !signal && !tells && !log::is_waiting() {
             return;
         }
         let entering = Entering::new();
         let attended = Python::attach(|py| {
             drop(entering);
-            self.look(py, so_far)
+            self.look(py, tells)
         });
         if let Err(raised) = attended {
             self.link.abort();
@@ -228,22 +241,23 @@ impl<T> Waiting<'_, T> {
         }
     }
 
-    fn look(&mut self, py: Python<'_>, so_far: Option<Box<Report>>) -> PyResult<()> {
+    fn look(&mut self, py: Python<'_>, tells: bool) -> PyResult<()> {
         log::tell(py)?;
         self.signals.handle(py)?;
-        if let Some(report) = so_far {
-            if let (Some(progress), false) = (&self.progress, self.link.is_aborted()) {
-                progress.call1(py, (super::report::to_python(py, &report)?,))?;
-                self.signals.keep(py)?;
-            }
-            self.last = Some(report);
+        if let (Some(progress), true) = (&self.progress, tells) {
+            progress.call1(py, (super::report::to_python(py, &self.last)?,))?;
+            self.signals.keep(py)?;
         }
         Ok(())
     }
 
-    fn name_calls(&self, what: &str) {
-        for call in blocking::under_way() {
-            ::log::warn!("{call} {what}");
+    /// Names what the kernel has not let go: calls, or else what the run's own thread is at.
+    fn held_by(&self) -> String {
+        let calls = blocking::under_way();
+        if calls.is_empty() {
+            self.link.call_of_thread()
+        } else {
+            calls.join(", ")
         }
     }
 }

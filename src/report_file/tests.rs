@@ -1,3 +1,6 @@
+use std::io::Read;
+use std::sync::Arc;
+
 use super::*;
 use crate::report::Report;
 use crate::run::{Observer, Stop};
@@ -59,5 +62,60 @@ fn a_fifo_waits_for_its_reader_and_no_longer_than_for_a_stop() {
     stop.request();
     let error = write(&fifo, text, false, &mut run).unwrap_err();
     assert!(error.to_string().contains("nobody reads it"), "{error}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_reader_that_is_slow_gets_the_whole_report_after_a_stop() {
+    let folder = folder("report-slow");
+    let fifo = folder.join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let stop = Arc::new(Stop::new().unwrap());
+    let mut nobody = Nobody;
+    let mut run = Run::new(&stop, &mut nobody);
+    let (own, its_stop) = (fifo.clone(), Arc::clone(&stop));
+    let reader = std::thread::spawn(move || {
+        let mut pipe = File::open(own).unwrap();
+        let mut taken = vec![0; 1 << 10];
+        pipe.read_exact(&mut taken).unwrap();
+        its_stop.request();
+        // Longer than one that takes nothing has, and less than makes room in a pipe.
+        for _ in 0..3 {
+            std::thread::sleep(TICK * 4);
+            taken.push(0);
+            pipe.read_exact(taken.last_mut().map(std::slice::from_mut).unwrap())
+                .unwrap();
+        }
+        pipe.read_to_end(&mut taken).unwrap();
+        taken
+    });
+    let text = "x".repeat(1 << 20);
+    write(&fifo, text.clone(), false, &mut run).unwrap();
+    assert!(reader.join().unwrap() == text.as_bytes());
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_none() {
+    let folder = folder("report-unread");
+    let fifo = folder.join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _reader = OpenOptions::new()
+        .read(true)
+        .custom_flags(O_NONBLOCK)
+        .open(&fifo)
+        .unwrap();
+    let stop = Stop::new().unwrap();
+    for is_last in [true, false] {
+        if !is_last {
+            stop.request();
+        }
+        let mut nobody = Nobody;
+        let mut run = Run::new(&stop, &mut nobody);
+        let begun = Instant::now();
+        let error = write(&fifo, "x".repeat(1 << 20), is_last, &mut run).unwrap_err();
+        assert!(error.to_string().contains("nobody reads it"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(1), "it waited");
+    }
     std::fs::remove_dir_all(&folder).unwrap();
 }
