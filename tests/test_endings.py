@@ -192,22 +192,12 @@ def test_a_hang_up_is_a_stop(port: int, tmp_path: Path) -> None:
     assert read(path)["summary"]["stopped"]
 
 
-def run_until_interrupted(port: int, path: Path) -> None:
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with (
-        receiver_command(port),
-        pytest.raises(KeyboardInterrupt),
-    ):
-        Sender(
-            device="test", heap="memfd", address=LOCALHOST, port=port, fps=50, report=path
-        ).run()
-    timer.join()
-
-
 def test_ctrl_c_leaves_a_report_with_a_summary(port: int, tmp_path: Path) -> None:
     path = tmp_path / "report"
-    run_until_interrupted(port, path)
+    with receiver_command(port), pytest.raises(KeyboardInterrupt):
+        Sender(device="test", heap="memfd", address=LOCALHOST, port=port, fps=50, report=path).run(
+            progress=lambda _: os.kill(os.getpid(), signal.SIGINT)
+        )
     assert read(path)["summary"]["frames"] > 0
     assert read(path)["error"] == "KeyboardInterrupt"
 

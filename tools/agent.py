@@ -130,7 +130,7 @@ class Agent:
         return {"peak": totals["VmHWM"], "shared": totals["RssShmem"]}
 
     def stop(self) -> dict[str, Any]:
-        """Interrupt the command as Ctrl-C does, and then end it."""
+        """Interrupt the command as Ctrl-C does, once, and then end it."""
         if self._process is None:
             return {"status": None, "output": ""}
         with contextlib.suppress(ProcessLookupError):
@@ -149,6 +149,8 @@ class Agent:
 
 def main() -> None:
     """Do what stdin says, until it ends."""
+    # What is ignored here, as in the background of a script, a command would go on ignoring.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     agent = Agent(sys.argv[1])
     for line in sys.stdin:
         request = json.loads(line)

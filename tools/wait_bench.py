@@ -50,7 +50,8 @@ def _receiver(**more: object) -> Fields:
 
 
 def _sender(port: int, **more: object) -> Fields:
-    return {"device": "test", "heap": "memfd", "address": LOCALHOST, "port": port, **more}
+    fields: Fields = {"device": "test", "heap": "memfd", "address": LOCALHOST, "port": port}
+    return fields | more
 
 
 def _connect(fields: Fields) -> socket.socket:
@@ -141,6 +142,32 @@ def black_hole() -> Iterator[Started]:
         yield _sender(server.getsockname()[1]), lambda: None
 
 
+SILENT_RESOLVER = """
+#include <time.h>
+
+int getaddrinfo(const char *node, const char *service, const void *hints, void *result)
+{
+    const struct timespec time = {.tv_sec = 600};
+    nanosleep(&time, 0);
+    return -3; /* EAI_AGAIN */
+}
+"""
+
+
+@contextlib.contextmanager
+def silent_resolver() -> Iterator[Started]:
+    """Look up a name where no resolver answers: a library in the C library's place."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, library = Path(folder, "silent.c"), Path(folder, "silent.so")
+        source.write_text(SILENT_RESOLVER)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+        os.environ["LD_PRELOAD"] = str(library)
+        try:
+            yield _sender(9, address="camera.test"), lambda: None
+        finally:
+            del os.environ["LD_PRELOAD"]
+
+
 @contextlib.contextmanager
 def silent_peer(**more: object) -> Iterator[Started]:
     """Send to a peer that neither reads nor says anything."""
@@ -175,6 +202,8 @@ class Wait:
     role: str
     begin: Callable[[], contextlib.AbstractContextManager[Started]]
     signals: int = 1
+    in_process: bool = True
+    """Whether a run in this process can be brought there as well."""
 
 
 HEADER = stream_header(sizeimage=FRAME)
@@ -193,6 +222,7 @@ WAITS = [
         signals=2,
     ),
     Wait("draining: a dump whose reader reads nothing", "receiver", unread_dump, signals=2),
+    Wait("resolving a name", "sender", silent_resolver, in_process=False),
     Wait("connecting where no SYN is answered", "sender", black_hole),
     Wait("greeting a peer that says nothing", "sender", silent_peer),
     Wait(
@@ -312,7 +342,8 @@ def measure(wait: Wait, times: int) -> Row:
     """Take a wait's times, by SIGINT and SIGTERM in turn."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     processes = [time_process(wait, numbers[turn % 2]) for turn in range(times)]
-    stops = [time_stop(wait) for _ in range(times)] if wait.signals == 1 else None
+    has_stops = wait.in_process and wait.signals == 1
+    stops = [time_stop(wait) for _ in range(times)] if has_stops else None
     return Row(wait.name, wait.role, wait.signals, processes, stops)
 
 
