@@ -2,6 +2,9 @@
 
 import copy
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ from v4l_dmabuf.compare import Run, RunError, Verdict, compare, load
 from v4l_dmabuf.compare.intervals import between_runs, of_counts, within_runs
 
 Document = dict[str, Any]
+
+COMPARE = Path(sys.executable).with_name("v4l-dmabuf-compare")
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +287,26 @@ def test_every_form_of_it_says_the_same(
     assert pictures == 3
     for svg in page.split("<svg")[1:]:
         ET.fromstring("<svg" + svg.split("</svg>")[0] + "</svg>")  # noqa: S314 -- our own
+
+
+@pytest.mark.parametrize("locale", ["C", "C.ISO-8859-1", "C.UTF-8"])
+def test_files_are_utf_8_whatever_the_locale(real: Document, tmp_path: Path, locale: str) -> None:
+    a, b = written(tmp_path, "a", runs(real, 0)), written(tmp_path, "b", runs(real, 9))
+    files = {form: tmp_path / f"x.{form}" for form in ("html", "json", "markdown")}
+    subprocess.run(
+        [
+            *(str(COMPARE), "--a", *a, "--b", *b, "--name-a", "caméra ✓"),
+            *(part for form, path in files.items() for part in (f"--{form}", str(path))),
+        ],
+        env={"PATH": os.environ["PATH"], "LC_ALL": locale, "PYTHONUTF8": "0"}
+        | {"PYTHONCOERCECLOCALE": "0"},
+        check=True,
+    )
+    texts = {form: path.read_bytes().decode("utf-8") for form, path in files.items()}
+    assert "caméra ✓" in texts["html"]
+    assert "caméra ✓" in texts["markdown"]
+    assert json.loads(texts["json"])["sides"][0]["name"] == "caméra ✓"
+    assert '<meta charset="utf-8">' in texts["html"]
 
 
 def test_two_results_may_be_given_bare(

@@ -79,14 +79,14 @@ def _compare(options: argparse.Namespace) -> int:
     if options.markdown is None:
         sys.stdout.write(text)
     else:
-        Path(options.markdown).write_text(text)
+        Path(options.markdown).write_text(text, encoding="utf-8")
     if options.json is not None:
         told = json.dumps(document(comparison, names), indent=2, allow_nan=False)
-        Path(options.json).write_text(told + "\n")
+        Path(options.json).write_text(told + "\n", encoding="utf-8")
     if options.html is not None:
         from v4l_dmabuf.compare.page import page  # noqa: PLC0415
 
-        Path(options.html).write_text(page(comparison, names))
+        Path(options.html).write_text(page(comparison, names), encoding="utf-8")
     return {Verdict.WORSE: 1, Verdict.NOT_COMPARABLE: 3, Verdict.NOT_ENOUGH_DATA: 3}.get(
         comparison.verdict, 0
     )
@@ -98,4 +98,9 @@ def _names(options: argparse.Namespace) -> tuple[str, str]:
     if files[0] == files[1]:
         files = ["A", "B"]
     first, second = (name or file for name, file in zip(given, files, strict=True))
-    return first, second
+    return _utf_8(first), _utf_8(second)
+
+
+def _utf_8(argument: str) -> str:
+    """Give an argument as text: where the locale is not UTF-8's, Python leaves bytes in it."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

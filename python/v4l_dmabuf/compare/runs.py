@@ -58,7 +58,7 @@ def load(paths: Iterable[str | os.PathLike[str]]) -> list[Run]:
 
 def _load(path: Path) -> Run:
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
