@@ -360,3 +360,26 @@ def test_who_holds_the_interpreter_s_lock_holds_up_no_frame(port: int) -> None:
         thread.join(PATIENCE)
         sender.wait()
     assert reports[0].stages["interval"].most < held / 2, f"frames waited for a lock, {held:.1f} s"
+
+
+def test_an_interrupt_before_the_run_leaves_a_report_with_a_summary(
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes while it is looked whether the report can be written, which makes the file."""
+    path = tmp_path / "report"
+    end = receiver(port, report=path)
+
+    class Interrupted:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(core, name)
+
+        def check_report(self, path: str) -> None:
+            core.check_report(path)
+            raise KeyboardInterrupt
+
+    core = end._core
+    monkeypatch.setattr(end, "_core", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        end.run()
+    assert read(path)["summary"]["frames"] == 0
+    assert read(path)["outcome"] == "failed"

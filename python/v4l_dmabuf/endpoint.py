@@ -68,10 +68,18 @@ class _Endpoint:
         if self.config.report is None:
             return self._core.run(frames, progress)
         recording = Recording(self.config.report, self.config, self._role)
-        self._core.check_report(recording.path)
+        may_record = True
         try:
+            try:
+                self._core.check_report(recording.path)
+            except (OutputError, RuntimeError):
+                # It can't be written, or there can be no run.
+                may_record = False
+                raise
             report = self._core.run(frames, progress)
         except BaseException as error:
+            if not may_record:
+                raise
             try:
                 self._record(recording, frames, error)
             except OutputError as second:

@@ -204,6 +204,7 @@ impl<State: Send + 'static> Endpoint<State> {
     fn check_report(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         // Before anything is written for a run that can't be.
         lock(&self.state).check()?;
+        *lock(&self.last) = Some(Arc::default());
         let checked = self.beside(py, None, Stops::Kept, move |run| {
             report_file::check(&path, run)
         })?;
