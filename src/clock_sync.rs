@@ -7,11 +7,30 @@
 //! is assumed of how the way there compares with the way back. What is told is the
 //! line that lies between all bounds with the most room, and by how much any other
 //! line between them differs from it: the clocks' rates may differ, but each is
-//! taken to be even over a piece of the run, since NTP steers clocks.
+//! taken to be even over a piece of the run, since NTP steers clocks. Outside a piece
+//! nothing is taken to be even: the bound grows with the distance, as fast as clocks
+//! may drift apart, and a second from the nearest reading the offset is unknown.
+
+use std::time::Duration;
 
 /// Clocks that the kernel disciplines differ by no more than this (adjtimex(2)
 /// bounds its correction to 500 ppm, and crystals are better than that).
 const MOST_DRIFT: f64 = 1e-3;
+
+/// A piece is no longer than this and the pause before the reading that ends it. NTP
+/// steers a clock's rate about once a minute; a line through more would have to fit several.
+pub const PIECE: Duration = Duration::from_secs(60);
+
+/// So far from the nearest reading the bound would say nothing of use any more.
+const FARTHEST: u64 = 1_000_000_000;
+
+/// Pieces that are kept until somebody takes them: two months of them. A peer that tells
+/// wild times is not to fill the memory.
+const MOST_PIECES: usize = 100_000;
+
+/// Nanoseconds by which a clock steps at most, of those that Linux runs on (279: the ACPI
+/// timer's). A time that is told may be so much too early.
+const GRAIN: i128 = 300;
 
 /// Readings that are kept; of more, those that took longer are given up.
 const MOST_READINGS: usize = 512;
@@ -22,6 +41,9 @@ const SHARED: usize = 2;
 
 /// Steps of a search over drifts: it ends well below a part in 10^9.
 const STEPS: usize = 60;
+
+/// Why the offset is unknown where there is no reading.
+pub const NO_READING: &str = "no clock reading was answered";
 
 /// A clock reading; nanoseconds, each by the clock of the side that took it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +86,7 @@ pub struct Offset {
 
 impl Offset {
     /// A time of the sender's by the receiver's clock, in nanoseconds.
-    pub fn to_receiver(&self, sender: u64) -> i128 {
+    fn to_receiver(self, sender: u64) -> i128 {
         let since = sender as i128 - self.at as i128;
         sender as i128 + self.nanoseconds + (since as f64 * self.drift) as i128
     }
@@ -74,10 +96,16 @@ impl Offset {
         self.nanoseconds
     }
 
+    /// As it is, but for the bound.
+    #[must_use]
+    pub fn within(self, bound: u64) -> Self {
+        Offset { bound, ..self }
+    }
+
     /// What the pieces of a run come to: no time of any of them is farther off than
     /// the bound.
-    pub fn joined<'a>(pieces: impl IntoIterator<Item = &'a Offset>) -> Option<Offset> {
-        pieces.into_iter().copied().reduce(|whole, next| {
+    pub fn joined(pieces: impl IntoIterator<Item = Offset>) -> Option<Offset> {
+        pieces.into_iter().reduce(|whole, next| {
             let seconds = next.at.saturating_sub(whole.at) as f64;
             let gained = (next.nanoseconds - whole.nanoseconds) as f64;
             Offset {
@@ -88,17 +116,89 @@ impl Offset {
                 },
                 bound: whole.bound.max(next.bound),
                 least_round_trip: whole.least_round_trip.min(next.least_round_trip),
-                readings: whole.readings + next.readings,
+                readings: whole.readings.saturating_add(next.readings),
                 ..whole
             }
         })
     }
 }
 
-/// The readings of a piece of a run.
+/// A piece of a run, and what its readings tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Piece {
+    /// The sender's time of the first reading.
+    pub first: u64,
+    /// And of the last.
+    pub last: u64,
+    /// The offset, or why it is unknown.
+    pub offset: Result<Offset, &'static str>,
+}
+
+impl Piece {
+    /// A time of the sender's by the receiver's clock, in nanoseconds, and how far off
+    /// that may be. The reason where it can't be told.
+    pub fn to_receiver(self, sender: u64) -> Result<(i128, u64), &'static str> {
+        let offset = self.offset?;
+        let before = self.first.saturating_sub(sender);
+        let distance = before.max(sender.saturating_sub(self.last));
+        if distance > FARTHEST {
+            return Err("no clock reading was taken about then");
+        }
+        // The line's own rate may be as wrong as can be there.
+        let grown = distance as f64 * (MOST_DRIFT + offset.drift.abs());
+        let bound = offset.bound.saturating_add(grown.ceil() as u64);
+        Ok((offset.to_receiver(sender), bound))
+    }
+}
+
+/// The readings of a run, piece by piece.
 #[derive(Debug, Clone, Default)]
 pub struct ClockSync {
+    done: Vec<Piece>,
+    current: Readings,
+}
+
+impl ClockSync {
+    /// Takes a reading in.
+    pub fn add(&mut self, reading: Reading) {
+        let longest = PIECE.as_nanos() as u64;
+        let readings = &self.current.readings;
+        if let (Some(first), Some(last)) = (readings.first(), readings.last()) {
+            if reading.sent.saturating_sub(last.sent) > longest {
+                // What the clocks did meanwhile nobody saw.
+                self.end_piece(0);
+            } else if reading.sent.saturating_sub(first.sent) > longest {
+                self.end_piece(SHARED);
+            }
+        }
+        self.current.add(reading);
+    }
+
+    fn end_piece(&mut self, shared: usize) {
+        if self.current.taken > 0 {
+            self.done.extend(self.current.piece());
+            if self.done.len() > MOST_PIECES {
+                self.done.drain(..MOST_PIECES / 2);
+            }
+        }
+        let readings = &mut self.current.readings;
+        readings.drain(..readings.len().saturating_sub(shared));
+        self.current.taken = 0;
+    }
+
+    /// Ends a piece, and gives those that were not given yet: what is read from now on
+    /// is the next one's.
+    pub fn turn(&mut self) -> Vec<Piece> {
+        self.end_piece(SHARED);
+        std::mem::take(&mut self.done)
+    }
+}
+
+/// The readings of a piece.
+#[derive(Debug, Clone, Default)]
+struct Readings {
     readings: Vec<Reading>,
+    /// How many there were, without those that the piece before it has too.
     taken: u64,
 }
 
@@ -109,10 +209,9 @@ struct Bound {
     y: f64,
 }
 
-impl ClockSync {
-    /// Takes a reading in.
-    pub fn add(&mut self, reading: Reading) {
-        self.taken += 1;
+impl Readings {
+    fn add(&mut self, reading: Reading) {
+        self.taken = self.taken.saturating_add(1);
         self.readings.push(reading);
         if self.readings.len() > MOST_READINGS {
             let pairs = self.readings.chunks(2);
@@ -123,23 +222,20 @@ impl ClockSync {
         }
     }
 
-    /// Ends a piece, and gives it: what is read from now on is the next one's.
-    pub fn turn(&mut self) -> ClockSync {
-        let first = self.readings.len().saturating_sub(SHARED);
-        let shared = self.readings.get(first..).unwrap_or_default().to_vec();
-        std::mem::replace(
-            self,
-            ClockSync {
-                readings: shared,
-                taken: 0,
-            },
-        )
+    /// None without a reading.
+    fn piece(&self) -> Option<Piece> {
+        let times = self.readings.iter().map(|it| it.sent);
+        Some(Piece {
+            first: times.clone().min()?,
+            last: times.max()?,
+            offset: self.offset(),
+        })
     }
 
     /// What they tell. The reason where they tell nothing.
-    pub fn offset(&self) -> Result<Offset, &'static str> {
+    fn offset(&self) -> Result<Offset, &'static str> {
         let Some(first) = self.readings.first() else {
-            return Err("no clock reading was answered");
+            return Err(NO_READING);
         };
         let base = first.received as i128 - first.sent as i128;
         let relative = |x: u64, y: i128| Bound {
@@ -149,12 +245,12 @@ impl ClockSync {
         let readings = self.readings.iter();
         let above = lowest(readings.clone().map(|it| {
             let ahead = it.received as i128 - it.sent as i128;
-            relative(it.sent, ahead)
+            relative(it.sent, ahead + GRAIN)
         }));
         // Upside down, so that these are the lowest too.
         let below = lowest(readings.clone().map(|it| {
             let ahead = it.answered as i128 - it.returned as i128;
-            let Bound { x, y } = relative(it.returned, ahead);
+            let Bound { x, y } = relative(it.returned, ahead - GRAIN);
             Bound { x, y: -y }
         }));
         let top = |drift: f64, x: f64| {

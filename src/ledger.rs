@@ -12,9 +12,13 @@ use crate::records::Records;
 use crate::run::Run;
 use crate::stages::Stage;
 
-/// Frames of which something may still be learned. More than are ever in flight: of
-/// an older one nothing more will come.
-const MOST_OPEN: usize = 1024;
+/// Frames that are followed until all is learned of them. More than are ever in flight:
+/// with frames of no more than a header it takes 20 MB of sockets' buffers.
+pub const MOST_OPEN: usize = 1 << 18;
+
+/// Why times are unknown that the receiver's acknowledgements tell.
+const UNACKNOWLEDGED: &str =
+    "the receiver left frames unacknowledged, or more were in flight than are followed";
 
 /// What is to be learned of each frame before its passage is finished.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +33,12 @@ pub struct Expected {
 pub struct Ledger {
     open: VecDeque<(Passage, Expected)>,
     records: Option<Records>,
+    /// The counter of the next frame that is to be acknowledged: it is done in order.
+    next: u64,
+    /// Frames that were acknowledged.
+    acknowledged: u64,
+    /// Whether a frame was not whose time it was.
+    was_passed_over: bool,
 }
 
 impl Ledger {
@@ -44,6 +54,9 @@ impl Ledger {
         Ok(Some(Ledger {
             open: VecDeque::new(),
             records,
+            next: 0,
+            acknowledged: 0,
+            was_passed_over: false,
         }))
     }
 
@@ -58,15 +71,28 @@ impl Ledger {
         self.open.get_mut(place)
     }
 
-    /// The receiver has a frame.
+    /// The receiver has a frame. Those before it that it has not acknowledged it never
+    /// will.
     pub fn acknowledge(&mut self, told: &Acknowledged) {
-        if let Some((passage, expected)) = self.entry(told.ack.counter) {
-            passage.header = told.ack.header;
-            passage.complete = told.ack.complete;
-            passage.done = told.ack.done;
-            passage.acknowledged = told.at.nanoseconds();
-            expected.acknowledgement = false;
+        let counter = told.ack.counter;
+        let Some((passage, expected)) = self.entry(counter) else {
+            return;
+        };
+        if !std::mem::take(&mut expected.acknowledgement) {
+            return;
         }
+        passage.header = told.ack.header;
+        passage.complete = told.ack.complete;
+        passage.done = told.ack.done;
+        passage.acknowledged = told.at.nanoseconds();
+        self.acknowledged += 1;
+        for earlier in self.next..counter {
+            if let Some((_, expected)) = self.entry(earlier) {
+                expected.acknowledgement = false;
+            }
+            self.was_passed_over = true;
+        }
+        self.next = counter.saturating_add(1);
     }
 
     /// It is known that the kernel is done with a frame, so long after its last byte
@@ -85,12 +111,24 @@ impl Ledger {
             if is_open && self.open.len() <= MOST_OPEN {
                 break;
             }
-            let Some((passage, _)) = self.open.pop_front() else {
+            let Some((passage, expected)) = self.open.pop_front() else {
                 break;
             };
+            self.was_passed_over |= expected.acknowledgement;
+            self.next = self.next.max(passage.counter.saturating_add(1));
             self.write_down(&passage, run)?;
         }
+        self.be_fair(run);
         Ok(())
+    }
+
+    /// The frames that were passed over are no fair selection: the slow ones, as likely as
+    /// not. What is known of the others then stays untold.
+    fn be_fair(&self, run: &mut Run<'_>) {
+        if self.was_passed_over {
+            let report = &mut run.report;
+            report.one_way.give_up(UNACKNOWLEDGED, &mut report.stages);
+        }
     }
 
     /// Nothing more will be learned: writes down and reports the rest, and waits until the
@@ -101,6 +139,9 @@ impl Ledger {
         for (passage, _) in std::mem::take(&mut self.open) {
             closed = closed.and(self.write_down(&passage, run));
         }
+        let outcome = run.report.outcome.as_ref();
+        self.was_passed_over |= outcome.is_some_and(|it| it.received > self.acknowledged);
+        self.be_fair(run);
         if let Some(records) = &mut self.records {
             closed = closed.and_then(|()| records.finish(run));
         }

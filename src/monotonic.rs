@@ -32,6 +32,12 @@ impl Monotonic {
         Monotonic(self.0.saturating_sub(duration.as_nanos() as u64))
     }
 
+    /// The time so long after it.
+    pub fn after(self, duration: Duration) -> Self {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Monotonic(self.0.saturating_add(nanoseconds))
+    }
+
     /// How long after `earlier` it is; 0 if it is not.
     pub fn since(self, earlier: Monotonic) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -2,16 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::clock_sync::{ClockSync, Offset};
+use crate::clock_sync::{NO_READING, Offset, PIECE, Piece};
 use crate::passage::Passage;
 use crate::stages::{Stage, Stages};
 
 /// Frames whose times wait for the clocks' offset, at most.
 const MOST_WAITING: usize = 200_000;
 
-/// After so long the frames that wait are a piece of the run. NTP steers a clock's rate
-/// about once a minute; a line through more would have to fit several.
-const PIECE: Duration = Duration::from_secs(60);
+/// Pieces that are kept: two months of them.
+const MOST_PIECES: usize = 100_000;
 
 /// The times of a frame that lie on both clocks.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +22,7 @@ struct Waiting {
 
 /// A gap between two frames counts for no more missed ones than this: times that a
 /// peer tells may be anything.
-const MOST_MISSED: u32 = 1000;
+const MOST_MISSED: u32 = 10_000;
 
 impl Waiting {
     /// Frames that should have begun between `last` and this one, one an `interval`.
@@ -43,13 +42,23 @@ impl Waiting {
     }
 }
 
-/// A piece of the run: the times at which its frames were handed over, and the clocks'
-/// offset meanwhile.
-#[derive(Debug, Clone, Copy)]
-struct Piece {
-    first: u64,
-    last: u64,
-    offset: Offset,
+/// A piece of the run, and the widest bound of the times that were reckoned with it; None
+/// if none was.
+#[derive(Debug, Clone)]
+struct Known {
+    piece: Piece,
+    widest: Option<u64>,
+}
+
+impl Known {
+    fn offset(&self) -> Option<Offset> {
+        self.piece.offset.ok()
+    }
+
+    /// With the bound that covers all that was reckoned with it.
+    fn used(&self) -> Option<Offset> {
+        Some(self.offset()?.within(self.widest?))
+    }
 }
 
 /// The one-way times of a run.
@@ -59,9 +68,21 @@ pub struct OneWay {
     /// Since when the first of these waits.
     since: Option<Instant>,
     last: Option<Waiting>,
-    pieces: Vec<Piece>,
+    /// In the order of their beginnings.
+    pieces: Vec<Known>,
     /// Frames whose times stay unknown, and why the last of them do.
-    unknown: Option<(usize, String)>,
+    unknown: Option<(u64, &'static str)>,
+    /// Why all of them do.
+    given_up: Option<&'static str>,
+}
+
+/// Which frames' times to reckon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settle {
+    /// Those before the last clock reading: the others wait for the next.
+    Covered,
+    /// All of them: there will be no other reading.
+    All,
 }
 
 impl OneWay {
@@ -73,7 +94,7 @@ impl OneWay {
 
     /// Takes note of a frame's passage.
     pub fn take(&mut self, passage: &Passage) {
-        if passage.handed != 0 && passage.complete != 0 {
+        if passage.handed != 0 && passage.complete != 0 && self.given_up.is_none() {
             self.since.get_or_insert_with(Instant::now);
             self.waiting.push(Waiting {
                 captured: passage.captured,
@@ -83,81 +104,146 @@ impl OneWay {
         }
     }
 
-    /// Reckons the times with what clock readings tell. Frames that should have come,
-    /// one an `interval`, count in the corrected times.
-    pub fn settle(&mut self, sync: &ClockSync, interval: Option<Duration>, stages: &mut Stages) {
-        let interval = interval.filter(|interval| !interval.is_zero());
-        self.since = None;
-        let waiting = std::mem::take(&mut self.waiting);
-        if waiting.is_empty() && !self.pieces.is_empty() {
+    /// Leaves the times of all frames unknown that the receiver tells: those that are
+    /// known are not a fair selection.
+    pub fn give_up(&mut self, why: &'static str, stages: &mut Stages) {
+        if self.given_up.replace(why).is_some() {
             return;
         }
-        let offset = match sync.offset() {
-            Ok(offset) => offset,
-            Err(why) => {
-                // What comes next has this piece before it, not a gap as long as it.
-                self.last = waiting.last().copied();
-                let before = self.unknown.as_ref().map_or(0, |(frames, _)| *frames);
-                self.unknown = Some((before + waiting.len(), why.to_owned()));
-                return;
+        self.waiting = Vec::new();
+        for stage in [
+            Stage::Acknowledged,
+            Stage::Transfer,
+            Stage::TransferCorrected,
+            Stage::EndToEnd,
+            Stage::EndToEndCorrected,
+        ] {
+            stages.forget(stage);
+        }
+    }
+
+    /// Takes in what clock readings tell, and reckons times with it. Frames that should
+    /// have come, one an `interval`, count in the corrected times.
+    pub fn settle(
+        &mut self,
+        pieces: Vec<Piece>,
+        which: Settle,
+        interval: Option<Duration>,
+        stages: &mut Stages,
+    ) {
+        let pieces = pieces.into_iter();
+        self.pieces.extend(pieces.map(|piece| Known {
+            piece,
+            widest: None,
+        }));
+        let too_many = self.pieces.len().saturating_sub(MOST_PIECES);
+        self.pieces.drain(..too_many);
+        let interval = interval.filter(|interval| !interval.is_zero());
+        let mut waiting = std::mem::take(&mut self.waiting);
+        if which == Settle::Covered {
+            let covered = self.pieces.last().map_or(0, |it| it.piece.last);
+            let first = waiting.iter().position(|times| times.handed > covered);
+            let later = waiting.split_off(first.unwrap_or(waiting.len()));
+            if later.len() < MOST_WAITING / 2 {
+                self.waiting = later;
+            } else {
+                // Room for those that come; a second away from a reading they stay unknown.
+                waiting.extend(later);
             }
-        };
-        let handed = waiting.iter().map(|times| times.handed);
-        self.pieces.push(Piece {
-            first: handed.clone().min().unwrap_or(0),
-            last: handed.max().unwrap_or(0),
-            offset,
-        });
+        }
+        self.since = (!self.waiting.is_empty()).then(Instant::now);
+        if which == Settle::All && self.pieces.iter().all(|it| it.piece.offset.is_err()) {
+            let failed = self.pieces.last().and_then(|it| it.piece.offset.err());
+            self.unknown = Some((0, failed.unwrap_or(NO_READING)));
+        }
         for times in waiting {
+            // What comes next has this frame before it, known or not.
             let last = self.last.replace(times);
             let hidden = interval.map(|interval| {
                 let missed = last.map_or(0, |last| times.missed_since(last, interval));
                 (missed, interval)
             });
             let mut record = |stage, corrected, since| {
-                let time = between(&offset, since, times.complete);
+                let time = self.reckon(since, times.complete)?;
                 stages.record(stage, time);
                 if let Some((missed, interval)) = hidden {
                     stages.record_corrected(corrected, time, missed, interval);
                 }
+                Ok(())
             };
-            record(Stage::Transfer, Stage::TransferCorrected, times.handed);
-            if times.captured != 0 {
-                record(Stage::EndToEnd, Stage::EndToEndCorrected, times.captured);
+            let transfer = record(Stage::Transfer, Stage::TransferCorrected, times.handed);
+            let end_to_end = match times.captured {
+                0 => Ok(()),
+                captured => record(Stage::EndToEnd, Stage::EndToEndCorrected, captured),
+            };
+            if let Err(why) = transfer.and(end_to_end) {
+                let before = self.unknown.map_or(0, |(frames, _)| frames);
+                self.unknown = Some((before + 1, why));
             }
         }
     }
 
+    /// As `between`; the piece that it is reckoned with counts in the run's offset.
+    fn reckon(&mut self, sender: u64, receiver: u64) -> Result<Duration, &'static str> {
+        let place = place_of(&self.pieces, sender);
+        let known = self.pieces.get_mut(place).ok_or(NO_READING)?;
+        let (since, bound) = known.piece.to_receiver(sender)?;
+        known.widest = known.widest.max(Some(bound));
+        Ok(elapsed(since, receiver))
+    }
+
     /// The clocks' offset, if it is known of a piece of the run or more.
     pub fn offset(&self) -> Option<Offset> {
-        Offset::joined(self.pieces.iter().map(|piece| &piece.offset))
+        if self.given_up.is_some() {
+            return None;
+        }
+        let used = Offset::joined(self.pieces.iter().filter_map(Known::used));
+        used.or_else(|| Offset::joined(self.pieces.iter().filter_map(Known::offset)))
     }
 
     /// Why times are unknown, and of how many frames, if any are.
     pub fn unknown(&self) -> Option<String> {
-        let (frames, why) = self.unknown.as_ref()?;
-        Some(if self.pieces.is_empty() {
-            why.clone()
+        if let Some(why) = self.given_up {
+            return Some(why.to_owned());
+        }
+        let (frames, why) = self.unknown?;
+        Some(if self.pieces.iter().all(|it| it.widest.is_none()) {
+            why.to_owned()
         } else {
             format!("those of {frames} frames: {why}")
         })
     }
 
-    /// From a time of the sender's clock to one of the receiver's, of a frame that was
-    /// handed over at `handed`; None if it is unknown.
-    pub fn between(&self, handed: u64, sender: u64, receiver: u64) -> Option<Duration> {
-        let piece = self
-            .pieces
-            .iter()
-            .find(|piece| (piece.first..=piece.last).contains(&handed))?;
-        Some(between(&piece.offset, sender, receiver))
+    /// From a time of the sender's clock to one of the receiver's; None if it is unknown.
+    pub fn between(&self, sender: u64, receiver: u64) -> Option<Duration> {
+        if self.given_up.is_some() {
+            return None;
+        }
+        let known = self.pieces.get(place_of(&self.pieces, sender))?;
+        let (since, _) = known.piece.to_receiver(sender).ok()?;
+        Some(elapsed(since, receiver))
     }
 }
 
-/// From a time of the sender's clock to one of the receiver's. What comes out below
-/// 0, as it may within the offset's bound, counts as 0.
-fn between(offset: &Offset, sender: u64, receiver: u64) -> Duration {
-    let nanoseconds = receiver as i128 - offset.to_receiver(sender);
+/// The place of the first piece that a time of the sender's lies in, or of the nearest: one
+/// that is added later changes nothing of what was told.
+fn place_of(pieces: &[Known], sender: u64) -> usize {
+    let after = pieces.partition_point(|it| it.piece.last < sender);
+    let before = after.saturating_sub(1);
+    match (pieces.get(before), pieces.get(after)) {
+        (Some(earlier), Some(later)) => {
+            let since = sender.saturating_sub(earlier.piece.last);
+            let until = later.piece.first.saturating_sub(sender);
+            if until <= since { after } else { before }
+        }
+        _ => before,
+    }
+}
+
+/// Since a time of the receiver's clock. What comes out below 0, as it may within the
+/// offset's bound, counts as 0.
+fn elapsed(since: i128, receiver: u64) -> Duration {
+    let nanoseconds = i128::from(receiver) - since;
     Duration::from_nanos(u64::try_from(nanoseconds.max(0)).unwrap_or(u64::MAX))
 }
 

@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::buffer::Frame;
-use crate::clock_sync::ClockSync;
+use crate::clock_sync::Piece;
 use crate::monotonic::Monotonic;
 use crate::network::Network;
-use crate::one_way::OneWay;
+use crate::one_way::{OneWay, Settle};
 use crate::samples::Samples;
 use crate::sequence::{Bursts, Sequence};
 use crate::series::Series;
@@ -205,9 +205,10 @@ impl Report {
     }
 
     /// Reckons the times that lie on both sides' clocks.
-    pub fn settle_one_way(&mut self, sync: &ClockSync) {
+    pub fn settle_one_way(&mut self, pieces: Vec<Piece>, which: Settle) {
         let interval = self.interval();
-        self.one_way.settle(sync, interval, &mut self.stages);
+        let stages = &mut self.stages;
+        self.one_way.settle(pieces, which, interval, stages);
     }
 
     /// Seconds from the first frame's end to the last one's.

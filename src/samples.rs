@@ -31,9 +31,11 @@ impl Samples {
         }
         self.kept.push(*passage);
         if self.kept.len() >= 2 * SAMPLES {
-            self.stride *= 2;
+            self.stride = self.stride.saturating_mul(2);
             let stride = self.stride;
             self.kept.retain(|passage| passage.counter % stride == 0);
+            // A peer's counters may be anything, and all be kept by that.
+            self.kept.truncate(SAMPLES);
         }
     }
 
@@ -67,6 +69,20 @@ mod tests {
     fn a_short_run_is_kept_whole() {
         assert_eq!(of(5000).passages().len(), 5000);
         assert_eq!(of(5000).stride(), 1);
+    }
+
+    #[test]
+    fn a_peer_s_counters_fill_no_memory_whatever_they_are() {
+        for counter in [0, 1 << 63] {
+            let mut samples = Samples::default();
+            for _ in 0..80 * SAMPLES {
+                samples.take(&Passage {
+                    counter,
+                    ..Passage::default()
+                });
+            }
+            assert!(samples.passages().len() < 2 * SAMPLES);
+        }
     }
 
     #[test]

@@ -2,29 +2,58 @@
 
 use std::collections::BTreeMap;
 
+/// Lengths of bursts that are told apart.
+const MOST_LENGTHS: usize = 1024;
+
 /// Losses of one frame or more in a row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bursts {
     lengths: BTreeMap<u64, u64>,
+    total: u64,
 }
 
 impl Bursts {
-    /// Counts `length` frames that were lost in a row; 0 is none.
+    /// Counts `length` frames that were lost in a row; 0 is none. A driver's and a peer's
+    /// numbers may be anything: where there are too many lengths to tell apart, this one
+    /// or the longest but for this one counts as the next that is shorter.
     pub fn count(&mut self, length: u64) {
-        if length > 0 {
-            *self.lengths.entry(length).or_default() += 1;
+        if length == 0 {
+            return;
+        }
+        self.total = self.total.saturating_add(length);
+        self.add(length, 1);
+        if self.lengths.len() > MOST_LENGTHS {
+            let longest = self.lengths.last_key_value().map(|(longest, _)| *longest);
+            let given_up = match longest {
+                // The longest is what people look at.
+                Some(longest) if longest == length => self.next_shorter(length),
+                _ => Some(length),
+            };
+            let Some(given_up) = given_up else { return };
+            let times = self.lengths.remove(&given_up).unwrap_or(0);
+            let next = self.next_shorter(given_up).unwrap_or(given_up);
+            self.add(next, times);
         }
     }
 
-    /// Each length that there was, and how often.
+    fn add(&mut self, length: u64, times: u64) {
+        let before = self.lengths.entry(length).or_default();
+        *before = before.saturating_add(times);
+    }
+
+    fn next_shorter(&self, length: u64) -> Option<u64> {
+        let mut shorter = self.lengths.range(..length);
+        shorter.next_back().map(|(length, _)| *length)
+    }
+
+    /// Each length that there was, and how often; of more than can be told apart, some.
     pub fn lengths(&self) -> impl Iterator<Item = (u64, u64)> {
         self.lengths.iter().map(|(length, times)| (*length, *times))
     }
 
     /// Frames lost, all in all.
     pub fn total(&self) -> u64 {
-        let frames = self.lengths().map(|(length, times)| length * times);
-        frames.fold(0, u64::saturating_add)
+        self.total
     }
 }
 
@@ -170,6 +199,22 @@ mod tests {
         let lengths: Vec<(u64, u64)> = sequence.bursts().unwrap().lengths().collect();
         assert_eq!(lengths, [(1, 2), (3, 1)]);
         assert_eq!(of(&[4, 4]).bursts(), None);
+    }
+
+    #[test]
+    fn wild_numbers_fill_no_memory_and_no_count_overflows() {
+        let mut bursts = Bursts::default();
+        let mut expected = 0_u64;
+        for length in (1..5000).chain([u64::MAX / 2, u64::MAX / 2, u64::MAX]) {
+            bursts.count(length);
+            expected = expected.saturating_add(length);
+        }
+        bursts.count(0);
+        assert!(bursts.lengths().count() <= MOST_LENGTHS + 1);
+        assert_eq!(bursts.lengths().last(), Some((u64::MAX, 1)));
+        assert_eq!(bursts.lengths().map(|(_, times)| times).sum::<u64>(), 5002);
+        assert_eq!((bursts.total(), expected), (u64::MAX, u64::MAX));
+        assert_eq!(of(&[0, u64::MAX - 1, u64::MAX]).drops(), Some(u64::MAX - 2));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! How long the stages of a frame's way took, on this side of the connection.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -94,13 +93,16 @@ const BEYOND: f64 = 5.0;
 const DIGITS: u8 = 3;
 /// What is longer counts as this.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Notes that the frames missed before one cost at most.
+const MOST_NOTES: u32 = 100;
 /// Frames that are looked at before their clock is settled.
 const LOOKS: usize = 8;
 
 /// The times of a run's stages.
 #[derive(Debug, Clone, Default)]
 pub struct Stages {
-    histograms: BTreeMap<Stage, Histogram<u64>>,
+    /// None of a stage that was forgotten.
+    histograms: BTreeMap<Stage, Option<Histogram<u64>>>,
     last_taken: Option<Monotonic>,
     last_interval: Option<Duration>,
     /// The first frames, until their clock is settled.
@@ -111,18 +113,23 @@ pub struct Stages {
 impl Stages {
     /// Takes note of how long a frame's stage took.
     pub fn record(&mut self, stage: Stage, time: Duration) {
+        self.record_times(stage, time, 1);
+    }
+
+    fn record_times(&mut self, stage: Stage, time: Duration, count: u64) {
         let nanoseconds = nanoseconds(time);
         if let Some(histogram) = self.histogram(stage) {
             // It grows with what is recorded, and saturates where it can't.
-            if histogram.record(nanoseconds).is_err() {
-                histogram.saturating_record(nanoseconds);
+            if histogram.record_n(nanoseconds, count).is_err() {
+                histogram.saturating_record_n(nanoseconds, count);
             }
         }
     }
 
     /// Takes note of a time, and of those of the `missed` frames before it, one an
     /// `interval`, as if they had come with this one at last: who waits doesn't see
-    /// how late the others would have been ("coordinated omission").
+    /// how late the others would have been ("coordinated omission"). Of many, neighbours
+    /// count as one and the same: nobody's times may cost more than so many notes.
     pub fn record_corrected(
         &mut self,
         stage: Stage,
@@ -130,19 +137,27 @@ impl Stages {
         missed: u32,
         interval: Duration,
     ) {
-        for earlier in 0..=missed {
-            self.record(stage, time.saturating_add(interval.saturating_mul(earlier)));
+        self.record(stage, time);
+        let each = missed.div_ceil(MOST_NOTES).max(1);
+        let mut noted = 0;
+        while noted < missed {
+            let count = each.min(missed - noted);
+            // The middle of these.
+            let twice = interval.saturating_mul(2 * noted + 1 + count);
+            self.record_times(stage, time.saturating_add(twice / 2), count.into());
+            noted += count;
         }
     }
 
+    /// Leaves a stage's times unknown, those that were noted as well.
+    pub fn forget(&mut self, stage: Stage) {
+        self.histograms.insert(stage, None);
+    }
+
     fn histogram(&mut self, stage: Stage) -> Option<&mut Histogram<u64>> {
-        match self.histograms.entry(stage) {
-            Entry::Occupied(entry) => Some(entry.into_mut()),
-            // It fails for impossible numbers of digits alone.
-            Entry::Vacant(entry) => Histogram::new(DIGITS)
-                .ok()
-                .map(|histogram| entry.insert(histogram)),
-        }
+        let new = || Histogram::new(DIGITS).ok();
+        // It fails for impossible numbers of digits alone.
+        self.histograms.entry(stage).or_insert_with(new).as_mut()
     }
 
     /// Takes note that a frame was dequeued, or came, at `taken`.
@@ -205,19 +220,23 @@ impl Stages {
     /// The times of each stage that was seen: values in nanoseconds, each the highest
     /// that it stands for, and how often they were seen.
     pub fn values(&self) -> impl Iterator<Item = (Stage, Vec<(u64, u64)>)> {
-        self.histograms.iter().map(|(stage, histogram)| {
+        self.noted().map(|(stage, histogram)| {
             let values = histogram
                 .iter_recorded()
                 .map(|it| (it.value_iterated_to(), it.count_at_value()));
-            (*stage, values.collect())
+            (stage, values.collect())
         })
     }
 
     /// What the stages that were seen come to.
     pub fn times(&self) -> impl Iterator<Item = (Stage, Times)> {
-        self.histograms
-            .iter()
-            .map(|(stage, histogram)| (*stage, times(histogram)))
+        self.noted()
+            .map(|(stage, histogram)| (stage, times(histogram)))
+    }
+
+    fn noted(&self) -> impl Iterator<Item = (Stage, &Histogram<u64>)> {
+        let histograms = self.histograms.iter();
+        histograms.filter_map(|(stage, histogram)| Some((*stage, histogram.as_ref()?)))
     }
 }
 

@@ -124,7 +124,7 @@ def answer(control: socket.socket, ahead: int = 0) -> None:
     while told := receive_message(control):
         kind, body = told
         if kind == PING:
-            number, _, _ = struct.unpack(">3Q", body)
+            (number,) = struct.unpack(">Q", body[:8])
             now = time.monotonic_ns() + ahead
             control.sendall(message(PONG, struct.pack(">3Q", number, now, now)))
 

@@ -10,8 +10,8 @@ fn receiver_time(time: u64, offset: i128, drift: f64) -> u64 {
 }
 
 /// Readings ten times a second, with delays in nanoseconds there and back.
-fn readings(delays: &[(u32, u32)], offset: i128, drift: f64) -> ClockSync {
-    let mut sync = ClockSync::default();
+fn readings(delays: &[(u32, u32)], offset: i128, drift: f64) -> Readings {
+    let mut sync = Readings::default();
     for (n, (there, back)) in (1..).zip(delays) {
         let sent = n * 100_000_000;
         let arrives = sent + u64::from(*there);
@@ -38,9 +38,8 @@ proptest! {
         for n in [1, delays.len() as u64] {
             let time = n * 100_000_000;
             let error = told.to_receiver(time) - receiver_time(time, offset, drift) as i128;
-            // Rounding of times to nanoseconds adds a few.
             prop_assert!(
-                error.unsigned_abs() <= u128::from(told.bound) + 4,
+                error.unsigned_abs() <= u128::from(told.bound),
                 "off by {error}, and the bound is {}", told.bound
             );
         }
@@ -71,7 +70,8 @@ fn a_steady_link_s_offset_and_drift_are_found() {
 
 #[test]
 fn no_reading_and_a_clock_that_was_set_tell_nothing() {
-    assert!(ClockSync::default().offset().is_err());
+    assert_eq!(Readings::default().offset(), Err(NO_READING));
+    assert!(ClockSync::default().turn().is_empty());
     let mut sync = readings(&[(100_000, 100_000); 20], 0, 0.0);
     for reading in readings(&[(100_000, 100_000); 20], 50_000_000, 0.0).readings {
         let later = 2_000_000_000;
@@ -99,10 +99,9 @@ fn readings_are_bounded_and_the_fastest_stay() {
 #[test]
 fn clocks_that_are_steered_are_compared_piece_by_piece() {
     let mut sync = ClockSync::default();
-    let mut pieces = Vec::new();
     // 100 ppm from the 300th reading on: 6 ms a minute, and a round trip is 0.2 ms.
     let ahead = |n: u64| n.saturating_sub(300) as i128 * 20_000;
-    let mut whole = ClockSync::default();
+    let mut whole = Readings::default();
     for n in 0..600 {
         let sent = 1 + n * 200_000_000;
         let received = (sent as i128 + 100_000 + ahead(n)) as u64;
@@ -114,20 +113,104 @@ fn clocks_that_are_steered_are_compared_piece_by_piece() {
         };
         sync.add(reading);
         whole.add(reading);
-        if n == 299 {
-            pieces.push(sync.turn().offset().unwrap());
-        }
     }
-    pieces.push(sync.turn().offset().unwrap());
+    let pieces = sync.turn();
     assert!(whole.offset().is_err(), "no line fits all of it");
+    assert_eq!(pieces.len(), 2);
     for (piece, n) in pieces.iter().zip([150, 450]) {
         let sent = 1 + n * 200_000_000;
-        let error = piece.to_receiver(sent) - (sent as i128 + ahead(n));
-        assert!(error.unsigned_abs() <= u128::from(piece.bound), "{piece:?}");
-        assert!(piece.bound < 150_000, "{piece:?}");
+        let (told, bound) = piece.to_receiver(sent).unwrap();
+        let error = told - (sent as i128 + ahead(n));
+        assert!(error.unsigned_abs() <= u128::from(bound), "{piece:?}");
+        assert!(bound < 150_000, "{piece:?}");
     }
-    let joined = Offset::joined(&pieces).unwrap();
+    let offsets: Vec<Offset> = pieces.iter().filter_map(|it| it.offset.ok()).collect();
+    let joined = Offset::joined(offsets.iter().copied()).unwrap();
     assert_eq!(joined.readings, 600);
-    assert_eq!(joined.nanoseconds(), pieces[0].nanoseconds());
-    assert!(joined.bound >= pieces[1].bound);
+    assert_eq!(joined.nanoseconds(), offsets[0].nanoseconds());
+    assert!(joined.bound >= offsets[1].bound);
+}
+
+#[test]
+fn away_from_all_readings_the_bound_grows_and_then_the_offset_is_unknown() {
+    // The drift can't be told from so few: the line may be wrong by a part in 1,000.
+    let piece = readings(&[(100_000, 100_000); 3], 0, 500e-6)
+        .piece()
+        .unwrap();
+    for (before, after) in [(0, 900_000_000), (90_000_000, 0)] {
+        let time = if before > 0 {
+            piece.first - before
+        } else {
+            piece.last + after
+        };
+        let (told, bound) = piece.to_receiver(time).unwrap();
+        let error = told - receiver_time(time, 0, 500e-6) as i128;
+        assert!(
+            error.unsigned_abs() <= u128::from(bound),
+            "{error} and {bound}"
+        );
+        assert!(bound > piece.offset.unwrap().bound);
+    }
+    assert!(piece.to_receiver(piece.last + 2_000_000_000).is_err());
+}
+
+#[test]
+fn a_pause_without_readings_belongs_to_no_piece() {
+    let mut sync = ClockSync::default();
+    for sent in [1, 2, 3, 603, 604].map(|seconds| seconds * 1_000_000_000) {
+        sync.add(Reading {
+            sent,
+            received: sent,
+            answered: sent,
+            returned: sent + 100,
+        });
+    }
+    let spans: Vec<(u64, u64)> = sync
+        .turn()
+        .iter()
+        .map(|piece| (piece.first / 1_000_000_000, piece.last / 1_000_000_000))
+        .collect();
+    assert_eq!(spans, [(1, 3), (603, 604)]);
+    assert!(sync.turn().is_empty(), "nothing was read since");
+}
+
+#[test]
+fn a_peer_s_wild_times_fill_no_memory() {
+    let mut sync = ClockSync::default();
+    for n in 0..2 * MOST_PIECES as u64 {
+        let wild = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        sync.add(Reading {
+            sent: n * 100_000_000_000,
+            received: wild,
+            answered: !wild,
+            returned: u64::MAX,
+        });
+    }
+    assert!(sync.turn().len() <= MOST_PIECES + 1);
+}
+
+#[test]
+fn a_time_that_is_rounded_excludes_no_line() {
+    let mut readings = Readings::default();
+    // As the fuzzer found them: two that are exact and near to each other would tell the drift,
+    // if times were not rounded.
+    let exact = |sent: u64, there: u64| Reading {
+        sent,
+        received: receiver_time(sent + there, 0, 900e-6),
+        answered: receiver_time(sent + there, 0, 900e-6),
+        returned: sent + 2 * there,
+    };
+    readings.add(exact(0, 200_000));
+    for sent in 0..400 {
+        readings.add(exact(46_000_000 + sent, 0));
+    }
+    let piece = readings.piece().unwrap();
+    for time in [0, 46_000_100, 500_000_000] {
+        let (told, bound) = piece.to_receiver(time).unwrap();
+        let error = told - receiver_time(time, 0, 900e-6) as i128;
+        assert!(
+            error.unsigned_abs() <= u128::from(bound),
+            "{error} and {bound}"
+        );
+    }
 }

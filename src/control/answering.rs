@@ -1,22 +1,25 @@
 //! The receiver's side: it answers clock readings, and tells what has come.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use super::line::{Handler, Line, Listening, lock};
-use crate::clock_sync::{ClockSync, Reading};
+use super::MOST_OPEN;
+use super::conversation::{Channel, Handler};
+use super::line::{Listening, lock};
+use crate::clock_sync::{ClockSync, Piece, Reading};
 use crate::error::Result;
 use crate::monotonic::Monotonic;
 use crate::run::Run;
 use crate::wire::WireError;
-use crate::wire::v3::{Ack, Outcome, Ping, Pong, kind};
+use crate::wire::v3::{Ack, Answered, Outcome, Ping, Pong, kind};
 
 /// How long a sender may take for its last readings.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     sync: ClockSync,
     closed: bool,
@@ -34,7 +37,7 @@ impl Answering {
         let state = Arc::<Mutex<State>>::default();
         let handler = Answerer {
             state: Arc::clone(&state),
-            last: None,
+            ..Answerer::default()
         };
         Ok(Answering {
             listening: Listening::start(socket, handler)?,
@@ -52,31 +55,59 @@ impl Answering {
         self.listening.line.post(&outcome.encode());
     }
 
-    /// The clock readings since the last time.
-    pub fn turn(&self) -> ClockSync {
+    /// What the clock readings since the last time tell.
+    pub fn turn(&self) -> Vec<Piece> {
         lock(&self.state).sync.turn()
     }
 
-    /// Waits until the sender has taken its last readings, and gives all of them.
-    pub fn finish(self, run: &mut Run<'_>) -> Result<ClockSync> {
+    /// Waits until the sender has taken its last readings, and gives what they tell.
+    pub fn finish(self, run: &mut Run<'_>) -> Result<Vec<Piece>> {
         let deadline = Instant::now() + PATIENCE;
         self.listening
             .wait_until(run, deadline, || lock(&self.state).closed)?;
-        let sync = lock(&self.state).sync.clone();
-        Ok(sync)
+        Ok(self.turn())
     }
 }
 
-struct Answerer {
+/// What a receiver says, and does with what it hears.
+#[derive(Debug, Default)]
+pub struct Answerer {
     state: Arc<Mutex<State>>,
-    /// The last reading but for when its answer came.
-    last: Option<(u64, Reading)>,
+    /// The readings but for when their answers came, and their numbers.
+    open: VecDeque<(u64, Reading)>,
+}
+
+impl Answerer {
+    /// What is kept of what the peer has said, in items.
+    pub fn kept(&self) -> usize {
+        self.open.len()
+    }
+
+    /// A look at the clocks; see `Answering::turn`.
+    pub fn look(&self) -> impl FnMut() -> Vec<Piece> + use<> {
+        let state = Arc::clone(&self.state);
+        move || lock(&state).sync.turn()
+    }
+
+    /// The sender has told when an answer came: they come in order.
+    fn take(&mut self, answered: Answered) -> Option<Reading> {
+        let is_before = |(number, _): &(u64, Reading)| *number < answered.number;
+        while self.open.front().is_some_and(is_before) {
+            self.open.pop_front();
+        }
+        let is_its = self.open.front()?.0 == answered.number;
+        let (_, reading) = is_its.then(|| self.open.pop_front())??;
+        Some(Reading {
+            returned: answered.at,
+            ..reading
+        })
+    }
 }
 
 impl Handler for Answerer {
     fn message(
         &mut self,
-        line: &Line,
+        channel: &dyn Channel,
         kind: u32,
         body: &[u8],
         at: Monotonic,
@@ -85,40 +116,40 @@ impl Handler for Answerer {
             return Ok(());
         }
         let ping = Ping::decode(body)?;
-        let answered = Monotonic::now();
+        if let Some(reading) = ping.answered.and_then(|answered| self.take(answered)) {
+            // A sender that tells nonsense makes the figures unknown, no more.
+            if reading.returned > reading.sent {
+                lock(&self.state).sync.add(reading);
+            }
+        }
+        // Before it is sent, so that it can't have left earlier.
+        let answered = channel.now();
         let pong = Pong {
             number: ping.number,
             received: at.nanoseconds(),
             sent: answered.nanoseconds(),
         };
-        line.post(&pong.encode());
-        let before = self.last.replace((
-            ping.number,
-            Reading {
-                sent: ping.sent,
-                received: pong.received,
-                answered: pong.sent,
-                returned: 0,
-            },
-        ));
-        if let Some((number, reading)) = before {
-            let is_next = number.checked_add(1) == Some(ping.number);
-            // A sender that tells nonsense makes the figures unknown, no more.
-            if is_next && ping.previous_answered > reading.sent {
-                lock(&self.state).sync.add(Reading {
-                    returned: ping.previous_answered,
-                    ..reading
-                });
-            }
+        if !channel.post(&pong.encode()) {
+            return Ok(());
         }
+        if self.open.len() >= MOST_OPEN {
+            self.open.pop_front();
+        }
+        let reading = Reading {
+            sent: ping.sent,
+            received: pong.received,
+            answered: pong.sent,
+            returned: 0,
+        };
+        self.open.push_back((ping.number, reading));
         Ok(())
     }
 
-    fn due(&self, _: &Line) -> Option<Instant> {
+    fn due(&self, _: &dyn Channel) -> Option<Monotonic> {
         None
     }
 
-    fn tick(&mut self, _: &Line) -> bool {
+    fn tick(&mut self, _: &dyn Channel) -> bool {
         true
     }
 

@@ -1,25 +1,28 @@
 //! The sender's side: it asks for clock readings, and takes in what the receiver says.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use super::line::{Handler, Line, Listening, lock};
-use crate::clock_sync::{ClockSync, Reading};
+use super::MOST_OPEN;
+use super::conversation::{Channel, Handler};
+use super::line::{Listening, lock};
+use crate::clock_sync::{ClockSync, Piece, Reading};
 use crate::error::Result;
 use crate::monotonic::Monotonic;
 use crate::run::Run;
 use crate::wire::WireError;
-use crate::wire::v3::{Ack, Outcome, Ping, Pong, kind};
+use crate::wire::v3::{Ack, Answered, Outcome, Ping, Pong, kind};
 
 /// Readings in a row, before the run and after it: the fastest of them counts.
 const BURST: u64 = 16;
 /// From one reading to the next during the run.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Acknowledgements that wait to be taken in. More than frames are ever on their way: a
-/// peer that tells of others is not to fill this side's memory.
-const MOST_ACKNOWLEDGED: usize = 65_536;
+/// Acknowledgements that wait to be taken in. No more than frames are followed: a peer
+/// that tells of others is not to fill this side's memory.
+const MOST_ACKNOWLEDGED: usize = crate::ledger::MOST_OPEN;
 /// How long to wait for a burst, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -32,7 +35,8 @@ pub struct Acknowledged {
     pub at: Monotonic,
 }
 
-#[derive(Default)]
+/// What a sender's side has heard.
+#[derive(Debug, Default)]
 struct State {
     sync: ClockSync,
     acks: Vec<Acknowledged>,
@@ -62,12 +66,7 @@ impl Asking {
         let state = Arc::<Mutex<State>>::default();
         let handler = Asker {
             state: Arc::clone(&state),
-            number: 0,
-            asked: None,
-            answered: 0,
-            burst_left: BURST,
-            due: Instant::now(),
-            closing_burst: false,
+            ..Asker::new(Monotonic::now())
         };
         let asking = Asking {
             listening: Listening::start(socket, handler)?,
@@ -96,8 +95,8 @@ impl Asking {
         std::mem::take(&mut lock(&self.state).acks)
     }
 
-    /// The clock readings since the last time.
-    pub fn turn(&self) -> ClockSync {
+    /// What the clock readings since the last time tell.
+    pub fn turn(&self) -> Vec<Piece> {
         lock(&self.state).sync.turn()
     }
 
@@ -107,48 +106,89 @@ impl Asking {
         Ok(lock(&self.state).outcome.clone())
     }
 
-    /// Takes the last readings, ends the connection, and gives all that were taken.
-    pub fn finish(self, run: &mut Run<'_>) -> Result<ClockSync> {
+    /// Takes the last readings, ends the connection, and gives what they tell.
+    pub fn finish(self, run: &mut Run<'_>) -> Result<Vec<Piece>> {
         self.listening.close();
         self.wait_for(run, |state| state.bursts_done > 1)?;
-        let sync = lock(&self.state).sync.clone();
-        Ok(sync)
+        Ok(self.turn())
     }
 }
 
-struct Asker {
+/// What a sender says, and does with what it hears.
+#[derive(Debug)]
+pub struct Asker {
     state: Arc<Mutex<State>>,
     /// Of the next ping.
     number: u64,
-    /// The ping that has no answer yet, and when it was sent.
-    asked: Option<(u64, Monotonic)>,
-    /// When the last answer came; 0 before that.
-    answered: u64,
+    /// The pings that have no answer yet, and when they were sent.
+    asked: VecDeque<(u64, Monotonic)>,
+    /// The last answer that came, which the next ping tells of.
+    answered: Option<Answered>,
     burst_left: u64,
-    due: Instant,
+    due: Monotonic,
     closing_burst: bool,
 }
 
 impl Asker {
-    fn ask(&mut self, line: &Line) {
-        let sent = Monotonic::now();
+    /// Begins with a burst of readings.
+    pub fn new(now: Monotonic) -> Self {
+        Asker {
+            state: Arc::default(),
+            number: 0,
+            asked: VecDeque::new(),
+            answered: None,
+            burst_left: BURST,
+            due: now,
+            closing_burst: false,
+        }
+    }
+
+    /// What is kept of what the peer has said, in items.
+    pub fn kept(&self) -> usize {
+        self.asked.len() + lock(&self.state).acks.len()
+    }
+
+    /// A look at the clocks; see `Asking::turn`.
+    pub fn look(&self) -> impl FnMut() -> Vec<Piece> + use<> {
+        let state = Arc::clone(&self.state);
+        move || lock(&state).sync.turn()
+    }
+
+    fn ask(&mut self, channel: &dyn Channel) {
+        // Before it is sent, so that it can't have left earlier.
+        let sent = channel.now();
+        self.due = sent.after(PAUSE);
         let ping = Ping {
             number: self.number,
             sent: sent.nanoseconds(),
-            previous_answered: self.answered,
+            answered: self.answered,
         };
-        line.post(&ping.encode());
-        self.asked = Some((self.number, sent));
-        self.answered = 0;
+        if !channel.post(&ping.encode()) {
+            return;
+        }
+        if self.asked.len() >= MOST_OPEN {
+            self.asked.pop_front();
+        }
+        self.asked.push_back((self.number, sent));
+        self.answered = None;
         self.number += 1;
-        self.due = Instant::now() + PAUSE;
+    }
+
+    /// A ping's answer came: when that was sent. Answers come in order.
+    fn take(&mut self, number: u64) -> Option<Monotonic> {
+        while self.asked.front().is_some_and(|(first, _)| *first < number) {
+            self.asked.pop_front();
+        }
+        let is_its = self.asked.front()?.0 == number;
+        let (_, sent) = is_its.then(|| self.asked.pop_front())??;
+        Some(sent)
     }
 }
 
 impl Handler for Asker {
     fn message(
         &mut self,
-        line: &Line,
+        channel: &dyn Channel,
         kind: u32,
         body: &[u8],
         at: Monotonic,
@@ -156,12 +196,13 @@ impl Handler for Asker {
         match kind {
             kind::PONG => {
                 let pong = Pong::decode(body)?;
-                let Some((_, sent)) = self.asked.filter(|(number, _)| *number == pong.number)
-                else {
+                let Some(sent) = self.take(pong.number) else {
                     return Ok(());
                 };
-                self.asked = None;
-                self.answered = at.nanoseconds();
+                self.answered = Some(Answered {
+                    number: pong.number,
+                    at: at.nanoseconds(),
+                });
                 let mut state = lock(&self.state);
                 state.sync.add(Reading {
                     sent: sent.nanoseconds(),
@@ -172,16 +213,16 @@ impl Handler for Asker {
                 if self.burst_left > 0 {
                     self.burst_left -= 1;
                     // At once: the next of the burst.
-                    self.due = Instant::now();
+                    self.due = channel.now();
                     if self.burst_left == 0 {
                         state.bursts_done += 1;
                         drop(state);
                         // The receiver learns of this answer by one ping more.
-                        self.ask(line);
+                        self.ask(channel);
                         if self.closing_burst {
-                            self.due = Instant::now();
+                            self.due = channel.now();
                         }
-                        line.tell();
+                        channel.tell();
                     }
                 }
             }
@@ -191,27 +232,27 @@ impl Handler for Asker {
             }
             kind::RESULT => {
                 lock(&self.state).outcome = Some(Outcome::decode(body)?);
-                line.tell();
+                channel.tell();
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn due(&self, line: &Line) -> Option<Instant> {
-        let closes_now = line.is_closing() && !self.closing_burst;
-        Some(if closes_now { Instant::now() } else { self.due })
+    fn due(&self, channel: &dyn Channel) -> Option<Monotonic> {
+        let closes_now = channel.is_closing() && !self.closing_burst;
+        Some(if closes_now { channel.now() } else { self.due })
     }
 
-    fn tick(&mut self, line: &Line) -> bool {
-        if line.is_closing() && !self.closing_burst {
+    fn tick(&mut self, channel: &dyn Channel) -> bool {
+        if channel.is_closing() && !self.closing_burst {
             self.closing_burst = true;
             self.burst_left = BURST;
         }
         if self.closing_burst && self.burst_left == 0 {
             return false;
         }
-        self.ask(line);
+        self.ask(channel);
         true
     }
 

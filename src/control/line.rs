@@ -15,31 +15,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use socket2::Socket;
 
+use super::conversation::{Channel, Conversation, Handler};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monotonic::Monotonic;
 use crate::run::{OnStop, Run};
-use crate::wire::{Assembler, WireError};
+use crate::wire::WireError;
 
 /// Bytes that may wait for a peer that doesn't read.
 const MOST_WAITING: usize = 64 * 1024;
-
-/// What one side does with the control connection.
-pub(super) trait Handler: Send {
-    /// A message came, at `at`.
-    fn message(
-        &mut self,
-        line: &Line,
-        kind: u32,
-        body: &[u8],
-        at: Monotonic,
-    ) -> std::result::Result<(), WireError>;
-    /// When to call `tick`; None if never.
-    fn due(&self, line: &Line) -> Option<Instant>;
-    /// It is due. `false` ends the thread.
-    fn tick(&mut self, line: &Line) -> bool;
-    /// The connection is at its end.
-    fn closed(&mut self);
-}
 
 /// The connection, as both the thread and the run use it.
 pub(super) struct Line {
@@ -57,17 +40,32 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Line {
-    /// Sends a message, or lets it wait for room. One that finds too many before
-    /// it is dropped: nothing that is measured may depend on a peer's reading.
-    pub fn post(&self, message: &[u8]) {
+impl Channel for Line {
+    fn post(&self, message: &[u8]) -> bool {
         let mut waiting = lock(&self.waiting);
-        if waiting.len() + message.len() <= MOST_WAITING {
+        let has_room = waiting.len() + message.len() <= MOST_WAITING;
+        if has_room {
             waiting.extend_from_slice(message);
         }
         self.flush(&mut waiting);
+        has_room
     }
 
+    fn tell(&self) {
+        // EAGAIN, the only error, says that it has been told often.
+        let _ = self.news.write(1);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    fn now(&self) -> Monotonic {
+        Monotonic::now()
+    }
+}
+
+impl Line {
     fn flush(&self, waiting: &mut Vec<u8>) {
         while !waiting.is_empty() {
             match (&self.socket).write(waiting) {
@@ -81,32 +79,22 @@ impl Line {
         }
     }
 
-    /// Tells whoever waits that something has come.
-    pub fn tell(&self) {
-        // EAGAIN, the only error, says that it has been told often.
-        let _ = self.news.write(1);
-    }
-
-    /// Whether the thread is to end what it does.
-    pub fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::SeqCst)
-    }
-
     fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         // As above.
         let _ = self.waker.write(1);
     }
 
-    fn listen(&self, handler: &mut dyn Handler) -> Result<()> {
-        let mut assembler = Assembler::default();
+    fn listen(&self, conversation: &mut Conversation<impl Handler>) -> Result<()> {
         let mut bytes = [0; 4096];
         let failed = |what: &str| Error::new(ErrorKind::System, what.to_owned());
+        let wrong = |error: WireError| {
+            Error::new(ErrorKind::Protocol, "understand the control connection")
+                .cause(error.to_string())
+        };
         loop {
-            let now = Instant::now();
-            let left = handler
-                .due(self)
-                .map(|due| due.saturating_duration_since(now));
+            let now = Monotonic::now();
+            let left = conversation.due(self).map(|due| due.since(now));
             let timeout = match left {
                 // Rounded up: 0 ms before it is due would spin.
                 Some(left) => PollTimeout::try_from(left.as_micros().div_ceil(1000))
@@ -123,7 +111,6 @@ impl Line {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(failed("wait (poll)").errno(errno)),
             }
-            let at = Monotonic::now();
             let [_, waker] = &polled;
             if waker.any().unwrap_or(true) {
                 // EAGAIN says that nothing woke it.
@@ -132,21 +119,18 @@ impl Line {
             self.flush(&mut lock(&self.waiting));
             match (&self.socket).read(&mut bytes) {
                 Ok(0) => return Ok(()),
-                Ok(count) => assembler.push(bytes.get(..count).unwrap_or_default()),
+                Ok(count) => {
+                    // After the read: what has come, came before this.
+                    let at = Monotonic::now();
+                    let bytes = bytes.get(..count).unwrap_or_default();
+                    conversation.came(self, bytes, at).map_err(wrong)?;
+                }
                 Err(error) => match error.kind() {
                     std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted => {}
                     _ => return Err(failed("read the control connection").io(&error)),
                 },
             }
-            let wrong = |error: WireError| {
-                Error::new(ErrorKind::Protocol, "understand the control connection")
-                    .cause(error.to_string())
-            };
-            while let Some((kind, body)) = assembler.take().map_err(wrong)? {
-                handler.message(self, kind, &body, at).map_err(wrong)?;
-            }
-            let is_due = handler.due(self).is_some_and(|due| Instant::now() >= due);
-            if is_due && !handler.tick(self) {
+            if !conversation.go_on(self) {
                 return Ok(());
             }
         }
@@ -161,7 +145,7 @@ pub(super) struct Listening {
 
 impl Listening {
     /// Starts the thread.
-    pub fn start(socket: Socket, mut handler: impl Handler + 'static) -> Result<Self> {
+    pub fn start(socket: Socket, handler: impl Handler + 'static) -> Result<Self> {
         socket.set_nonblocking(true).map_err(|error| {
             Error::new(ErrorKind::System, "set up the control connection").io(&error)
         })?;
@@ -180,10 +164,11 @@ impl Listening {
         let thread = std::thread::Builder::new()
             .name("v4l-dmabuf-control".to_owned())
             .spawn(move || {
-                if let Err(error) = own.listen(&mut handler) {
+                let mut conversation = Conversation::new(handler);
+                if let Err(error) = own.listen(&mut conversation) {
                     log::debug!("the control connection ended: {error}");
                 }
-                handler.closed();
+                conversation.closed();
                 // The peer may be gone already.
                 let _ = own.socket.shutdown(std::net::Shutdown::Both);
                 own.tell();

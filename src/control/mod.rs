@@ -3,7 +3,18 @@
 
 mod answering;
 mod asking;
+mod conversation;
 mod line;
+#[cfg(any(test, fuzzing))]
+pub mod rehearsal;
 
-pub use answering::Answering;
-pub use asking::{Acknowledged, Asking};
+pub use answering::{Answerer, Answering};
+pub use asking::{Acknowledged, Asker, Asking};
+pub use conversation::{Channel, Conversation, Handler};
+
+/// Clock readings whose answer is waited for: those of minutes, since answers may wait
+/// behind a full buffer. A peer that answers none is not to fill the memory.
+const MOST_OPEN: usize = 1024;
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@ use crate::error::{Error, ErrorKind};
 use crate::monotonic::Monotonic;
 use crate::report::Report;
 use crate::run::{Observer, Stop};
-use crate::wire::v3::Ack;
+use crate::wire::v3::{Ack, Outcome};
 
 const BOTH: Expected = Expected {
     acknowledgement: true,
@@ -67,9 +67,9 @@ fn a_passage_is_finished_when_all_that_is_expected_is_known_and_in_order() {
         let mut ledger = ledger(None, run).unwrap();
         ledger.enter(passage(0), BOTH);
         ledger.enter(passage(1), BOTH);
-        ledger.acknowledge(&acknowledged(1));
         ledger.complete(1, Duration::from_nanos(50));
         ledger.acknowledge(&acknowledged(0));
+        ledger.acknowledge(&acknowledged(1));
         ledger.turn_over(run).unwrap();
         assert_eq!(
             counters(&run.report),
@@ -104,18 +104,80 @@ fn news_of_frames_that_are_not_open_changes_nothing() {
     assert_eq!(report.samples.passages(), [passage(5)]);
 }
 
+const ACKNOWLEDGEMENT: Expected = Expected {
+    acknowledgement: true,
+    completion: false,
+};
+
+/// How many frames' acknowledgements are known.
+fn known(report: &Report) -> u64 {
+    let mut times = report.stages.times();
+    let acknowledged = times.find(|(stage, _)| *stage == Stage::Acknowledged);
+    acknowledged.map_or(0, |(_, times)| times.count)
+}
+
+#[test]
+fn all_that_are_in_flight_are_followed_however_many() {
+    const FRAMES: u64 = 20_000;
+    let report = in_a_run(|run| {
+        let mut ledger = ledger(None, run).unwrap();
+        for counter in 0..FRAMES {
+            ledger.enter(passage(counter), ACKNOWLEDGEMENT);
+            ledger.turn_over(run).unwrap();
+        }
+        for counter in 0..FRAMES {
+            ledger.acknowledge(&acknowledged(counter));
+        }
+        ledger.close(Ok(()), run).unwrap();
+    });
+    assert_eq!(known(&report), FRAMES, "the slow ones would be missing");
+    assert_eq!(report.one_way.unknown(), None);
+}
+
 #[test]
 fn a_peer_that_acknowledges_nothing_does_not_fill_the_memory() {
     let report = in_a_run(|run| {
         let mut ledger = ledger(None, run).unwrap();
-        for counter in 0..3000 {
-            ledger.enter(passage(counter), BOTH);
+        ledger.enter(passage(0), ACKNOWLEDGEMENT);
+        ledger.acknowledge(&acknowledged(0));
+        for counter in 1..MOST_OPEN as u64 + 3000 {
+            ledger.enter(passage(counter), ACKNOWLEDGEMENT);
             ledger.turn_over(run).unwrap();
         }
         assert_eq!(ledger.open.len(), MOST_OPEN);
-        ledger.close(Ok(()), run).unwrap();
     });
-    assert_eq!(report.samples.passages().len(), 3000);
+    assert_eq!(known(&report), 0, "it is no fair selection of the frames");
+    assert!(report.one_way.unknown().unwrap().contains("unacknowledged"));
+}
+
+#[test]
+fn what_is_known_of_some_frames_is_not_told_for_that_of_all() {
+    let told = |acknowledgements: &[u64], received: u64| {
+        let report = in_a_run(|run| {
+            let mut ledger = ledger(None, run).unwrap();
+            for counter in 0..5 {
+                ledger.enter(passage(counter), ACKNOWLEDGEMENT);
+            }
+            for counter in acknowledgements {
+                ledger.acknowledge(&acknowledged(*counter));
+                ledger.turn_over(run).unwrap();
+            }
+            run.report.outcome = Some(Outcome {
+                received,
+                spoiled: 0,
+                had_enough: true,
+                failure: String::new(),
+            });
+            ledger.close(Ok(()), run).unwrap();
+        });
+        assert_eq!(counters(&report), [0, 1, 2, 3, 4]);
+        (known(&report), report.one_way.unknown().is_some())
+    };
+    assert_eq!(told(&[0, 1, 2, 3, 4], 5), (5, false));
+    assert_eq!(told(&[0, 1, 1, 2], 3), (3, false), "it had enough");
+    assert_eq!(told(&[0, 2, 1, 3, 4], 5), (0, true), "one was passed over");
+    assert_eq!(told(&[0, 1, 2, 3], 5), (0, true), "the last was");
+    assert_eq!(told(&[], 5), (0, true));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Between clocks that agree, so that times are what the frames say.
 
 use super::*;
-use crate::clock_sync::Reading;
+use crate::clock_sync::{ClockSync, Reading};
 
 const MS: u64 = 1_000_000;
 
-fn agreeing() -> ClockSync {
+/// Of clocks that agree from the one millisecond to the other.
+fn agreeing(from: u64, to: u64) -> Vec<Piece> {
     let mut sync = ClockSync::default();
-    for time in [1, 1000 * MS] {
+    for time in [from * MS + 1, to * MS] {
         sync.add(Reading {
             sent: time,
             received: time + 1,
@@ -15,7 +16,7 @@ fn agreeing() -> ClockSync {
             returned: time + 2,
         });
     }
-    sync
+    sync.turn()
 }
 
 /// The raw and the corrected times, in milliseconds, of frames that were captured,
@@ -32,7 +33,8 @@ fn settled(frames: &[(u64, u64, u64)], interval: Option<u64>) -> [Vec<u64>; 2] {
     }
     let mut stages = Stages::default();
     one_way.settle(
-        &agreeing(),
+        agreeing(0, 1000),
+        Settle::All,
         interval.map(Duration::from_millis),
         &mut stages,
     );
@@ -56,7 +58,7 @@ fn frames_do_not_wait_for_ever_for_clocks_that_can_not_be_compared() {
         });
     }
     assert!(one_way.is_due());
-    one_way.settle(&ClockSync::default(), None, &mut Stages::default());
+    one_way.settle(Vec::new(), Settle::Covered, None, &mut Stages::default());
     assert!(!one_way.is_due(), "each frame would be reckoned with again");
     assert_eq!(one_way.offset(), None);
     assert_eq!(
@@ -65,20 +67,28 @@ fn frames_do_not_wait_for_ever_for_clocks_that_can_not_be_compared() {
     );
 }
 
-#[test]
-fn each_piece_of_a_run_has_its_own_offset() {
-    let frame = |handed: u64| Passage {
+fn frame(handed: u64) -> Passage {
+    Passage {
         handed: handed * MS,
         complete: handed * MS + 5,
         ..Passage::default()
-    };
+    }
+}
+
+#[test]
+fn each_piece_of_a_run_has_its_own_offset() {
     let interval = Some(Duration::from_millis(10));
     let mut one_way = OneWay::default();
     let mut stages = Stages::default();
     one_way.take(&frame(10));
-    one_way.settle(&agreeing(), interval, &mut stages);
+    one_way.settle(agreeing(0, 15), Settle::Covered, interval, &mut stages);
     one_way.take(&frame(20));
-    one_way.settle(&ClockSync::default(), interval, &mut stages);
+    let broken = Piece {
+        first: 16 * MS,
+        last: 24 * MS,
+        offset: Err("the clocks are mad"),
+    };
+    one_way.settle(vec![broken], Settle::Covered, interval, &mut stages);
     let mut ahead = ClockSync::default();
     ahead.add(Reading {
         sent: 30 * MS,
@@ -87,18 +97,85 @@ fn each_piece_of_a_run_has_its_own_offset() {
         returned: 30 * MS,
     });
     one_way.take(&frame(30));
-    one_way.settle(&ahead, interval, &mut stages);
+    one_way.settle(ahead.turn(), Settle::Covered, interval, &mut stages);
     let corrected = stages
         .times()
         .find(|(stage, _)| *stage == Stage::TransferCorrected);
     let corrected = corrected.map(|(_, times)| times.count);
     assert_eq!(corrected, Some(2), "no frame was missed between them");
-    let between = |handed: u64| one_way.between(handed * MS, handed * MS, (handed + 7) * MS);
+    let between = |handed: u64| one_way.between(handed * MS, (handed + 7) * MS);
     assert_eq!(between(10), Some(Duration::from_millis(7)));
     assert_eq!(between(20), None);
     assert_eq!(between(30), Some(Duration::from_millis(5)));
     let unknown = one_way.unknown().unwrap();
-    assert_eq!(unknown, "those of 1 frames: no clock reading was answered");
+    assert_eq!(unknown, "those of 1 frames: the clocks are mad");
+}
+
+#[test]
+fn frames_after_the_last_reading_wait_for_the_next_and_are_unknown_without() {
+    let mut one_way = OneWay::default();
+    let mut stages = Stages::default();
+    for handed in [500, 1500, 1900, 60_000] {
+        one_way.take(&frame(handed));
+    }
+    let known = |stages: &Stages| stages.times().map(|(_, times)| times.count).sum::<u64>();
+    one_way.settle(agreeing(0, 1000), Settle::Covered, None, &mut stages);
+    assert_eq!(known(&stages), 1);
+    let narrow = one_way.offset().unwrap().bound;
+    one_way.settle(agreeing(1000, 1600), Settle::Covered, None, &mut stages);
+    assert_eq!(known(&stages), 2);
+    assert_eq!(one_way.offset().unwrap().bound, narrow);
+    one_way.settle(Vec::new(), Settle::All, None, &mut stages);
+    assert_eq!(
+        known(&stages),
+        3,
+        "a minute later the offset is anybody's guess"
+    );
+    let widened = one_way.offset().unwrap().bound;
+    assert!((300_000..1_000_000).contains(&widened), "{widened}");
+    let unknown = one_way.unknown().unwrap();
+    assert_eq!(
+        unknown,
+        "those of 1 frames: no clock reading was taken about then"
+    );
+}
+
+#[test]
+fn a_run_without_a_reading_says_so_though_no_frame_waits_for_one() {
+    let mut one_way = OneWay::default();
+    one_way.settle(Vec::new(), Settle::All, None, &mut Stages::default());
+    assert_eq!(one_way.unknown().as_deref(), Some(NO_READING));
+}
+
+#[test]
+fn what_was_told_of_a_frame_stays_so_when_a_piece_is_added() {
+    let mut one_way = OneWay::default();
+    let mut stages = Stages::default();
+    one_way.take(&frame(950));
+    one_way.settle(agreeing(0, 1000), Settle::Covered, None, &mut stages);
+    let told = |one_way: &OneWay| one_way.between(950 * MS, 960 * MS);
+    let before = (told(&one_way), one_way.offset());
+    let mut vague = ClockSync::default();
+    vague.add(Reading {
+        sent: 900 * MS,
+        received: 901 * MS,
+        answered: 901 * MS,
+        returned: 1900 * MS,
+    });
+    vague.add(Reading {
+        sent: 1000 * MS,
+        received: 1001 * MS,
+        answered: 1001 * MS,
+        returned: 2000 * MS,
+    });
+    let vague = vague.turn();
+    one_way.settle(
+        [vague.clone(), vague.clone(), vague].concat(),
+        Settle::All,
+        None,
+        &mut stages,
+    );
+    assert_eq!((told(&one_way), one_way.offset()), before);
 }
 
 #[test]
@@ -125,6 +202,19 @@ fn a_rate_that_nobody_knows_corrects_nothing() {
 
 #[test]
 fn a_peer_s_wild_times_are_bounded() {
-    let [_, corrected] = settled(&[(1, 2, 3), (1 << 40, 1, 4)], Some(1));
-    assert_eq!(corrected.len(), 2 + MOST_MISSED as usize);
+    let [_, corrected] = settled(&[(1, 2, 3), (999, 1, 4), (1, 2, 3), (999, 1, 4)], Some(1));
+    assert_eq!(corrected.len(), 4 + 2 * 997);
+    let second = Duration::from_secs(1);
+    let mut stages = Stages::default();
+    let before = std::time::Instant::now();
+    for _ in 0..10_000 {
+        stages.record_corrected(Stage::TransferCorrected, second, MOST_MISSED, second);
+    }
+    let (_, times) = stages.times().next().unwrap();
+    assert_eq!(times.count, 10_000 * (u64::from(MOST_MISSED) + 1));
+    let took = before.elapsed();
+    assert!(
+        took.as_secs() < 30,
+        "a note for each of the missed: {took:?}"
+    );
 }

@@ -173,7 +173,7 @@ fn samples<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>
     };
     let across = |it: &Passage, earlier: u64| {
         let is_known = it.complete != 0 && earlier != 0;
-        let time = report.one_way.between(it.handed, earlier, it.complete);
+        let time = report.one_way.between(earlier, it.complete);
         time.filter(|_| is_known).map(|time| time.as_secs_f64())
     };
     // This side's clock: a receiver's passages have no time of having been sent.

@@ -11,6 +11,7 @@ use crate::control::Answering;
 use crate::error::{Error, ErrorKind, Result, keep_first};
 use crate::ledger::{Expected, Ledger};
 use crate::monotonic::Monotonic;
+use crate::one_way::Settle;
 use crate::passage::Passage;
 use crate::run::Run;
 use crate::stages::Stage;
@@ -55,9 +56,9 @@ impl Receiving {
         let mut result = result.and(told);
         if let Some(control) = self.control.take() {
             match control.finish(run) {
-                Ok(sync) => {
+                Ok(pieces) => {
                     result = self.ledger.close(result, run);
-                    run.report.settle_one_way(&sync);
+                    run.report.settle_one_way(pieces, Settle::All);
                 }
                 Err(error) => result = self.ledger.close(result.and(Err(error)), run),
             }
@@ -153,7 +154,7 @@ impl Receiving {
                 done: passage.done,
             });
             if run.report.one_way.is_due() {
-                run.report.settle_one_way(&control.turn());
+                run.report.settle_one_way(control.turn(), Settle::Covered);
             }
         }
         let stages = &mut run.report.stages;

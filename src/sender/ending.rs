@@ -4,8 +4,9 @@ use nix::errno::Errno;
 
 use super::Sending;
 use crate::accounting::Account;
-use crate::clock_sync::ClockSync;
+use crate::clock_sync::Piece;
 use crate::error::{Error, ErrorKind, Result, keep_first};
+use crate::one_way::Settle;
 use crate::run::Run;
 use crate::wire::v3::{End, Outcome};
 
@@ -29,15 +30,14 @@ impl Sending {
                 control.wait_no_longer();
             }
         }
-        let sync = self.settle(run);
-        let (sync, settled) = match sync {
-            Ok(sync) => (sync, Ok(())),
+        let (pieces, settled) = match self.settle(run) {
+            Ok(pieces) => (pieces, Ok(())),
             Err(error) => (None, Err(error)),
         };
         let verdict = self.verdict(result, run);
         let ended = self.close_ledger(keep_first(verdict, settled), run);
-        if let Some(sync) = sync {
-            run.report.settle_one_way(&sync);
+        if let Some(pieces) = pieces {
+            run.report.settle_one_way(pieces, Settle::All);
         }
         ended
     }
@@ -94,7 +94,7 @@ impl Sending {
     }
 
     /// Takes in the receiver's last word and the last clock readings.
-    fn settle(&mut self, run: &mut Run<'_>) -> Result<Option<ClockSync>> {
+    fn settle(&mut self, run: &mut Run<'_>) -> Result<Option<Vec<Piece>>> {
         let Some(control) = self.control.take() else {
             return Ok(None);
         };

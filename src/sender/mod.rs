@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::intake::{Intake, OnOverrun, Taken};
 use crate::ledger::{Expected, Ledger};
 use crate::monotonic::Monotonic;
+use crate::one_way::Settle;
 use crate::passage::Passage;
 use crate::run::Run;
 use crate::source::Source;
@@ -241,7 +242,7 @@ impl Sending {
                 self.ledger.acknowledge(&told);
             }
             if run.report.one_way.is_due() {
-                run.report.settle_one_way(&control.turn());
+                run.report.settle_one_way(control.turn(), Settle::Covered);
             }
         }
         self.ledger.turn_over(run)

@@ -42,8 +42,17 @@ pub struct Ping {
     pub number: u64,
     /// When it was sent.
     pub sent: u64,
-    /// When the answer to the one before it came; 0 if none did.
-    pub previous_answered: u64,
+    /// The last answer that came and that no earlier ping tells of.
+    pub answered: Option<Answered>,
+}
+
+/// A clock reading's answer has come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// The ping's number.
+    pub number: u64,
+    /// When its answer came.
+    pub at: u64,
 }
 
 /// The answer to a clock reading.
@@ -73,17 +82,26 @@ pub struct Ack {
 impl Ping {
     /// As it goes on the wire, the message's header included.
     pub fn encode(&self) -> Vec<u8> {
-        let values = [self.number, self.sent, self.previous_answered];
+        let (number, at) = self.answered.map_or((0, 0), |it| (it.number, it.at));
+        // Where there are no more fields than this, it is that of the ping before.
+        let is_previous = number.checked_add(1) == Some(self.number);
+        let previous = if is_previous { at } else { 0 };
+        let values = [self.number, self.sent, previous, number, at];
         message(kind::PING, &fields(&values, ""))
     }
 
     /// From the wire.
     pub fn decode(body: &[u8]) -> Result<Self, WireError> {
-        let ([number, sent, previous_answered], _) = read_fields(kind::PING, body)?;
+        let ([number, sent, previous], _) = read_fields(kind::PING, body)?;
+        let (answered, at) = match read_fields(kind::PING, body) {
+            Ok(([_, _, _, answered, at], _)) => (Some(answered), at),
+            Err(_) => (number.checked_sub(1), previous),
+        };
+        let answered = answered.filter(|_| at != 0);
         Ok(Ping {
             number,
             sent,
-            previous_answered,
+            answered: answered.map(|number| Answered { number, at }),
         })
     }
 }

@@ -11,7 +11,7 @@ mod control;
 use super::{Description, Reader, WireError, Writer};
 use crate::v4l2::MAX_PLANES;
 
-pub use control::{Ack, Outcome, Ping, Pong};
+pub use control::{Ack, Answered, Outcome, Ping, Pong};
 
 /// Bytes of a message's header.
 pub const MESSAGE_HEADER_SIZE: usize = 8;
