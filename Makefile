@@ -53,10 +53,14 @@ bench-loopback: build
 	tools/setup bench
 	$(PYTHON) tools/bench_loopback.py
 
-# Needs a nightly Rust and cargo-fuzz (cargo install cargo-fuzz). FUZZ_SECONDS=N runs it for as long.
-FUZZ_SECONDS := 600
+# Needs a nightly Rust and cargo-fuzz (cargo install cargo-fuzz). FUZZ_SECONDS=N runs each target
+# for as long.
+FUZZ_SECONDS := 300
+FUZZ_TARGETS := wire control
 fuzz:
-	cd fuzz && cargo +nightly fuzz run wire -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096
+	for target in $(FUZZ_TARGETS); do \
+	    (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096) || exit; \
+	done
 
 lint: build
 	cargo fmt --check
