@@ -2,13 +2,20 @@
 //! slower than it.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::buffer::{Filled, Free};
 use crate::connection::Meanwhile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
 use crate::source::{Next, Source, WaitsFor};
+
+/// Frames taken in between two looks at a stop, a deadline and the network: as many
+/// as a V4L2 queue has buffers, so that the freshest of a camera's is found at once.
+const FRAMES_A_ROUND: u32 = 32;
+
+/// And how long that may take: a source may make its frames while it is asked.
+const ROUND: Duration = Duration::from_millis(20);
 
 /// What becomes of frames that the network has no time for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,9 +116,15 @@ impl<'a> Intake<'a> {
             .try_for_each(|free| self.source.recycle(free))
     }
 
-    /// Takes in what the source has, and drops what the policy says.
+    /// Takes in what the source has, a round of it at most, and drops what the
+    /// policy says. A source without a pace always has another frame.
     pub fn take_in(&mut self, report: &mut Report) -> Result<()> {
-        while self.waiting.is_none() || self.on_overrun != OnOverrun::Block {
+        let begun = Instant::now();
+        for _ in 0..FRAMES_A_ROUND {
+            let is_full = self.waiting.is_some();
+            if is_full && (self.on_overrun == OnOverrun::Block || begun.elapsed() >= ROUND) {
+                break;
+            }
             let filled = match self.source.next()? {
                 Next::Frame(filled) => filled,
                 Next::NotReady => return Ok(()),

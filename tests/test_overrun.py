@@ -1,5 +1,6 @@
 """A network slower than the source: who drops which frames, and that none is lost silently."""
 
+import signal
 import socket
 import threading
 import time
@@ -7,7 +8,7 @@ import time
 import pytest
 
 from reference import STREAM, ReceivedFrame, pattern, receive_exactly, receive_frames
-from support import LOCALHOST, listening
+from support import LOCALHOST, Command, listening, receiver_command
 from v4l_dmabuf import Report, Sender
 
 WIDTH, HEIGHT = 640, 480
@@ -59,3 +60,20 @@ def test_every_loss_is_counted_where_it_happened(
         assert 0 < gaps <= report.sender_drops
     for frame in frames:
         assert frame.payload == pattern(frame.sequence, SIZE, HEIGHT), frame.sequence
+
+
+@pytest.mark.parametrize("on_overrun", ["drop-oldest", "drop-newest"])
+def test_a_source_without_a_pace_is_sent_and_stopped(port: int, on_overrun: str) -> None:
+    """It always has another frame, and must not keep the sender from all else."""
+    options = ("-d", "test", "-e", "memfd", "-a", LOCALHOST, "-p", port)
+    with (
+        receiver_command(port) as receiver,
+        Command("sender", *options, "--on-overrun", on_overrun) as sender,
+    ):
+        sender.wait_for("sending")
+        time.sleep(1)
+        sender.process.send_signal(signal.SIGINT)
+        assert sender.wait() == 0, sender.stderr
+        assert receiver.wait() == 0, receiver.stderr
+    assert "received 0 frames" not in receiver.stderr, receiver.stderr
+    assert "received " in receiver.stderr, receiver.stderr

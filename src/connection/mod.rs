@@ -228,6 +228,7 @@ impl Connection {
                     if Instant::now() >= deadline {
                         return Err(self.stalled());
                     }
+                    run.tick()?;
                     let returned = job.woken()?;
                     meanwhile.look(&mut run.report, returned)?;
                 }

@@ -136,3 +136,19 @@ fn buffers_that_come_back_go_to_the_source_and_its_end_is_noticed() {
     );
     assert_eq!(script.recycled, [7]);
 }
+
+#[test]
+fn a_source_that_always_has_a_frame_is_left_after_a_round() {
+    for policy in [OnOverrun::DropOldest, OnOverrun::DropNewest] {
+        let mut script = Script::default();
+        script.give(0, 10_000);
+        let mut report = Report::default();
+        let mut intake = Intake::new(&mut script, policy);
+        intake.take_in(&mut report).unwrap();
+        assert!(intake.take(&mut report).is_some(), "{policy:?}");
+        let captured = report.captured;
+        assert!(captured < 10_000, "{policy:?}: a round took all {captured}");
+        assert_eq!(report.sender_drops.total() + 1, captured, "{policy:?}");
+        assert_eq!(script.recycled.len() as u64 + 1, captured, "{policy:?}");
+    }
+}

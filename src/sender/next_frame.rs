@@ -26,6 +26,8 @@ pub(super) fn next_frame(
     let mut starved_until = None;
     let mut has_room = false;
     loop {
+        // A source that is always due lets no wait last until the next tick.
+        run.tick()?;
         let returned = transmitter.returned(run, ledger)?;
         intake.recycle(returned)?;
         intake.take_in(&mut run.report)?;
