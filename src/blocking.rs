@@ -6,8 +6,9 @@
 //! wonder why the process doesn't end.
 
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -17,17 +18,66 @@ use crate::error::{Error, ErrorKind, Result};
 /// The calls that have not returned yet, in the order in which they began.
 static UNDER_WAY: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
 
+/// What calls are made on that are too frequent for an entry each time.
+static GAUGES: Mutex<Vec<Weak<Gauge>>> = Mutex::new(Vec::new());
+
 /// Locks what no thread leaves half-done.
-fn lock_under_way() -> MutexGuard<'static, Vec<(u64, String)>> {
-    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Names the calls that have not returned yet.
 pub fn under_way() -> Vec<String> {
-    lock_under_way()
+    let mut calls: Vec<String> = lock(&UNDER_WAY)
         .iter()
         .map(|(_, call)| call.clone())
-        .collect()
+        .collect();
+    let gauges = lock(&GAUGES);
+    calls.extend(gauges.iter().filter_map(|gauge| gauge.upgrade()?.call()));
+    calls
+}
+
+/// The calls on one object, such as a device: each is named while it is under way, at the
+/// price of two stores. They are made one at a time.
+#[derive(Debug)]
+pub struct Calls(Arc<Gauge>);
+
+#[derive(Debug)]
+struct Gauge {
+    object: String,
+    names: &'static [&'static str],
+    /// The number of the call that is under way; no name's number: none is.
+    current: AtomicUsize,
+}
+
+impl Gauge {
+    fn call(&self) -> Option<String> {
+        let name = self.names.get(self.current.load(Ordering::Relaxed))?;
+        Some(format!("{name} of {}", self.object))
+    }
+}
+
+impl Calls {
+    /// Nothing is under way. Calls go by their numbers in `names`.
+    pub fn on(object: impl Into<String>, names: &'static [&'static str]) -> Self {
+        let gauge = Arc::new(Gauge {
+            object: object.into(),
+            names,
+            current: AtomicUsize::new(usize::MAX),
+        });
+        let mut gauges = lock(&GAUGES);
+        gauges.retain(|gauge| gauge.strong_count() > 0);
+        gauges.push(Arc::downgrade(&gauge));
+        Calls(gauge)
+    }
+
+    /// Makes a call.
+    pub fn during<T>(&self, number: usize, call: impl FnOnce() -> T) -> T {
+        self.0.current.store(number, Ordering::Relaxed);
+        let answer = call();
+        self.0.current.store(usize::MAX, Ordering::Relaxed);
+        answer
+    }
 }
 
 /// A call's entry among those under way, for as long as it lives.
@@ -37,7 +87,7 @@ pub struct UnderWay(u64);
 impl UnderWay {
     /// Enters a call by its name and object, as in `open(2) of /mnt/dump`.
     pub fn enter(call: impl Into<String>) -> Self {
-        let mut calls = lock_under_way();
+        let mut calls = lock(&UNDER_WAY);
         let number = calls.last().map_or(0, |(last, _)| last + 1);
         calls.push((number, call.into()));
         UnderWay(number)
@@ -46,7 +96,7 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        lock_under_way().retain(|(number, _)| *number != self.0);
+        lock(&UNDER_WAY).retain(|(number, _)| *number != self.0);
     }
 }
 
@@ -142,6 +192,15 @@ mod tests {
         assert_eq!(poll(&mut [call.poll_fd()], PollTimeout::NONE).unwrap(), 1);
         assert_eq!(call.take().unwrap(), Some(7));
         assert!(!under_way().contains(&"read(2) of a test".to_owned()));
+    }
+
+    #[test]
+    fn a_frequent_call_is_named_while_it_lasts() {
+        let calls = Calls::on("a test's device", &["first", "second"]);
+        let named = || under_way().contains(&"second of a test's device".to_owned());
+        assert!(!named());
+        assert!(calls.during(1, named), "it was not named while it lasted");
+        assert!(!named());
     }
 
     #[test]

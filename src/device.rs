@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::libc::O_NONBLOCK;
 
+use crate::blocking::Calls;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::Mapping;
 use crate::pixel_format::FourCc;
 use crate::queue::Driver;
 use crate::v4l2::{
-    self, Appearance, BufType, Capability, Dequeued, Format, Interval, MemoryType, PlaneInfo,
-    PlaneToQueue,
+    self, Appearance, BufType, Capability, Dequeued, Format, Interval, Ioctl, MemoryType,
+    PlaneInfo, PlaneToQueue,
 };
 
 /// An open capture device.
@@ -25,6 +26,7 @@ pub struct Device {
     path: PathBuf,
     buf_type: BufType,
     capability: Capability,
+    calls: Calls,
 }
 
 impl Device {
@@ -52,10 +54,14 @@ impl Device {
         {
             return Err(no_capture("it is not a device".to_owned()).errno(Errno::ENOTTY));
         }
-        let capability = v4l2::querycap(file.as_fd()).map_err(|errno| {
-            no_capture("it does not answer VIDIOC_QUERYCAP, so it is no V4L2 device".to_owned())
-                .errno(errno)
-        })?;
+        let calls = Calls::on(&shown, Ioctl::NAMES);
+        let querycap = || v4l2::querycap(file.as_fd());
+        let capability = calls
+            .during(Ioctl::QueryCap as usize, querycap)
+            .map_err(|errno| {
+                no_capture("it does not answer VIDIOC_QUERYCAP, so it is no V4L2 device".to_owned())
+                    .errno(errno)
+            })?;
         let buf_type = capability.capture_type().ok_or_else(|| {
             no_capture(format!(
                 "{} ({}) does not capture video: it is an output, metadata, radio or codec node",
@@ -75,6 +81,7 @@ impl Device {
             path: path.to_owned(),
             buf_type,
             capability,
+            calls,
         })
     }
 
@@ -91,6 +98,16 @@ impl Device {
     /// For poll(2).
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+
+    /// Makes an ioctl. The device may take its time, and is named meanwhile.
+    fn call<T>(
+        &self,
+        ioctl: Ioctl,
+        call: impl FnOnce(BorrowedFd<'_>, BufType) -> nix::Result<T>,
+    ) -> nix::Result<T> {
+        self.calls
+            .during(ioctl as usize, || call(self.fd(), self.buf_type))
     }
 
     /// Sets the format. Another size is a warning, another pixel format an error
@@ -110,7 +127,10 @@ impl Device {
             appearance: Appearance::default(),
         };
         let what = format!("set {width}x{height} {pixel_format} on {}", self.path());
-        let granted = v4l2::set_format(self.fd(), self.buf_type, &wanted)
+        let granted = self
+            .call(Ioctl::SetFmt, |fd, kind| {
+                v4l2::set_format(fd, kind, &wanted)
+            })
             .map_err(|errno| self.error(&what, errno))?;
         if granted.pixel_format != pixel_format {
             return Err(Error::new(ErrorKind::Format, what)
@@ -132,15 +152,16 @@ impl Device {
 
     /// The pixel formats that the device offers.
     pub fn formats(&self) -> Result<Vec<FourCc>> {
-        v4l2::enum_formats(self.fd(), self.buf_type).map_err(|errno| {
-            let what = format!("list the formats of {} (VIDIOC_ENUM_FMT)", self.path());
-            self.error(&what, errno)
-        })
+        self.call(Ioctl::EnumFmt, v4l2::enum_formats)
+            .map_err(|errno| {
+                let what = format!("list the formats of {} (VIDIOC_ENUM_FMT)", self.path());
+                self.error(&what, errno)
+            })
     }
 
     /// The pixel formats that the device offers, in words.
     pub fn offered(&self) -> String {
-        match v4l2::enum_formats(self.fd(), self.buf_type) {
+        match self.call(Ioctl::EnumFmt, v4l2::enum_formats) {
             Ok(formats) => {
                 let formats: Vec<String> = formats.iter().map(FourCc::to_string).collect();
                 format!("it offers {}", formats.join(", "))
@@ -152,7 +173,9 @@ impl Device {
     /// Asks for a frame rate. Answers with the interval that was granted, None if
     /// the device has no rate to set, which is a warning.
     pub fn set_rate(&self, fps: f64) -> Result<Option<Interval>> {
-        let granted = match v4l2::set_interval(self.fd(), self.buf_type, Interval::of_rate(fps)) {
+        let granted = match self.call(Ioctl::SetParm, |fd, kind| {
+            v4l2::set_interval(fd, kind, Interval::of_rate(fps))
+        }) {
             Ok(interval) => interval,
             Err(Errno::ENOTTY | Errno::EINVAL) => None,
             Err(errno) => {
@@ -175,7 +198,7 @@ impl Device {
 
     /// The frame interval; None if the device doesn't tell.
     pub fn interval(&self) -> Option<Interval> {
-        v4l2::get_interval(self.fd(), self.buf_type).ok().flatten()
+        self.call(Ioctl::GetParm, v4l2::get_interval).ok().flatten()
     }
 
     /// An error of an operation on this device, with what its errno means there.
@@ -204,19 +227,25 @@ impl Device {
 
 impl Driver for Device {
     fn reqbufs(&self, memory: MemoryType, count: u32) -> nix::Result<u32> {
-        v4l2::reqbufs(self.fd(), self.buf_type, memory, count)
+        self.call(Ioctl::ReqBufs, |fd, kind| {
+            v4l2::reqbufs(fd, kind, memory, count)
+        })
     }
 
     fn querybuf(&self, index: u32) -> nix::Result<Vec<PlaneInfo>> {
-        v4l2::querybuf(self.fd(), self.buf_type, index)
+        self.call(Ioctl::QueryBuf, |fd, kind| v4l2::querybuf(fd, kind, index))
     }
 
     fn buffer_flags(&self, memory: MemoryType, index: u32) -> nix::Result<u32> {
-        v4l2::query_flags(self.fd(), self.buf_type, memory, index)
+        self.call(Ioctl::QueryBuf, |fd, kind| {
+            v4l2::query_flags(fd, kind, memory, index)
+        })
     }
 
     fn expbuf(&self, index: u32, plane: u32) -> nix::Result<OwnedFd> {
-        v4l2::expbuf(self.fd(), self.buf_type, index, plane)
+        self.call(Ioctl::ExpBuf, |fd, kind| {
+            v4l2::expbuf(fd, kind, index, plane)
+        })
     }
 
     fn map(&self, plane: PlaneInfo) -> nix::Result<Mapping> {
@@ -228,19 +257,21 @@ impl Driver for Device {
     }
 
     fn qbuf(&self, memory: MemoryType, index: u32, planes: &[PlaneToQueue<'_>]) -> nix::Result<()> {
-        v4l2::qbuf(self.fd(), self.buf_type, memory, index, planes)
+        self.call(Ioctl::QBuf, |fd, kind| {
+            v4l2::qbuf(fd, kind, memory, index, planes)
+        })
     }
 
     fn dqbuf(&self, memory: MemoryType) -> nix::Result<Dequeued> {
-        v4l2::dqbuf(self.fd(), self.buf_type, memory)
+        self.call(Ioctl::DqBuf, |fd, kind| v4l2::dqbuf(fd, kind, memory))
     }
 
     fn streamon(&self) -> nix::Result<()> {
-        v4l2::streamon(self.fd(), self.buf_type)
+        self.call(Ioctl::StreamOn, v4l2::streamon)
     }
 
     fn streamoff(&self) -> nix::Result<()> {
-        v4l2::streamoff(self.fd(), self.buf_type)
+        self.call(Ioctl::StreamOff, v4l2::streamoff)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
@@ -61,7 +61,7 @@ pub enum Dequeue {
 /// A driver's buffers of one kind of memory.
 #[derive(Debug)]
 pub struct Queue<D: Driver> {
-    driver: Rc<D>,
+    driver: Arc<D>,
     memory: MemoryType,
     granted: NonZeroU32,
     /// A slot an index; what is in it is the driver's.
@@ -71,7 +71,7 @@ pub struct Queue<D: Driver> {
 impl<D: Driver> Queue<D> {
     /// REQBUFS for `count` buffers. The driver may grant another number: `count`
     /// of the queue tells. On an error nothing stays requested.
-    pub fn request(driver: Rc<D>, memory: MemoryType, count: u32) -> nix::Result<Self> {
+    pub fn request(driver: Arc<D>, memory: MemoryType, count: u32) -> nix::Result<Self> {
         let granted = driver.reqbufs(memory, count)?;
         let granted = NonZeroU32::new(granted).ok_or(Errno::ENOMEM)?;
         Ok(Queue {

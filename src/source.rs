@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags};
 
+use crate::blocking::Blocking;
 use crate::buffer::{Filled, Free};
 use crate::error::{Error, Result};
 use crate::report::Stream;
+use crate::run::{OnStop, Run};
 
 /// What a source has now.
 #[derive(Debug)]
@@ -43,8 +45,11 @@ impl<'a> WaitsFor<'a> {
     }
 }
 
-/// A source of frames, negotiated and with its buffers at hand.
-pub trait Source {
+/// A source of frames, negotiated and with its buffers at hand. It moves between threads,
+/// since a device may hang while it is opened, started, or let go of.
+pub trait Source: Send {
+    /// What it is, for people: a device's path.
+    fn name(&self) -> String;
     /// What it gives.
     fn stream(&self) -> &Stream;
     /// Whether its buffers can be sent without a copy, by trial: the errno says
@@ -61,3 +66,37 @@ pub trait Source {
     /// Gives a buffer back to be filled again.
     fn recycle(&mut self, free: Free) -> Result<()>;
 }
+
+/// A source that was asked to start, and what came of that.
+pub type Started = (Box<dyn Source>, Result<()>);
+
+/// Opens a source of that name. None on a stop: whatever is opened is then let go of again.
+pub fn open(
+    name: &str,
+    open: impl FnOnce() -> Result<Box<dyn Source>> + Send + 'static,
+    run: &mut Run<'_>,
+) -> Result<Option<Box<dyn Source>>> {
+    let opening = Blocking::start(format!("opening of {name}"), open)?;
+    run.wait_for(opening, OnStop::End)?.transpose()
+}
+
+/// Starts a source. None on a stop: the source is then let go of.
+pub fn start(mut source: Box<dyn Source>, run: &mut Run<'_>) -> Result<Option<Started>> {
+    let starting = Blocking::start(format!("start of {}", source.name()), move || {
+        let started = source.start();
+        (source, started)
+    })?;
+    run.wait_for(starting, OnStop::End)
+}
+
+/// Lets a source go, and with it what else holds its buffers: the last of them to be
+/// unmapped closes the device.
+pub fn tear_down(source: Box<dyn Source>, held: impl Send + 'static) -> Result<Blocking<()>> {
+    Blocking::start(format!("teardown of {}", source.name()), move || {
+        drop(held);
+        drop(source);
+    })
+}
+
+#[cfg(test)]
+mod tests;

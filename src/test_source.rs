@@ -174,6 +174,10 @@ impl Ramp {
 }
 
 impl Source for TestSource {
+    fn name(&self) -> String {
+        "the test source".to_owned()
+    }
+
     fn stream(&self) -> &Stream {
         &self.stream
     }

@@ -1,6 +1,6 @@
 //! Which memory a camera captures into, found out by giving it to the driver.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
@@ -24,7 +24,7 @@ pub(super) struct Filling {
 }
 
 pub(super) fn fill_queue(
-    device: &Rc<Device>,
+    device: &Arc<Device>,
     format: &Format,
     capture: &Capture,
 ) -> Result<Filling> {
@@ -47,7 +47,7 @@ pub(super) fn fill_queue(
 
 /// The first heap that the driver takes and that can be sent without a copy; if
 /// there is none, the first that it takes, from the system heap on.
-fn import_best_heap(device: &Rc<Device>, format: &Format, capture: &Capture) -> Result<Filling> {
+fn import_best_heap(device: &Arc<Device>, format: &Format, capture: &Capture) -> Result<Filling> {
     let mut rejected = Vec::new();
     let candidates = HeapName::candidates();
     for must_pin in [true, false] {
@@ -94,7 +94,7 @@ fn try_heap(name: &HeapName, must_pin: bool) -> Result<()> {
 /// DMABUFs from the heap, imported by the driver. Only a real QBUF proves that
 /// it takes them: REQBUFS succeeds on drivers that then refuse every buffer.
 fn import_heap(
-    device: &Rc<Device>,
+    device: &Arc<Device>,
     format: &Format,
     capture: &Capture,
     name: &HeapName,
@@ -123,14 +123,18 @@ fn import_heap(
         .cause(cause)
         .next("use -m mmap, or another heap (-e), such as one of contiguous memory")
     };
-    let mut queue = Queue::request(Rc::clone(device), MemoryType::DmaBuf, capture.buffers.get())
-        .map_err(|errno| {
-            refused(
-                "VIDIOC_REQBUFS",
-                errno,
-                "the driver does not import DMABUFs",
-            )
-        })?;
+    let mut queue = Queue::request(
+        Arc::clone(device),
+        MemoryType::DmaBuf,
+        capture.buffers.get(),
+    )
+    .map_err(|errno| {
+        refused(
+            "VIDIOC_REQBUFS",
+            errno,
+            "the driver does not import DMABUFs",
+        )
+    })?;
     let mut rate = None;
     for index in 0..queue.count().get() {
         let planes = format
@@ -181,9 +185,9 @@ fn prepared(free: Free, capture: &Capture) -> Result<Free> {
     }
 }
 
-fn driver_memory(device: &Rc<Device>, capture: &Capture) -> Result<Filling> {
+fn driver_memory(device: &Arc<Device>, capture: &Capture) -> Result<Filling> {
     let failed = |what: &str, errno| device.error(&format!("{what} on {}", device.path()), errno);
-    let mut queue = Queue::request(Rc::clone(device), MemoryType::Mmap, capture.buffers.get())
+    let mut queue = Queue::request(Arc::clone(device), MemoryType::Mmap, capture.buffers.get())
         .map_err(|errno| failed("request buffers (VIDIOC_REQBUFS)", errno))?;
     let buffers = queue
         .driver_buffers()

@@ -4,8 +4,8 @@ mod filling;
 
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::rc::Rc;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
@@ -17,7 +17,8 @@ use crate::memory::HeapChoice;
 use crate::pixel_format::FourCc;
 use crate::queue::{Dequeue, DequeueError, Queue};
 use crate::report::{MemoryUsed, Origin, Stream};
-use crate::source::{Next, Source, WaitsFor};
+use crate::run::Run;
+use crate::source::{self, Next, Source, WaitsFor};
 use crate::v4l2::{Format, Interval};
 use crate::verify;
 use crate::wire::PlaneLayout;
@@ -73,16 +74,30 @@ pub struct Capture {
 /// A capture device with all its buffers queued.
 #[derive(Debug)]
 pub struct Camera {
-    device: Rc<Device>,
+    device: Arc<Device>,
     queue: Queue<Device>,
     stream: Stream,
     verify: bool,
 }
 
 impl Camera {
+    /// As `open`, on a thread of its own: a device may take its time. None on a stop.
+    pub fn open_beside(
+        path: &Path,
+        capture: Capture,
+        run: &mut Run<'_>,
+    ) -> Result<Option<Box<dyn Source>>> {
+        let own = path.to_owned();
+        let open = move || {
+            let camera = Camera::open(&own, &capture)?;
+            Ok(Box::new(camera) as Box<dyn Source>)
+        };
+        source::open(&path.display().to_string(), open, run)
+    }
+
     /// Opens the device, negotiates, allocates and queues.
     pub fn open(path: &Path, capture: &Capture) -> Result<Self> {
-        let device = Rc::new(Device::open(path)?);
+        let device = Arc::new(Device::open(path)?);
         let format = device.negotiate(capture.width, capture.height, capture.pixel_format)?;
         let planes = layout(&device, &format)?;
         let interval = match capture.fps {
@@ -160,6 +175,10 @@ fn layout(device: &Device, format: &Format) -> Result<Vec<PlaneLayout>> {
 }
 
 impl Source for Camera {
+    fn name(&self) -> String {
+        self.device.path()
+    }
+
     fn stream(&self) -> &Stream {
         &self.stream
     }

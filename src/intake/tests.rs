@@ -27,6 +27,10 @@ impl Script {
 }
 
 impl Source for Script {
+    fn name(&self) -> String {
+        "a test".to_owned()
+    }
+
     fn stream(&self) -> &Stream {
         unreachable!("an intake doesn't ask for it")
     }

@@ -1,7 +1,7 @@
 //! The queue against a driver whose answers are scripted.
 
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::sync::Mutex;
 
 use super::*;
 use std::os::fd::AsFd;
@@ -16,20 +16,20 @@ const LENGTH: usize = 4096;
 /// Answers as it is told to, and notes what it is asked.
 #[derive(Default)]
 struct Script {
-    asked: RefCell<Vec<String>>,
-    granted: Cell<Option<u32>>,
-    qbuf_error: Cell<Option<Errno>>,
-    streamoff_error: Cell<Option<Errno>>,
-    dequeues: RefCell<VecDeque<nix::Result<Dequeued>>>,
+    asked: Mutex<Vec<String>>,
+    granted: Mutex<Option<u32>>,
+    qbuf_error: Mutex<Option<Errno>>,
+    streamoff_error: Mutex<Option<Errno>>,
+    dequeues: Mutex<VecDeque<nix::Result<Dequeued>>>,
 }
 
 impl Script {
     fn note(&self, what: impl Into<String>) {
-        self.asked.borrow_mut().push(what.into());
+        self.asked.lock().unwrap().push(what.into());
     }
 
     fn will_dequeue(&self, told: nix::Result<Dequeued>) {
-        self.dequeues.borrow_mut().push_back(told);
+        self.dequeues.lock().unwrap().push_back(told);
     }
 
     fn will_fill(&self, index: u32, bytesused: u32, data_offset: u32) {
@@ -53,7 +53,7 @@ impl Driver for Script {
 
     fn reqbufs(&self, _: MemoryType, count: u32) -> nix::Result<u32> {
         self.note(format!("reqbufs {count}"));
-        Ok(self.granted.get().unwrap_or(count))
+        Ok(self.granted.lock().unwrap().unwrap_or(count))
     }
 
     fn querybuf(&self, _: u32) -> nix::Result<Vec<PlaneInfo>> {
@@ -75,12 +75,13 @@ impl Driver for Script {
 
     fn qbuf(&self, _: MemoryType, index: u32, _: &[PlaneToQueue<'_>]) -> nix::Result<()> {
         self.note(format!("qbuf {index}"));
-        self.qbuf_error.get().map_or(Ok(()), Err)
+        self.qbuf_error.lock().unwrap().map_or(Ok(()), Err)
     }
 
     fn dqbuf(&self, _: MemoryType) -> nix::Result<Dequeued> {
         self.dequeues
-            .borrow_mut()
+            .lock()
+            .unwrap()
             .pop_front()
             .unwrap_or(Ok(Dequeued::NotReady))
     }
@@ -91,7 +92,7 @@ impl Driver for Script {
 
     fn streamoff(&self) -> nix::Result<()> {
         self.note("streamoff");
-        self.streamoff_error.get().map_or(Ok(()), Err)
+        self.streamoff_error.lock().unwrap().map_or(Ok(()), Err)
     }
 }
 
@@ -101,9 +102,9 @@ fn free(index: u32) -> Free {
 }
 
 /// A queue of two buffers, both queued.
-fn queue() -> (Rc<Script>, Queue<Script>) {
-    let script = Rc::new(Script::default());
-    let mut queue = Queue::request(Rc::clone(&script), MemoryType::DmaBuf, 2).unwrap();
+fn queue() -> (Arc<Script>, Queue<Script>) {
+    let script = Arc::new(Script::default());
+    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 2).unwrap();
     for index in 0..2 {
         queue.enqueue(free(index)).unwrap();
     }
@@ -134,25 +135,25 @@ fn a_frame_goes_round() {
     assert_eq!(filled.frame().bytes(), 100);
     queue.enqueue(filled.release()).unwrap();
     assert_eq!(
-        *script.asked.borrow(),
+        *script.asked.lock().unwrap(),
         ["reqbufs 2", "qbuf 0", "qbuf 1", "qbuf 1"]
     );
 }
 
 #[test]
 fn the_driver_decides_how_many_buffers_there_are() {
-    let script = Rc::new(Script::default());
-    script.granted.set(Some(5));
-    let queue = Queue::request(Rc::clone(&script), MemoryType::DmaBuf, 2).unwrap();
+    let script = Arc::new(Script::default());
+    *script.granted.lock().unwrap() = Some(5);
+    let queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 2).unwrap();
     assert_eq!(queue.count().get(), 5);
-    script.granted.set(Some(0));
+    *script.granted.lock().unwrap() = Some(0);
     let none = Queue::request(script, MemoryType::DmaBuf, 2).map(|queue| queue.count());
     assert_eq!(none, Err(Errno::ENOMEM));
 }
 
 #[test]
 fn a_driver_that_exports_nothing_is_mapped() {
-    let script = Rc::new(Script::default());
+    let script = Arc::new(Script::default());
     let queue = Queue::request(script, MemoryType::Mmap, 3).unwrap();
     let buffers = queue.driver_buffers().unwrap();
     assert_eq!(buffers.len(), 3);
@@ -164,13 +165,13 @@ fn a_driver_that_exports_nothing_is_mapped() {
 
 #[test]
 fn a_failed_qbuf_gives_the_buffer_back() {
-    let script = Rc::new(Script::default());
-    let mut queue = Queue::request(Rc::clone(&script), MemoryType::DmaBuf, 1).unwrap();
-    script.qbuf_error.set(Some(Errno::EFAULT));
+    let script = Arc::new(Script::default());
+    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 1).unwrap();
+    *script.qbuf_error.lock().unwrap() = Some(Errno::EFAULT);
     let (buffer, errno) = queue.enqueue(free(0)).unwrap_err();
     assert_eq!((buffer.index(), errno), (0, Errno::EFAULT));
     assert!(is_alive(&buffer));
-    script.qbuf_error.set(None);
+    *script.qbuf_error.lock().unwrap() = None;
     queue.enqueue(buffer).unwrap();
 }
 
@@ -189,24 +190,24 @@ fn streamoff_gives_back_what_was_queued_and_nothing_else() {
 #[test]
 fn a_failed_streamoff_leaves_the_buffers_queued() {
     let (script, mut queue) = queue();
-    script.streamoff_error.set(Some(Errno::ENODEV));
+    *script.streamoff_error.lock().unwrap() = Some(Errno::ENODEV);
     assert_eq!(
         queue.stop().map(|buffers| buffers.len()),
         Err(Errno::ENODEV)
     );
-    script.streamoff_error.set(None);
+    *script.streamoff_error.lock().unwrap() = None;
     assert_eq!(queue.stop().unwrap().len(), 2);
 }
 
 #[test]
 fn a_buffer_that_is_queued_or_foreign_never_reaches_the_driver() {
     let (script, mut queue) = queue();
-    let asked = script.asked.borrow().len();
+    let asked = script.asked.lock().unwrap().len();
     for index in [0, 2] {
         let (buffer, errno) = queue.enqueue(free(index)).unwrap_err();
         assert_eq!((buffer.index(), errno), (index, Errno::EINVAL));
     }
-    assert_eq!(script.asked.borrow().len(), asked, "QBUF was called");
+    assert_eq!(script.asked.lock().unwrap().len(), asked, "QBUF was called");
 }
 
 #[test]
@@ -262,6 +263,6 @@ fn errnos_of_dqbuf_are_handed_on() {
 fn the_driver_lets_go_before_memory_is_freed() {
     let (script, queue) = queue();
     drop(queue);
-    let asked = script.asked.borrow();
+    let asked = script.asked.lock().unwrap();
     assert_eq!(asked[asked.len() - 2..], ["streamoff", "reqbufs 0"]);
 }

@@ -14,14 +14,14 @@ use crate::buffer::Departure;
 use crate::camera::{Camera, Capture};
 use crate::connection;
 use crate::control::Asking;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, keep_first};
 use crate::intake::{Intake, OnOverrun, Taken};
 use crate::ledger::{Expected, Ledger};
 use crate::monotonic::Monotonic;
 use crate::one_way::Settle;
 use crate::passage::Passage;
-use crate::run::Run;
-use crate::source::Source;
+use crate::run::{OnStop, Run};
+use crate::source::{self, Source};
 use crate::stages::Stage;
 use crate::test_source::{Picture, TestSource};
 use crate::transmitter::{self, Transmitter, ZeroCopyMode};
@@ -99,9 +99,8 @@ pub fn send(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>
 }
 
 fn send_stream(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>) -> Result<()> {
-    let mut source: Box<dyn Source> = match &config.input {
-        Input::Device(path) => Box::new(Camera::open(path, &config.capture)?),
-        Input::Test(picture) => Box::new(TestSource::new(&config.capture, *picture)?),
+    let Some(source) = open(config, run)? else {
+        return Ok(());
     };
     let Some(ledger) = Ledger::open(config.records.as_deref(), run)? else {
         return Ok(());
@@ -134,12 +133,26 @@ fn send_stream(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<
         framing,
         mid_frame: false,
     };
-    let result = source
-        .start()
-        .and_then(|()| sending.send_frames(source.as_mut(), config.on_overrun, frames, run));
-    // The device is let go before the wait for the receiver.
-    drop(source);
-    sending.end(result, run)
+    let Some((mut source, started)) = source::start(source, run)? else {
+        return sending.end(Ok(()), run);
+    };
+    let result =
+        started.and_then(|()| sending.send_frames(source.as_mut(), config.on_overrun, frames, run));
+    // The device is let go during the wait for the receiver, however long it takes for that.
+    let torn_down = source::tear_down(source, ())?;
+    let result = sending.end(result, run);
+    match &result {
+        Err(error) if error.kind() == ErrorKind::Interrupted => result,
+        _ => keep_first(result, run.wait_for(torn_down, OnStop::Finish).map(|_| ())),
+    }
+}
+
+fn open(config: &SenderConfig, run: &mut Run<'_>) -> Result<Option<Box<dyn Source>>> {
+    let capture = config.capture.clone();
+    match &config.input {
+        Input::Device(path) => Camera::open_beside(path, capture, run),
+        Input::Test(picture) => Ok(Some(Box::new(TestSource::new(&capture, *picture)?))),
+    }
 }
 
 /// A stream that is being sent.

@@ -8,6 +8,7 @@
 
 mod buffers;
 mod format;
+mod ioctl;
 
 use std::mem;
 
@@ -22,6 +23,7 @@ pub use format::{
     Appearance, Capability, Format, Interval, PlaneFormat, enum_formats, get_interval, querycap,
     set_format, set_interval,
 };
+pub use ioctl::Ioctl;
 
 /// The most memory planes that a frame can have (`VIDEO_MAX_PLANES`).
 pub const MAX_PLANES: usize = sys::VIDEO_MAX_PLANES as usize;
