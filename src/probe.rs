@@ -72,7 +72,7 @@ pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DevicePr
         .ok_or_else(|| {
             device
                 .error("choose a pixel format", Errno::EINVAL)
-                .cause("the device offers none")
+                .cause(format!("{} offers none", device.path()))
         })?;
     let capability = device.capability().clone();
     // Some drivers allow one open file only.

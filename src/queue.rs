@@ -124,13 +124,21 @@ impl<D: Driver> Queue<D> {
     }
 
     fn driver_plane(&self, index: u32, plane: u32, info: PlaneInfo) -> nix::Result<Plane> {
-        match self.driver.expbuf(index, plane) {
-            Ok(dmabuf) => Plane::of_dmabuf(dmabuf, info.length as usize),
-            Err(errno) => {
-                log::debug!("buffer {index}: no EXPBUF ({errno}), mapping the device instead");
-                self.driver.map(info).map(Plane::of_mapping)
+        let exported = self
+            .driver
+            .expbuf(index, plane)
+            .map_err(|errno| ("export a buffer (VIDIOC_EXPBUF)", errno))
+            .and_then(|dmabuf| {
+                // Some drivers export what can't be mapped.
+                Plane::of_dmabuf(dmabuf, info.length as usize)
+                    .map_err(|errno| ("map the buffer that it exported (mmap(2))", errno))
+            });
+        exported.or_else(|(what, errno)| {
+            if index == 0 {
+                log::info!("plane {plane}: cannot {what}: {errno}; mapping the device instead");
             }
-        }
+            self.driver.map(info).map(Plane::of_mapping)
+        })
     }
 
     /// QBUF: the buffer is the driver's until it is dequeued or the queue stops.

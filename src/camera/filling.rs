@@ -36,7 +36,10 @@ pub(super) fn fill_queue(
         MemoryMode::DmaBuf => import(),
         MemoryMode::Mmap => driver_memory(device, capture),
         MemoryMode::Auto => match import() {
-            Err(error) if error.kind() == ErrorKind::ImportRefused => {
+            // What the device fails at would fail with its own buffers, too.
+            Err(error)
+                if !matches!(error.kind(), ErrorKind::DeviceBusy | ErrorKind::DeviceGone) =>
+            {
                 log::warn!("falling back to the driver's own buffers (MMAP): {error}");
                 driver_memory(device, capture)
             }
@@ -202,7 +205,7 @@ fn driver_memory(device: &Arc<Device>, capture: &Capture) -> Result<Filling> {
         if exported {
             "exported as DMABUFs (VIDIOC_EXPBUF)"
         } else {
-            "which it does not export as DMABUFs"
+            "which it does not export as DMABUFs, or not so that they can be mapped"
         }
     );
     let rate = buffers

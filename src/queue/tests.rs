@@ -18,6 +18,8 @@ const LENGTH: usize = 4096;
 struct Script {
     asked: Mutex<Vec<String>>,
     granted: Mutex<Option<u32>>,
+    /// What EXPBUF exports; nothing unless there is one.
+    exported: Mutex<Option<OwnedFd>>,
     qbuf_error: Mutex<Option<Errno>>,
     streamoff_error: Mutex<Option<Errno>>,
     dequeues: Mutex<VecDeque<nix::Result<Dequeued>>>,
@@ -64,7 +66,10 @@ impl Driver for Script {
     }
 
     fn expbuf(&self, _: u32, _: u32) -> nix::Result<OwnedFd> {
-        Err(Errno::ENOTTY)
+        match &*self.exported.lock().unwrap() {
+            Some(exported) => exported.try_clone().map_err(|_| Errno::EMFILE),
+            None => Err(Errno::ENOTTY),
+        }
     }
 
     fn map(&self, plane: PlaneInfo) -> nix::Result<Mapping> {
@@ -160,6 +165,23 @@ fn a_driver_that_exports_nothing_is_mapped() {
     for buffer in &buffers {
         assert!(buffer.planes()[0].dmabuf().is_none());
         assert!(is_alive(buffer));
+    }
+}
+
+#[test]
+fn a_driver_whose_exports_cannot_be_mapped_is_mapped_itself() {
+    let script = Arc::new(Script::default());
+    // No file of this kind can be mapped.
+    let (unmappable, _) = nix::unistd::pipe().unwrap();
+    *script.exported.lock().unwrap() = Some(unmappable);
+    let queue = Queue::request(script, MemoryType::Mmap, 2).unwrap();
+    let buffers = queue
+        .driver_buffers()
+        .expect("the device can be mapped where its exports cannot");
+    assert_eq!(buffers.len(), 2);
+    for plane in buffers.iter().flat_map(Free::planes) {
+        assert!(plane.dmabuf().is_none());
+        assert_eq!(plane.length(), LENGTH);
     }
 }
 
