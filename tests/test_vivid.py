@@ -352,7 +352,7 @@ def test_an_exhausted_or_refusing_heap_is_an_error(vivid: Vivid, port: int) -> N
             device="test", heap=UDMABUF, address=LOCALHOST, port=port, width=8192, height=8192
         ).run()
     with pytest.raises(errors.HeapNotFoundError, match=SYSTEM_HEAP):
-        vivid.sender(port, heap="/dev/dma_heap/nope").run()
+        vivid.sender(port, memory="dmabuf", heap="/dev/dma_heap/nope").run()
 
 
 def test_what_is_not_permitted(vivid: Vivid, port: int) -> None:
