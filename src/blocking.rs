@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -116,6 +117,7 @@ pub struct Blocking<T> {
     call: String,
     done: Arc<EventFd>,
     result: Receiver<T>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl<T: Send + 'static> Blocking<T> {
@@ -130,7 +132,7 @@ impl<T: Send + 'static> Blocking<T> {
             .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))?;
         let (sender, result) = channel();
         let (named, ring) = (call.clone(), Ring(Arc::clone(&done)));
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("v4l-dmabuf-call".to_owned())
             .spawn(move || {
                 // Dropped in the opposite order: who is woken finds the result, or its absence.
@@ -143,7 +145,12 @@ impl<T: Send + 'static> Blocking<T> {
                 let _ = sender.send(result);
             })
             .map_err(|error| Error::new(ErrorKind::System, "start a thread").io(&error))?;
-        Ok(Blocking { call, done, result })
+        Ok(Blocking {
+            call,
+            done,
+            result,
+            thread: Some(thread),
+        })
     }
 
     /// For a wait: readable once the call has returned.
@@ -160,7 +167,14 @@ impl<T: Send + 'static> Blocking<T> {
     /// `System` if its thread failed.
     pub fn take(&mut self) -> Result<Option<T>> {
         match self.result.try_recv() {
-            Ok(result) => Ok(Some(result)),
+            Ok(result) => {
+                // It has nothing left to do but to end: the run then leaves neither a thread
+                // nor a descriptor behind.
+                if let Some(thread) = self.thread.take() {
+                    let _ = thread.join();
+                }
+                Ok(Some(result))
+            }
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) => Err(Error::new(
                 ErrorKind::System,

@@ -1,6 +1,7 @@
 """What several tests need: the commands as processes, and both ends in one process."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -25,10 +26,15 @@ SHM = Path("/dev/shm")  # noqa: S108 -- files of hundreds of megabytes, in memor
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOCALHOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Give a port that no connection takes meanwhile: the kernel's own are above 32767."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 -- no secret
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOCALHOST, port))
+            except OSError:
+                continue
+            return port
 
 
 def unavailable(reason: str) -> NoReturn:
