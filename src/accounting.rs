@@ -26,6 +26,8 @@ pub struct Account {
     pub spoiled: Option<u64>,
     /// Frames that the driver left unwritten, whole or in part.
     pub unwritten: Option<u64>,
+    /// Frames that came to this side and are not what the format says.
+    pub incomplete: u64,
 }
 
 impl Account {
@@ -51,6 +53,7 @@ impl Account {
             receiver_drops,
             spoiled: outcome.and(verified).and(outcome).map(|it| it.spoiled),
             unwritten: verified.map(|it| it.unwritten + it.partly_written),
+            incomplete: report.incomplete_frames,
         }
     }
 
@@ -70,6 +73,7 @@ impl Account {
             receiver_drops: None,
             spoiled: report.verified.as_ref().map(|it| it.spoiled),
             unwritten: None,
+            incomplete: report.incomplete_frames,
         }
     }
 
@@ -98,6 +102,10 @@ impl Account {
             (
                 self.unwritten,
                 "frames were not written by the driver, or not whole",
+            ),
+            (
+                Some(self.incomplete),
+                "frames are incomplete: short, empty, or of other planes than described",
             ),
         ];
         for (count, what) in counts {
@@ -138,6 +146,7 @@ mod tests {
             receiver_drops: Some(0),
             spoiled: Some(0),
             unwritten: Some(0),
+            incomplete: 0,
         }
     }
 
@@ -184,6 +193,13 @@ mod tests {
                     ..whole()
                 },
                 "4 frames were not written",
+            ),
+            (
+                Account {
+                    incomplete: 2,
+                    ..whole()
+                },
+                "2 frames are incomplete",
             ),
         ] {
             let error = account.check().unwrap_err();

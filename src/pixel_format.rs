@@ -194,6 +194,12 @@ impl FourCc {
             .known()
     }
 
+    /// Whether its planes lie in memory of their own each.
+    pub(crate) fn is_in_separate_memory(self) -> bool {
+        let mut names = SEPARATE.iter().map(|(name, _)| u32::from_le_bytes(**name));
+        names.any(|name| name == self.0)
+    }
+
     fn known(self) -> Option<Known> {
         KNOWN
             .iter()

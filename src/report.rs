@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::buffer::Frame;
 use crate::clock_sync::Piece;
+use crate::completeness::Completeness;
 use crate::monotonic::Monotonic;
 use crate::network::Network;
 use crate::one_way::{OneWay, Settle};
@@ -26,6 +27,9 @@ pub struct Report {
     pub bytes: u64,
     /// Of these frames, those that the driver flagged as possibly corrupt.
     pub error_frames: u64,
+    /// Of these frames, those that are not what the format says: short, empty, or of other
+    /// planes. None of the former is among them.
+    pub incomplete_frames: u64,
     /// The frames' sequence numbers.
     pub sequence: Sequence,
     /// What the frames are; None before that is known.
@@ -34,8 +38,7 @@ pub struct Report {
     pub version: Option<Version>,
     /// The connection, as it was at the end; None before that.
     pub network: Option<Network>,
-    /// How the sender describes the stream.
-    pub described: Option<Description>,
+    described: Option<Described>,
     /// A sender: frames that the source gave.
     pub captured: u64,
     /// A sender: frames that it dropped because the network was slow, in their bursts.
@@ -63,6 +66,13 @@ pub struct Report {
     /// Whether a stop ended the run.
     pub stopped: bool,
     span: Option<(Monotonic, Monotonic)>,
+}
+
+/// How the sender describes the stream, and what follows for its frames.
+#[derive(Debug, Clone)]
+struct Described {
+    description: Description,
+    completeness: Completeness,
 }
 
 /// How a sender's frames left: without a copy, and if not, why.
@@ -183,11 +193,40 @@ impl Report {
         }
     }
 
+    /// How the sender describes the stream; None before that is known.
+    pub fn described(&self) -> Option<&Description> {
+        self.described.as_ref().map(|it| &it.description)
+    }
+
+    /// Takes note of how the sender describes the stream.
+    pub fn describe(&mut self, description: Description) {
+        self.described = Some(Described {
+            completeness: Completeness::new(&description),
+            description,
+        });
+    }
+
+    /// Counts a frame that is not what the format says, and warns of the first.
+    fn judge(&mut self, frame: &Frame) {
+        let judge = self.described.as_ref().map(|it| &it.completeness);
+        let Some(lack) = judge.and_then(|it| it.lack(frame)) else {
+            return;
+        };
+        if self.incomplete_frames == 0 {
+            log::warn!(
+                "frame {} is incomplete, as others may be: {lack}",
+                self.frames
+            );
+        }
+        self.incomplete_frames += 1;
+    }
+
     /// Counts a frame that has gone all its way.
     pub fn count(&mut self, frame: &Frame) {
         self.frames += 1;
         self.bytes += frame.bytes();
         self.error_frames += u64::from(frame.has_error());
+        self.judge(frame);
         let now = Monotonic::now();
         self.span = Some((self.span.map_or(now, |(first, _)| first), now));
         self.series.count(now, |interval| {
@@ -199,7 +238,7 @@ impl Report {
 
     /// From frame to frame, as the driver granted; None where that is unknown.
     pub fn interval(&self) -> Option<Duration> {
-        let (numerator, denominator) = self.described.as_ref()?.frame_interval?;
+        let (numerator, denominator) = self.described()?.frame_interval?;
         let seconds = f64::from(numerator) / f64::from(denominator.get());
         Duration::try_from_secs_f64(seconds).ok()
     }

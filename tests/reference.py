@@ -10,6 +10,7 @@ FRAME = struct.Struct(">4I3Q")
 STREAM_MAGIC = 0x56344C42
 FRAME_MAGIC = 0x5652464D
 YUYV = 0x56595559
+MJPG = 0x47504A4D
 
 
 def stream_header(
@@ -18,7 +19,8 @@ def stream_header(
     version: int = 2,
     width: int = 32,
     height: int = 16,
-    pixelformat: int = YUYV,
+    # Compressed, so that a frame may have as few bytes as a test needs.
+    pixelformat: int = MJPG,
     sizeimage: int = 1024,
     buffer_count: int = 4,
 ) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from reference import STREAM_MAGIC, YUYV, receive_exactly
+from reference import MJPG, STREAM_MAGIC, receive_exactly
 
 PREAMBLE = struct.pack(">2I", STREAM_MAGIC, 3)
 MESSAGE = struct.Struct(">2I")
@@ -27,7 +27,7 @@ def description(*sizes: int, **more: object) -> dict[str, Any]:
     return {
         "width": 32,
         "height": 16,
-        "pixel_format": YUYV,
+        "pixel_format": MJPG,
         "planes": [{"sizeimage": size} for size in sizes or (1024,)],
         "buffers": 4,
         **more,
@@ -44,9 +44,10 @@ def frame(
     sequence: int | None = None,
     times: tuple[int, int, int, int] = (0, 0, 0, 0),
     checksum: tuple[int, int] = (0, 0),
+    flags: int = 0,
 ) -> bytes:
     number = counter if sequence is None else sequence
-    head = FRAME.pack(counter, number, *times, 0, 0, checksum[1], checksum[0], len(planes))
+    head = FRAME.pack(counter, number, *times, flags, 0, checksum[1], checksum[0], len(planes))
     sizes = struct.pack(f">{len(planes)}I", *map(len, planes))
     return message(FRAME_KIND, head + sizes + b"".join(planes))
 

@@ -207,7 +207,7 @@ def test_quiet_says_nothing_when_all_is_well(port: int) -> None:
 def test_error_frames_are_counted_and_passed_on(port: int) -> None:
     with receiver_command(port) as end:
         with connect(port) as connection:
-            connection.sendall(stream_header() + frame(b"x", flags=0x40) + frame(b"", sequence=1))
+            connection.sendall(stream_header() + frame(b"", flags=0x40) + frame(b"x", sequence=1))
         assert end.wait() == 0, end.stderr
     assert "1 flagged in error" in end.stderr
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import pytest
 
-from reference import frame, pattern, stream_header
+from reference import YUYV, frame, pattern, stream_header
 from support import LOCALHOST, Command, connect, receiver_command, sender_command, transfer
 from v4l_dmabuf import Sender
 
@@ -216,7 +216,9 @@ def test_the_commands_that_show_the_dump_are_exact(port: int, tmp_path: Path) ->
     dump = tmp_path / "a dump's file"
     with receiver_command(port, "-o", dump) as end:
         with connect(port) as connection:
-            connection.sendall(stream_header(width=640, height=480, sizeimage=614400))
+            connection.sendall(
+                stream_header(width=640, height=480, pixelformat=YUYV, sizeimage=614400)
+            )
         assert end.wait() == 0, end.stderr
     quoted = f"'{tmp_path}/a dump'\\''s file'"
     options = "-f rawvideo -pixel_format yuyv422 -video_size 640x480"

@@ -189,11 +189,11 @@ def test_frames_of_several_planes_arrive_and_unknown_messages_are_passed_over(
             with control:
                 connection.sendall(message(1000, b"x" * 5000))
                 connection.sendall(frame(b"a" * 16, b"b" * 8, b"c" * 3))
-                connection.sendall(message(18) + frame(b"", b"", b"", counter=1))
+                connection.sendall(message(1001) + frame(b"", b"", b"d", counter=1))
                 connection.sendall(end(3, 2, left=1))
                 assert result_of(control) == (2, 0, 0, "")
         thread.join(10)
-    assert dump.read_bytes() == b"a" * 16 + b"b" * 8 + b"c" * 3
+    assert dump.read_bytes() == b"a" * 16 + b"b" * 8 + b"c" * 3 + b"d"
     (report,) = reports
     assert (report.frames, report.planes, report.sizeimage, report.protocol) == (2, 3, 32, 3)
     assert (report.captured, report.sent, report.left_over, report.received) == (3, 2, 1, 2)

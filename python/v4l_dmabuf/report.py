@@ -44,6 +44,9 @@ class Report:
     """How many frames in a row they skip, and how often; None if they can't tell."""
     error_frames: int
     """Frames that the driver flagged as possibly corrupt (V4L2_BUF_FLAG_ERROR)."""
+    incomplete_frames: int
+    """Frames that are not what the format says and that the driver did not flag: short, empty, or
+    of other planes than described. Any is an ``IntegrityError``."""
     stopped: bool
     """Whether ``stop()`` ended the run."""
     width: int | None = None

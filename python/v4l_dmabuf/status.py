@@ -201,7 +201,8 @@ def summary(report: Report, verb: str) -> list[str]:
     planes = f" in {report.planes} planes" if report.planes != 1 else ""
     return [
         f"{verb} {report.frames} frames, {report.bytes} bytes{rate}",
-        f"{describe_drops(report)}, {report.error_frames} flagged in error{_bursts(report)}",
+        f"{describe_drops(report)}, {report.error_frames} flagged in error, "
+        f"{report.incomplete_frames} incomplete{_bursts(report)}",
         *_account(report),
         *_verified(report),
         f"{report.width}x{report.height} {report.format}, {report.buffers} buffers of "

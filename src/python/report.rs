@@ -20,6 +20,7 @@ pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, P
     fields.set_item("drops", report.sequence.drops())?;
     fields.set_item("bursts", report.sequence.bursts().map(lengths))?;
     fields.set_item("error_frames", report.error_frames)?;
+    fields.set_item("incomplete_frames", report.incomplete_frames)?;
     fields.set_item("stopped", report.stopped)?;
     let is_sender = report.zero_copy.chosen.is_some();
     if let Some((chosen, why)) = &report.zero_copy.chosen {
@@ -146,7 +147,7 @@ pub fn details<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyD
     details.set_item("series", series)?;
     details.set_item("samples", samples(py, report)?)?;
     details.set_item("network", network(py, report)?)?;
-    let described = report.described.as_ref();
+    let described = report.described();
     let text = described.and_then(|it| serde_json::to_string(it).ok());
     details.set_item("described", text)?;
     Ok(details)

@@ -140,7 +140,7 @@ pub fn receive(
     });
     run.report.version = Some(version);
     run.report.verified = description.verify.then(Verified::default);
-    run.report.described = Some(description.clone());
+    run.report.describe(description.clone());
     announce(&description, version, config.output.as_ref());
     let stream = (version, &description);
     Receiving {

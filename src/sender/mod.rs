@@ -109,7 +109,7 @@ fn send_stream(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<
     run.report.verified = config.capture.verify.then(Verified::default);
     let zero_copy = transmitter::choose(config.zero_copy, source.as_ref(), run)?;
     let description = greeting::describe(source.stream(), zero_copy, config.capture.verify)?;
-    run.report.described = Some(description.clone());
+    run.report.describe(description.clone());
     let framing = Framing::new(config.protocol, &description)?;
     let Some(connection) =
         connection::connect(run, &config.address, config.port, config.peer_timeout)?

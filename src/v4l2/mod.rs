@@ -31,6 +31,9 @@ pub const MAX_PLANES: usize = sys::VIDEO_MAX_PLANES as usize;
 /// `V4L2_BUF_FLAG_ERROR`: the frame may be corrupt, streaming goes on.
 pub const BUF_FLAG_ERROR: u32 = sys::V4L2_BUF_FLAG_ERROR;
 
+/// `V4L2_BUF_FLAG_LAST`: the stream ends with this buffer.
+pub const BUF_FLAG_LAST: u32 = sys::V4L2_BUF_FLAG_LAST;
+
 /// `V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC`: the timestamp is of CLOCK_MONOTONIC.
 pub const BUF_FLAG_TIMESTAMP_MONOTONIC: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
 
