@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::Report;
+use crate::verify::Verified;
 
 /// Where a stream's frames went. None: this side doesn't know.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Account {
             lost,
             receiver_drops,
             spoiled: outcome.and(verified).and(outcome).map(|it| it.spoiled),
-            unwritten: verified.map(|it| it.unwritten + it.partly_written),
+            unwritten: verified.map(Verified::not_whole),
             incomplete: report.incomplete_frames,
         }
     }
@@ -72,7 +73,12 @@ impl Account {
                 .or((report.missing > 0).then_some(report.missing)),
             receiver_drops: None,
             spoiled: report.verified.as_ref().map(|it| it.spoiled),
-            unwritten: None,
+            // The sender looks, if it is one that tells.
+            unwritten: report
+                .verified
+                .as_ref()
+                .map(Verified::not_whole)
+                .filter(|_| report.described().is_some_and(|it| it.unwritten)),
             incomplete: report.incomplete_frames,
         }
     }

@@ -88,8 +88,8 @@ impl Filled {
     }
 
     /// What its memory was filled with before the frame came.
-    pub fn poison(&self) -> Option<Poison> {
-        self.buffer.poison
+    pub fn poison(&self) -> Option<&Poison> {
+        self.buffer.poison.as_ref()
     }
 
     /// Each plane's memory, and the range of it that the frame uses.

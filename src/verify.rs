@@ -1,6 +1,7 @@
 //! Whether a frame is what was captured: a checksum over its buffer, and what the
 //! buffer held before.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
@@ -8,15 +9,15 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::buffer::{Filled, Free};
 use crate::error::Result;
-use crate::poison::{PAGE, Poison};
-use crate::wire::v3::Checksum;
+use crate::poison::{PAGE, Places, Poison};
+use crate::wire::v3::{Checksum, Unwritten};
 
-/// Poisons a buffer's memory.
-pub fn poison(mut free: Free) -> Result<Free> {
-    let poison = Poison::new();
-    for plane in free.planes() {
+/// Poisons a buffer's memory in these places.
+pub fn poison(mut free: Free, places: &Arc<Places>) -> Result<Free> {
+    let poison = Poison::new(places);
+    for (number, plane) in free.planes().iter().enumerate() {
         let access = plane.write()?;
-        poison.write(access.view(0, plane.length())?);
+        poison.write(number, access.view(0, plane.length())?);
         access.end()?;
     }
     free.set_poison(poison);
@@ -30,18 +31,16 @@ pub struct Inspection {
     pub checksum: Checksum,
     /// Whether every byte is 0.
     pub is_zero: bool,
-    /// Pages that the driver did not write; 0 where nothing was poisoned.
-    pub unwritten: u64,
-    /// Pages that were poisoned.
-    pub poisoned: u64,
+    /// What the driver left unwritten, if anything shows it.
+    pub unwritten: Option<Unwritten>,
 }
 
 /// Looks at all of a frame's bytes.
 pub fn inspect(filled: &Filled) -> Result<Inspection> {
     let mut hash = Xxh3::new();
     let mut is_zero = true;
-    let (mut unwritten, mut poisoned) = (0, 0);
-    for (plane, payload) in filled.planes() {
+    let (mut left, mut looked_at) = (0_u64, 0_u64);
+    for (number, (plane, payload)) in filled.planes().enumerate() {
         let access = plane.read()?;
         // Memory that others may write is never lent as a slice: it goes by way of a
         // page of our own, which stays in the CPU's first cache.
@@ -53,12 +52,12 @@ pub fn inspect(filled: &Filled) -> Result<Inspection> {
             let length = next.min(end) - at;
             access.view(at, length)?.copy_to(&mut bytes);
             let piece = bytes.get(..length).unwrap_or_default();
-            if let Some(poison) = filled.poison().filter(|_| at % PAGE == 0) {
-                let word = poison.word(at / PAGE);
-                if let Some(found) = piece.first_chunk::<8>() {
-                    poisoned += 1;
-                    unwritten += u64::from(*found == word);
-                }
+            let poison = filled.poison();
+            if let Some(is_left) =
+                poison.and_then(|it| it.is_left(number, at, piece, payload.offset))
+            {
+                looked_at += 1;
+                left += u64::from(is_left);
             }
             is_zero = is_zero && piece.iter().all(|byte| *byte == 0);
             hash.update(piece);
@@ -69,9 +68,20 @@ pub fn inspect(filled: &Filled) -> Result<Inspection> {
     Ok(Inspection {
         checksum: Checksum::Xxh3(hash.digest()),
         is_zero,
-        unwritten,
-        poisoned,
+        unwritten: unwritten(filled, left, looked_at),
     })
+}
+
+/// What it means that poison is `left` in so many of the pages that were `looked_at`.
+fn unwritten(filled: &Filled, left: u64, looked_at: u64) -> Option<Unwritten> {
+    let tell_parts = filled.poison()?.places().tell_parts();
+    match left {
+        0 => None,
+        // The driver says so itself.
+        _ if filled.frame().has_error() => None,
+        left if left == looked_at => Some(Unwritten::All),
+        _ => tell_parts.then_some(Unwritten::Part),
+    }
 }
 
 /// What the looks at a run's frames found.
@@ -104,12 +114,22 @@ impl Verified {
         self.zero += u64::from(found.is_zero);
         self.repeated += u64::from(self.last.replace(found.checksum) == Some(found.checksum));
         self.spoiled += u64::from(expected.is_some_and(|expected| expected != found.checksum));
-        match found.unwritten {
-            0 => {}
-            some if some == found.poisoned => self.unwritten += 1,
-            _ => self.partly_written += 1,
-        }
+        self.note(found.unwritten);
         Ok(found)
+    }
+
+    /// Frames that the driver did not write, or not whole.
+    pub fn not_whole(&self) -> u64 {
+        self.unwritten + self.partly_written
+    }
+
+    /// Counts what the driver left unwritten of a frame.
+    pub fn note(&mut self, unwritten: Option<Unwritten>) {
+        match unwritten {
+            None => {}
+            Some(Unwritten::All) => self.unwritten += 1,
+            Some(Unwritten::Part) => self.partly_written += 1,
+        }
     }
 }
 

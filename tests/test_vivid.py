@@ -213,6 +213,10 @@ def test_what_the_driver_does_not_write_is_found(vivid: Vivid, port: int) -> Non
     assert caught.value.report is not None
     assert caught.value.report.frames == 20
     assert caught.value.report.unwritten
+    with receiver_command(port, "-n", 5) as receiver:
+        with pytest.raises(errors.IntegrityError):
+            vivid.sender(port, verify=True).run(frames=5)
+        assert "not written by the driver" in receiver.error(status=3)
 
 
 def test_a_driver_that_needs_contiguous_memory(

@@ -31,6 +31,7 @@ from reference_v3 import (
     receive_message,
     result_of,
     stream,
+    unwritten,
 )
 from support import (
     LOCALHOST,
@@ -211,8 +212,12 @@ def taken_by_our_command(port: int, sent: bytes, *arguments: object, status: int
         return command.error(status)
 
 
+def checksum_of(payload: bytes) -> tuple[int, int]:
+    return 1, xxhash.xxh3_64_intdigest(payload)
+
+
 def checked(payload: bytes) -> bytes:
-    return frame(payload, checksum=(1, xxhash.xxh3_64_intdigest(payload)))
+    return frame(payload, checksum=checksum_of(payload))
 
 
 @pytest.mark.parametrize(
@@ -317,6 +322,32 @@ def test_a_spoiled_frame_is_found_and_both_sides_fail(port: int, tmp_path: Path)
             assert result_of(control) == (2, 1, 0, "")
         assert "1 frames arrived spoiled" in command.error(status=3)
     assert dump.read_bytes() == b"wholespoilx", "what came is kept"
+
+
+def test_frames_that_the_sender_saw_unwritten_are_not_sound(port: int) -> None:
+    frames = [frame(b"x", counter=number, checksum=checksum_of(b"x")) for number in range(3)]
+    with receiver_command(port) as command, connect(port) as connection:
+        with greet(connection, port, description(verify=True, unwritten=True)) as control:
+            told = [unwritten(1) + frames[0], frames[1], unwritten(2) + frames[2]]
+            connection.sendall(b"".join(told) + end(3, 3))
+            assert result_of(control) == (3, 0, 0, "")
+        assert "2 frames were not written by the driver, or not whole" in command.error(status=3)
+    assert "all sound" not in command.stderr
+
+
+@pytest.mark.parametrize(
+    ("tells", "said"), [(True, "all sound"), (False, "all as they were sent")]
+)
+def test_who_is_not_told_of_unwritten_frames_does_not_know(
+    port: int, tells: bool, said: str
+) -> None:
+    described = description(verify=True, unwritten=True) if tells else description(verify=True)
+    with receiver_command(port) as command, connect(port) as connection:
+        with greet(connection, port, described) as control:
+            connection.sendall(checked(b"whole") + end(1, 1))
+            assert result_of(control) == (1, 0, 0, "")
+        assert command.wait() == 0, command.stderr
+    assert said in command.stderr
 
 
 def test_a_spoiled_frame_fails_the_sender_too(port: int) -> None:

@@ -96,7 +96,7 @@ class Report:
     """Frames that arrived with another checksum; None without ``verify``."""
     unwritten: int | None = None
     """Frames that the driver did not write, or not whole; None without ``verify``, and for a
-    receiver."""
+    receiver whose sender doesn't tell."""
     verified_frames: int | None = None
     """Frames whose bytes were looked at; None without ``verify``."""
     zero_frames: int | None = None

@@ -246,10 +246,12 @@ def _verified(report: Report) -> list[str]:
         (report.zero_frames, "all zero"),
         (report.repeated_frames, "the same as the one before"),
     ]
+    # Older senders don't tell of frames that were not written.
+    sound = "all as they were sent" if report.unwritten is None else "all sound"
     cpu = report.verify_cpu_seconds or 0.0
     return [
         f"verified {report.verified_frames} frames in {cpu:.2f} s of CPU: "
-        f"{', '.join(_some(counts)) or 'all sound'}"
+        f"{', '.join(_some(counts)) or sound}"
     ]
 
 

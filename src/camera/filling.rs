@@ -10,6 +10,7 @@ use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io;
 use crate::memory::{Heap, HeapChoice, HeapName, read_rate};
+use crate::poison::Places;
 use crate::queue::Queue;
 use crate::v4l2::{Format, MemoryType};
 use crate::verify;
@@ -27,21 +28,22 @@ pub(super) fn fill_queue(
     device: &Arc<Device>,
     format: &Format,
     capture: &Capture,
+    places: Option<&Arc<Places>>,
 ) -> Result<Filling> {
     let import = || match &capture.heap {
-        HeapChoice::Named(name) => import_heap(device, format, capture, name),
-        HeapChoice::Auto => import_best_heap(device, format, capture),
+        HeapChoice::Named(name) => import_heap(device, format, capture, places, name),
+        HeapChoice::Auto => import_best_heap(device, format, capture, places),
     };
     match capture.memory {
         MemoryMode::DmaBuf => import(),
-        MemoryMode::Mmap => driver_memory(device, capture),
+        MemoryMode::Mmap => driver_memory(device, capture, places),
         MemoryMode::Auto => match import() {
             // What the device fails at would fail with its own buffers, too.
             Err(error)
                 if !matches!(error.kind(), ErrorKind::DeviceBusy | ErrorKind::DeviceGone) =>
             {
                 log::warn!("falling back to the driver's own buffers (MMAP): {error}");
-                driver_memory(device, capture)
+                driver_memory(device, capture, places)
             }
             result => result,
         },
@@ -50,7 +52,12 @@ pub(super) fn fill_queue(
 
 /// The first heap that the driver takes and that can be sent without a copy; if
 /// there is none, the first that it takes, from the system heap on.
-fn import_best_heap(device: &Arc<Device>, format: &Format, capture: &Capture) -> Result<Filling> {
+fn import_best_heap(
+    device: &Arc<Device>,
+    format: &Format,
+    capture: &Capture,
+    places: Option<&Arc<Places>>,
+) -> Result<Filling> {
     let mut rejected = Vec::new();
     let candidates = HeapName::candidates();
     for must_pin in [true, false] {
@@ -62,7 +69,7 @@ fn import_best_heap(device: &Arc<Device>, format: &Format, capture: &Capture) ->
         };
         for name in ordered {
             let reason = match try_heap(name, must_pin)
-                .and_then(|()| import_heap(device, format, capture, name))
+                .and_then(|()| import_heap(device, format, capture, places, name))
             {
                 Ok(filling) => return Ok(filling),
                 Err(error) if error.kind() == ErrorKind::DeviceBusy => return Err(error),
@@ -100,6 +107,7 @@ fn import_heap(
     device: &Arc<Device>,
     format: &Format,
     capture: &Capture,
+    places: Option<&Arc<Places>>,
     name: &HeapName,
 ) -> Result<Filling> {
     let heap = Heap::open(name)?;
@@ -149,7 +157,7 @@ fn import_heap(
             rate = read_rate(&planes)?;
         }
         queue
-            .enqueue(prepared(Free::new(index, planes), capture)?)
+            .enqueue(prepared(Free::new(index, planes), places)?)
             .map_err(|(_, errno)| {
                 let cause = match errno {
                     Errno::EFAULT => {
@@ -179,16 +187,19 @@ fn import_heap(
     })
 }
 
-/// A buffer as the driver is to get it.
-fn prepared(free: Free, capture: &Capture) -> Result<Free> {
-    if capture.verify {
-        verify::poison(free)
-    } else {
-        Ok(free)
+/// A buffer as the driver is to get it: poisoned in these places, if there are any.
+pub(super) fn prepared(free: Free, places: Option<&Arc<Places>>) -> Result<Free> {
+    match places {
+        Some(places) => verify::poison(free, places),
+        None => Ok(free),
     }
 }
 
-fn driver_memory(device: &Arc<Device>, capture: &Capture) -> Result<Filling> {
+fn driver_memory(
+    device: &Arc<Device>,
+    capture: &Capture,
+    places: Option<&Arc<Places>>,
+) -> Result<Filling> {
     let failed = |what: &str, errno| device.error(&format!("{what} on {}", device.path()), errno);
     let mut queue = Queue::request(Arc::clone(device), MemoryType::Mmap, capture.buffers.get())
         .map_err(|errno| failed("request buffers (VIDIOC_REQBUFS)", errno))?;
@@ -213,7 +224,7 @@ fn driver_memory(device: &Arc<Device>, capture: &Capture) -> Result<Filling> {
         .map_or(Ok(None), |first| read_rate(first.planes()))?;
     for buffer in buffers {
         queue
-            .enqueue(prepared(buffer, capture)?)
+            .enqueue(prepared(buffer, places)?)
             .map_err(|(_, errno)| failed("queue a buffer (VIDIOC_QBUF)", errno))?;
     }
     Ok(Filling {

@@ -9,18 +9,19 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use self::filling::{Filling, fill_queue};
+use self::filling::{Filling, fill_queue, prepared};
 use crate::buffer::Free;
 use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
+use crate::layout::Layout;
 use crate::memory::HeapChoice;
 use crate::pixel_format::FourCc;
+use crate::poison::Places;
 use crate::queue::{Dequeue, DequeueError, Queue};
 use crate::report::{MemoryUsed, Origin, Stream};
 use crate::run::Run;
 use crate::source::{self, Next, Source, WaitsFor};
 use crate::v4l2::{Format, Interval};
-use crate::verify;
 use crate::wire::PlaneLayout;
 
 /// Whose memory to capture into.
@@ -77,7 +78,8 @@ pub struct Camera {
     device: Arc<Device>,
     queue: Queue<Device>,
     stream: Stream,
-    verify: bool,
+    /// Where buffers are poisoned, if frames are to be verified.
+    poisoned: Option<Arc<Places>>,
 }
 
 impl Camera {
@@ -100,6 +102,11 @@ impl Camera {
         let device = Arc::new(Device::open(path)?);
         let format = device.negotiate(capture.width, capture.height, capture.pixel_format)?;
         let planes = layout(&device, &format)?;
+        let poisoned = capture.verify.then(|| {
+            let (width, height) = (format.width, format.height);
+            let layout = Layout::new(width, height, format.pixel_format, &planes);
+            Arc::new(Places::new(layout))
+        });
         let interval = match capture.fps {
             Some(fps) => device.set_rate(fps)?,
             None => device.interval(),
@@ -122,7 +129,7 @@ impl Camera {
             queue,
             heap,
             read_rate,
-        } = fill_queue(&device, &format, capture)?;
+        } = fill_queue(&device, &format, capture, poisoned.as_ref())?;
         let stream = Stream {
             width: format.width,
             height: format.height,
@@ -153,7 +160,7 @@ impl Camera {
             device,
             queue,
             stream,
-            verify: capture.verify,
+            poisoned,
         })
     }
 }
@@ -229,11 +236,7 @@ impl Source for Camera {
     }
 
     fn recycle(&mut self, free: Free) -> Result<()> {
-        let free = if self.verify {
-            verify::poison(free)?
-        } else {
-            free
-        };
+        let free = prepared(free, self.poisoned.as_ref())?;
         self.queue.enqueue(free).map_err(|(_, errno)| {
             let what = format!("queue a buffer on {} (VIDIOC_QBUF)", self.device.path());
             self.device.error(&what, errno)

@@ -9,7 +9,7 @@ use crate::connection::{Connection, Received};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monotonic::Monotonic;
 use crate::run::Run;
-use crate::wire::v3::{End, FRAME_FIXED_SIZE, MESSAGE_HEADER_SIZE, MessageHeader, kind};
+use crate::wire::v3::{End, FRAME_FIXED_SIZE, MESSAGE_HEADER_SIZE, MessageHeader, Unwritten, kind};
 use crate::wire::{Description, Version, WireError, v2, v3};
 
 /// How long the sender's totals may take to come after the last frame that is wanted.
@@ -34,11 +34,18 @@ fn wrong(connection: &Connection, what: &str, error: &WireError) -> Error {
 /// What comes next of a stream.
 pub(super) enum Arrival {
     /// A frame, and what version 3 tells of it.
-    Frame(Box<(Filled, Option<v3::FrameHeader>)>),
+    Frame(Box<(Filled, Option<Told>)>),
     /// The end, with the sender's totals in version 3.
     End(Option<End>),
     /// A stop.
     Stopped,
+}
+
+/// What version 3 tells of a frame.
+pub(super) struct Told {
+    pub(super) header: v3::FrameHeader,
+    /// What the driver left unwritten, as the sender has seen.
+    pub(super) unwritten: Option<Unwritten>,
 }
 
 /// A stream that comes.
@@ -114,6 +121,7 @@ impl Incoming<'_> {
     }
 
     fn next_v3(&self, free: Free, run: &mut Run<'_>) -> Result<Arrival> {
+        let mut unwritten = None;
         let header = loop {
             let mut bytes = [0; MESSAGE_HEADER_SIZE];
             match self.connection.receive_bytes(run, &mut bytes)? {
@@ -130,11 +138,16 @@ impl Incoming<'_> {
                 Received::Stopped => return Ok(Arrival::Stopped),
                 received => self.check(run, received, "message", body.len())?,
             }
-            if header.kind == kind::END {
-                let end = End::decode(&body).map_err(|error| self.wrong(run, &error))?;
-                return Ok(Arrival::End(Some(end)));
+            let wrong = |error| self.wrong(run, &error);
+            match header.kind {
+                kind::END => {
+                    let end = End::decode(&body).map_err(wrong)?;
+                    return Ok(Arrival::End(Some(end)));
+                }
+                kind::UNWRITTEN => unwritten = Some(Unwritten::decode(&body).map_err(wrong)?),
+                // Of a later time: passed over.
+                _ => {}
             }
-            // Of a later time: passed over.
         };
         let planes = self.description.planes.len();
         let mut body = vec![0; FRAME_FIXED_SIZE + v3::FrameHeader::sizes_bytes(planes)];
@@ -150,7 +163,8 @@ impl Incoming<'_> {
             payloads: payloads(&header.planes),
             taken,
         };
-        Ok(Arrival::Frame(Box::new((free.filled(frame), Some(header)))))
+        let told = Told { header, unwritten };
+        Ok(Arrival::Frame(Box::new((free.filled(frame), Some(told)))))
     }
 
     fn fill(&self, run: &mut Run<'_>, bytes: &mut [u8], part: &str) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use super::dumping::Dumping;
-use super::incoming::{Arrival, Incoming};
+use super::incoming::{Arrival, Incoming, Told};
 use crate::accounting::Account;
 use crate::buffer::{Filled, Free};
 use crate::connection::Connection;
@@ -15,7 +15,7 @@ use crate::one_way::Settle;
 use crate::passage::Passage;
 use crate::run::Run;
 use crate::stages::Stage;
-use crate::wire::v3::{Ack, End, FrameHeader, Outcome};
+use crate::wire::v3::{Ack, End, Outcome};
 use crate::wire::{Description, Version};
 
 /// A stream that is being received.
@@ -85,8 +85,8 @@ impl Receiving {
             };
             match incoming.next(free, run)? {
                 Arrival::Frame(arrived) => {
-                    let (filled, header) = *arrived;
-                    self.take(filled, header, run)?;
+                    let (filled, told) = *arrived;
+                    self.take(filled, told, run)?;
                 }
                 Arrival::End(end) => {
                     run.report.end = end;
@@ -119,13 +119,9 @@ impl Receiving {
         Ok(Some(free))
     }
 
-    fn take(
-        &mut self,
-        filled: Filled,
-        header: Option<FrameHeader>,
-        run: &mut Run<'_>,
-    ) -> Result<()> {
+    fn take(&mut self, filled: Filled, told: Option<Told>, run: &mut Run<'_>) -> Result<()> {
         let complete = Monotonic::now();
+        let header = told.as_ref().map(|told| &told.header);
         let frame = filled.frame().clone();
         let mut passage = Passage {
             counter: run.report.frames,
@@ -136,7 +132,7 @@ impl Receiving {
             complete: complete.nanoseconds(),
             ..Passage::default()
         };
-        if let Some(header) = &header {
+        if let Some(header) = header {
             passage.counter = header.counter;
             passage.captured = header.captured;
             passage.dequeued = header.dequeued;
@@ -159,17 +155,20 @@ impl Receiving {
         }
         let stages = &mut run.report.stages;
         stages.record(Stage::IntoBuffer, complete.since(frame.taken));
-        if let Some(header) = &header {
+        if let Some(header) = header {
             // Numbers that go back would be another stream's; it can't be told how many
             // are missing then.
             let missing = header.counter.saturating_sub(self.expected);
             run.report.missing = run.report.missing.saturating_add(missing);
             self.expected = header.counter.saturating_add(1);
         }
-        let checksum = header.as_ref().and_then(|header| header.checksum);
+        let checksum = header.and_then(|header| header.checksum);
         if let (Some(verified), Some(_)) = (&mut run.report.verified, checksum) {
             verified.look(&filled, checksum)?;
             run.report.stages.record(Stage::Verify, complete.elapsed());
+        }
+        if let (Some(verified), Some(told)) = (&mut run.report.verified, &told) {
+            verified.note(told.unwritten);
         }
         run.report.saw(&frame);
         run.report.count(&frame);

@@ -9,7 +9,8 @@ use crate::passage::Passage;
 use crate::report::Stream;
 use crate::run::Run;
 use crate::sender::Protocol;
-use crate::wire::v3::Checksum;
+use crate::verify::Inspection;
+use crate::wire::v3::Unwritten;
 use crate::wire::{Colorimetry, Description, Version, v2, v3};
 
 /// What a receiver is told of a stream.
@@ -39,6 +40,7 @@ pub(super) fn describe(stream: &Stream, zero_copy: bool, verify: bool) -> Result
         heap: stream.heap.clone(),
         zero_copy: Some(zero_copy),
         verify,
+        unwritten: verify,
         driver: capability.map(|it| it.driver.clone()),
         card: capability.map(|it| it.card.clone()),
         bus: capability.map(|it| it.bus_info.clone()),
@@ -113,7 +115,7 @@ impl Framing {
         &self,
         filled: &Filled,
         passage: &Passage,
-        checksum: Option<Checksum>,
+        found: Option<&Inspection>,
     ) -> Box<[u8]> {
         let frame = filled.frame();
         match self {
@@ -128,21 +130,25 @@ impl Framing {
                 }
                 .encode(),
             ),
-            Framing::V3 => v3::FrameHeader {
-                counter: passage.counter,
-                sequence: frame.sequence,
-                timestamp: frame.timestamp.nanoseconds(),
-                captured: passage.captured,
-                dequeued: passage.dequeued,
-                handed: passage.handed,
-                flags: frame.flags,
-                index: filled.index(),
-                checksum,
-                // As above.
-                planes: frame.payloads.iter().map(|it| it.length as u32).collect(),
+            Framing::V3 => {
+                let unwritten = found.and_then(|found| found.unwritten);
+                let mut bytes = unwritten.map_or_else(Vec::new, Unwritten::encode);
+                let header = v3::FrameHeader {
+                    counter: passage.counter,
+                    sequence: frame.sequence,
+                    timestamp: frame.timestamp.nanoseconds(),
+                    captured: passage.captured,
+                    dequeued: passage.dequeued,
+                    handed: passage.handed,
+                    flags: frame.flags,
+                    index: filled.index(),
+                    checksum: found.map(|found| found.checksum),
+                    // As above.
+                    planes: frame.payloads.iter().map(|it| it.length as u32).collect(),
+                };
+                bytes.append(&mut header.encode());
+                bytes.into_boxed_slice()
             }
-            .encode()
-            .into_boxed_slice(),
         }
     }
 }

@@ -208,12 +208,12 @@ impl Sending {
         let Taken { filled, age } = taken;
         let frame = filled.frame().clone();
         let begun = Monotonic::now();
-        let checksum = match &mut run.report.verified {
+        let found = match &mut run.report.verified {
             None => None,
-            Some(verified) => Some(verified.look(&filled, None)?.checksum),
+            Some(verified) => Some(verified.look(&filled, None)?),
         };
         let handed = Monotonic::now();
-        if checksum.is_some() {
+        if found.is_some() {
             let stages = &mut run.report.stages;
             stages.record(Stage::Verify, handed.since(begun));
         }
@@ -229,7 +229,7 @@ impl Sending {
         };
         let departure = Departure {
             counter: passage.counter,
-            header: self.framing.header(&filled, &passage, checksum),
+            header: self.framing.header(&filled, &passage, found.as_ref()),
         };
         self.mid_frame = true;
         let completion = self.transmitter.send(run, departure, filled, intake)?;

@@ -54,6 +54,9 @@ pub struct Description {
     /// Whether frames carry checksums.
     #[serde(default)]
     pub verify: bool,
+    /// Whether UNWRITTEN messages tell of frames that the driver did not write.
+    #[serde(default)]
+    pub unwritten: bool,
     /// The driver's name.
     #[serde(default)]
     pub driver: Option<String>,
@@ -165,6 +168,7 @@ impl From<StreamHeader> for Description {
             heap: None,
             zero_copy: None,
             verify: false,
+            unwritten: false,
             driver: None,
             card: None,
             bus: None,

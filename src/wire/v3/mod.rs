@@ -7,11 +7,13 @@
 //! CLOCK_MONOTONIC, each side's own; 0 is unknown.
 
 mod control;
+mod next_frame;
 
 use super::{Description, Reader, WireError, Writer};
 use crate::v4l2::MAX_PLANES;
 
 pub use control::{Ack, Answered, Outcome, Ping, Pong};
+pub use next_frame::Unwritten;
 
 /// Bytes of a message's header.
 pub const MESSAGE_HEADER_SIZE: usize = 8;
@@ -47,6 +49,8 @@ pub mod kind {
     pub const FRAME: u32 = 16;
     /// Sender: there are no more, and its totals.
     pub const END: u32 = 17;
+    /// Sender: the driver did not write the next frame, or not whole.
+    pub const UNWRITTEN: u32 = 19;
     /// Sender, control: a clock reading.
     pub const PING: u32 = 32;
     /// Receiver, control: the answer.
