@@ -13,10 +13,10 @@ use crate::blocking::Calls;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::Mapping;
 use crate::pixel_format::FourCc;
-use crate::queue::Driver;
+use crate::queue::{Driver, QueueError};
 use crate::v4l2::{
-    self, Appearance, BufType, Capability, Dequeued, Format, Interval, Ioctl, MemoryType,
-    PlaneInfo, PlaneToQueue,
+    self, Appearance, BufType, BufferState, Capability, Dequeued, Format, Interval, Ioctl,
+    MemoryType, PlaneInfo, PlaneToQueue,
 };
 
 /// An open capture device.
@@ -225,6 +225,19 @@ impl Device {
     }
 }
 
+impl Device {
+    /// An error of the queue's in an operation on this device.
+    pub fn queue_error(&self, operation: &str, error: QueueError) -> Error {
+        match error {
+            QueueError::Errno(errno) => self.error(operation, errno),
+            QueueError::Nonsense(told) => Error::new(ErrorKind::Device, operation)
+                .object(self.path())
+                .cause(format!("the driver contradicts itself: {told}"))
+                .next("try another pixel format (-f) or memory (-m), and report it to the driver's authors"),
+        }
+    }
+}
+
 impl Driver for Device {
     fn reqbufs(&self, memory: MemoryType, count: u32) -> nix::Result<u32> {
         self.call(Ioctl::ReqBufs, |fd, kind| {
@@ -236,9 +249,9 @@ impl Driver for Device {
         self.call(Ioctl::QueryBuf, |fd, kind| v4l2::querybuf(fd, kind, index))
     }
 
-    fn buffer_flags(&self, memory: MemoryType, index: u32) -> nix::Result<u32> {
+    fn buffer_state(&self, memory: MemoryType, index: u32) -> nix::Result<BufferState> {
         self.call(Ioctl::QueryBuf, |fd, kind| {
-            v4l2::query_flags(fd, kind, memory, index)
+            v4l2::query_state(fd, kind, memory, index)
         })
     }
 

@@ -14,7 +14,9 @@ use crate::buffer::{Buffer, Filled, Frame, Free, Payload, Timestamp};
 use crate::io;
 use crate::memory::{Mapping, Plane};
 use crate::monotonic::Monotonic;
-use crate::v4l2::{self, Dequeued, DequeuedBuffer, MemoryType, PlaneInfo, PlaneToQueue};
+use crate::v4l2::{
+    self, BufferState, Dequeued, DequeuedBuffer, MemoryType, PlaneFormat, PlaneInfo, PlaneToQueue,
+};
 
 /// The ioctls that a queue needs; `Device` has them, tests script them.
 pub trait Driver {
@@ -22,8 +24,8 @@ pub trait Driver {
     fn reqbufs(&self, memory: MemoryType, count: u32) -> nix::Result<u32>;
     /// VIDIOC_QUERYBUF
     fn querybuf(&self, index: u32) -> nix::Result<Vec<PlaneInfo>>;
-    /// VIDIOC_QUERYBUF: the buffer's `V4L2_BUF_FLAG_*`.
-    fn buffer_flags(&self, memory: MemoryType, index: u32) -> nix::Result<u32>;
+    /// VIDIOC_QUERYBUF of a buffer in any memory.
+    fn buffer_state(&self, memory: MemoryType, index: u32) -> nix::Result<BufferState>;
     /// VIDIOC_EXPBUF
     fn expbuf(&self, index: u32, plane: u32) -> nix::Result<OwnedFd>;
     /// mmap(2) of a plane that VIDIOC_QUERYBUF told of.
@@ -38,13 +40,19 @@ pub trait Driver {
     fn streamoff(&self) -> nix::Result<()>;
 }
 
-/// Why nothing could be dequeued.
+/// Why the driver's answer is of no use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DequeueError {
-    /// What VIDIOC_DQBUF answered.
+pub enum QueueError {
+    /// What the ioctl answered.
     Errno(Errno),
     /// The driver told of a buffer that can't be.
     Nonsense(String),
+}
+
+impl From<Errno> for QueueError {
+    fn from(errno: Errno) -> Self {
+        QueueError::Errno(errno)
+    }
 }
 
 /// What a dequeue brought.
@@ -66,20 +74,63 @@ pub struct Queue<D: Driver> {
     granted: NonZeroU32,
     /// A slot an index; what is in it is the driver's.
     slots: Vec<Option<Buffer>>,
+    planes: Vec<PlaneSize>,
+    /// Whether a frame had more bytes than its format.
+    has_overfilled: bool,
+}
+
+/// The size of a memory plane.
+#[derive(Debug, Clone, Copy)]
+struct PlaneSize {
+    /// Bytes that a frame has at most, by the format. The peer is told so.
+    sizeimage: usize,
+    /// Bytes that the driver wants of an imported buffer; 0 if it doesn't tell.
+    wanted: usize,
 }
 
 impl<D: Driver> Queue<D> {
-    /// REQBUFS for `count` buffers. The driver may grant another number: `count`
-    /// of the queue tells. On an error nothing stays requested.
-    pub fn request(driver: Arc<D>, memory: MemoryType, count: u32) -> nix::Result<Self> {
+    /// REQBUFS for `count` buffers of a format with these memory planes, which the
+    /// buffers must have as well. The driver may grant another number: `count` of
+    /// the queue tells. On an error nothing stays requested.
+    pub fn request(
+        driver: Arc<D>,
+        memory: MemoryType,
+        count: u32,
+        planes: &[PlaneFormat],
+    ) -> Result<Self, QueueError> {
         let granted = driver.reqbufs(memory, count)?;
         let granted = NonZeroU32::new(granted).ok_or(Errno::ENOMEM)?;
-        Ok(Queue {
+        let size = |plane: &PlaneFormat| PlaneSize {
+            sizeimage: plane.sizeimage as usize,
+            wanted: 0,
+        };
+        let mut queue = Queue {
             driver,
             memory,
             granted,
             slots: (0..granted.get()).map(|_| None).collect(),
-        })
+            planes: planes.iter().map(size).collect(),
+            has_overfilled: false,
+        };
+        // Some drivers tell nothing of an import before they have it.
+        if let Ok(state) = queue.driver.buffer_state(memory, 0) {
+            queue.check_planes(0, state.lengths.len())?;
+            for (plane, length) in queue.planes.iter_mut().zip(state.lengths) {
+                plane.wanted = length as usize;
+            }
+        }
+        Ok(queue)
+    }
+
+    /// A frame is sent with the planes of its format: its buffer has to have them.
+    fn check_planes(&self, index: u32, has: usize) -> Result<(), QueueError> {
+        let needs = self.planes.len();
+        if has == needs {
+            return Ok(());
+        }
+        Err(QueueError::Nonsense(format!(
+            "its format has {needs} memory planes, and its buffer {index} has {has}"
+        )))
     }
 
     /// How many buffers the driver granted.
@@ -89,8 +140,8 @@ impl<D: Driver> Queue<D> {
 
     /// What the buffers' flags say of timestamps; None if the driver doesn't tell.
     pub fn timestamp_flags(&self) -> Option<u32> {
-        let flags = self.driver.buffer_flags(self.memory, 0).ok()?;
-        Some(flags & (v4l2::BUF_FLAG_TIMESTAMP_MASK | v4l2::BUF_FLAG_TSTAMP_SRC_MASK))
+        let state = self.driver.buffer_state(self.memory, 0).ok()?;
+        Some(state.flags & (v4l2::BUF_FLAG_TIMESTAMP_MASK | v4l2::BUF_FLAG_TSTAMP_SRC_MASK))
     }
 
     /// Whether the driver has a buffer to fill.
@@ -108,12 +159,12 @@ impl<D: Driver> Queue<D> {
 
     /// The driver's own buffers, each plane as a DMABUF (EXPBUF) where the driver
     /// exports it, else mapped from the device. None are queued yet.
-    pub fn driver_buffers(&self) -> nix::Result<Vec<Free>> {
+    pub fn driver_buffers(&self) -> Result<Vec<Free>, QueueError> {
         (0..self.count().get())
             .map(|index| {
-                let planes = self
-                    .driver
-                    .querybuf(index)?
+                let told = self.driver.querybuf(index)?;
+                self.check_planes(index, told.len())?;
+                let planes = told
                     .into_iter()
                     .zip(0..)
                     .map(|(info, plane)| self.driver_plane(index, plane, info))
@@ -154,9 +205,18 @@ impl<D: Driver> Queue<D> {
         let queued: Vec<PlaneToQueue<'_>> = buffer
             .planes
             .iter()
-            .map(|plane| PlaneToQueue {
-                dmabuf: plane.dmabuf().filter(|_| import),
-                length: u32::try_from(plane.length()).unwrap_or(u32::MAX),
+            .zip(&self.planes)
+            .map(|(plane, size)| {
+                // Memory comes in whole pages, and some drivers fill what they are given.
+                let length = if import {
+                    size.sizeimage.max(size.wanted).min(plane.length())
+                } else {
+                    plane.length()
+                };
+                PlaneToQueue {
+                    dmabuf: plane.dmabuf().filter(|_| import),
+                    length: u32::try_from(length).unwrap_or(u32::MAX),
+                }
             })
             .collect();
         match self.driver.qbuf(self.memory, index, &queued) {
@@ -184,12 +244,8 @@ impl<D: Driver> Queue<D> {
     }
 
     /// DQBUF, without waiting.
-    pub fn dequeue(&mut self) -> Result<Dequeue, DequeueError> {
-        let told = match self
-            .driver
-            .dqbuf(self.memory)
-            .map_err(DequeueError::Errno)?
-        {
+    pub fn dequeue(&mut self) -> Result<Dequeue, QueueError> {
+        let told = match self.driver.dqbuf(self.memory)? {
             Dequeued::Buffer(told) => told,
             Dequeued::NotReady => return Ok(Dequeue::NotReady),
             Dequeued::LastBuffer => return Ok(Dequeue::Ended),
@@ -198,19 +254,38 @@ impl<D: Driver> Queue<D> {
             .slots
             .get_mut(told.index as usize)
             .and_then(Option::take)
-            .ok_or_else(|| {
-                DequeueError::Nonsense(format!("buffer {} was not queued", told.index))
-            })?;
-        let frame = frame_of(&told, &buffer)?;
+            .ok_or_else(|| QueueError::Nonsense(format!("buffer {} was not queued", told.index)))?;
+        let mut frame = frame_of(&told, &buffer)?;
+        self.bound(&mut frame);
         Ok(Dequeue::Frame(Free(buffer).filled(frame)))
+    }
+
+    /// Holds a frame to its format's size, which is all that the peer has room for.
+    fn bound(&mut self, frame: &mut Frame) {
+        for (payload, size) in frame.payloads.iter_mut().zip(&self.planes) {
+            if payload.length <= size.sizeimage {
+                continue;
+            }
+            if !self.has_overfilled {
+                log::warn!(
+                    "the driver gives frames of {} bytes, and its format has {} at most: the \
+                     rest is not sent, and such frames count as corrupt",
+                    payload.length,
+                    size.sizeimage
+                );
+                self.has_overfilled = true;
+            }
+            payload.length = size.sizeimage;
+            frame.flags |= v4l2::BUF_FLAG_ERROR;
+        }
     }
 }
 
 /// Checks what the driver tells against the memory that it was given: sizes
 /// from here on are known to fit.
-fn frame_of(told: &DequeuedBuffer, buffer: &Buffer) -> Result<Frame, DequeueError> {
+fn frame_of(told: &DequeuedBuffer, buffer: &Buffer) -> Result<Frame, QueueError> {
     if told.planes.len() != buffer.planes.len() {
-        return Err(DequeueError::Nonsense(format!(
+        return Err(QueueError::Nonsense(format!(
             "buffer {} came back with {} planes of {}",
             told.index,
             told.planes.len(),
@@ -230,14 +305,14 @@ fn frame_of(told: &DequeuedBuffer, buffer: &Buffer) -> Result<Frame, DequeueErro
                     offset: 0,
                     length: 0,
                 }),
-                _ => Err(DequeueError::Nonsense(format!(
+                _ => Err(QueueError::Nonsense(format!(
                     "buffer {} came back with bytes {offset} to {end} of {}",
                     told.index,
                     plane.length()
                 ))),
             }
         })
-        .collect::<Result<Vec<Payload>, DequeueError>>()?;
+        .collect::<Result<Vec<Payload>, QueueError>>()?;
     let (seconds, microseconds) = told.timestamp;
     Ok(Frame {
         sequence: u64::from(told.sequence),

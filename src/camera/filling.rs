@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::io;
 use crate::memory::{Heap, HeapChoice, HeapName, read_rate};
 use crate::poison::Places;
-use crate::queue::Queue;
+use crate::queue::{Queue, QueueError};
 use crate::v4l2::{Format, MemoryType};
 use crate::verify;
 
@@ -36,14 +36,14 @@ pub(super) fn fill_queue(
     };
     match capture.memory {
         MemoryMode::DmaBuf => import(),
-        MemoryMode::Mmap => driver_memory(device, capture, places),
+        MemoryMode::Mmap => driver_memory(device, format, capture, places),
         MemoryMode::Auto => match import() {
             // What the device fails at would fail with its own buffers, too.
             Err(error)
                 if !matches!(error.kind(), ErrorKind::DeviceBusy | ErrorKind::DeviceGone) =>
             {
                 log::warn!("falling back to the driver's own buffers (MMAP): {error}");
-                driver_memory(device, capture, places)
+                driver_memory(device, format, capture, places)
             }
             result => result,
         },
@@ -138,13 +138,15 @@ fn import_heap(
         Arc::clone(device),
         MemoryType::DmaBuf,
         capture.buffers.get(),
+        &format.planes,
     )
-    .map_err(|errno| {
-        refused(
+    .map_err(|error| match error {
+        QueueError::Errno(errno) => refused(
             "VIDIOC_REQBUFS",
             errno,
             "the driver does not import DMABUFs",
-        )
+        ),
+        QueueError::Nonsense(_) => device.queue_error(&requesting(device), error),
     })?;
     let mut rate = None;
     for index in 0..queue.count().get() {
@@ -195,17 +197,29 @@ pub(super) fn prepared(free: Free, places: Option<&Arc<Places>>) -> Result<Free>
     }
 }
 
+fn requesting(device: &Device) -> String {
+    format!("request buffers (VIDIOC_REQBUFS) on {}", device.path())
+}
+
 fn driver_memory(
     device: &Arc<Device>,
+    format: &Format,
     capture: &Capture,
     places: Option<&Arc<Places>>,
 ) -> Result<Filling> {
-    let failed = |what: &str, errno| device.error(&format!("{what} on {}", device.path()), errno);
-    let mut queue = Queue::request(Arc::clone(device), MemoryType::Mmap, capture.buffers.get())
-        .map_err(|errno| failed("request buffers (VIDIOC_REQBUFS)", errno))?;
+    let failed = |what: &str, error: QueueError| {
+        device.queue_error(&format!("{what} on {}", device.path()), error)
+    };
+    let mut queue = Queue::request(
+        Arc::clone(device),
+        MemoryType::Mmap,
+        capture.buffers.get(),
+        &format.planes,
+    )
+    .map_err(|error| device.queue_error(&requesting(device), error))?;
     let buffers = queue
         .driver_buffers()
-        .map_err(|errno| failed("map the driver's buffers", errno))?;
+        .map_err(|error| failed("map the driver's buffers", error))?;
     let exported = buffers
         .iter()
         .flat_map(Free::planes)
@@ -225,7 +239,7 @@ fn driver_memory(
     for buffer in buffers {
         queue
             .enqueue(prepared(buffer, places)?)
-            .map_err(|(_, errno)| failed("queue a buffer (VIDIOC_QBUF)", errno))?;
+            .map_err(|(_, errno)| failed("queue a buffer (VIDIOC_QBUF)", errno.into()))?;
     }
     Ok(Filling {
         queue,

@@ -17,7 +17,7 @@ use crate::layout::Layout;
 use crate::memory::HeapChoice;
 use crate::pixel_format::FourCc;
 use crate::poison::Places;
-use crate::queue::{Dequeue, DequeueError, Queue};
+use crate::queue::{Dequeue, Queue};
 use crate::report::{MemoryUsed, Origin, Stream};
 use crate::run::Run;
 use crate::source::{self, Next, Source, WaitsFor};
@@ -211,13 +211,7 @@ impl Source for Camera {
             Ok(Dequeue::Ended) => Ok(Next::Ended),
             Err(error) => {
                 let what = format!("capture a frame from {} (VIDIOC_DQBUF)", self.device.path());
-                Err(match error {
-                    DequeueError::Errno(errno) => self.device.error(&what, errno),
-                    DequeueError::Nonsense(told) => Error::new(ErrorKind::Device, what)
-                        .object(self.device.path())
-                        .cause(format!("the driver contradicts itself: {told}"))
-                        .next("report it to the driver's authors"),
-                })
+                Err(self.device.queue_error(&what, error))
             }
         }
     }

@@ -12,14 +12,22 @@ use crate::memory::{Heap, HeapName};
 use crate::v4l2::PlaneUsed;
 
 const LENGTH: usize = 4096;
+const PLANE: PlaneFormat = PlaneFormat {
+    sizeimage: LENGTH as u32,
+    bytesperline: 0,
+};
 
 /// Answers as it is told to, and notes what it is asked.
 #[derive(Default)]
 struct Script {
     asked: Mutex<Vec<String>>,
     granted: Mutex<Option<u32>>,
+    /// What QUERYBUF tells of buffers in any memory.
+    state: Mutex<Option<BufferState>>,
     /// What EXPBUF exports; nothing unless there is one.
     exported: Mutex<Option<OwnedFd>>,
+    /// The planes' lengths of the latest QBUF.
+    queued: Mutex<Vec<u32>>,
     qbuf_error: Mutex<Option<Errno>>,
     streamoff_error: Mutex<Option<Errno>>,
     dequeues: Mutex<VecDeque<nix::Result<Dequeued>>>,
@@ -49,8 +57,9 @@ impl Script {
 }
 
 impl Driver for Script {
-    fn buffer_flags(&self, _: MemoryType, _: u32) -> nix::Result<u32> {
-        Err(Errno::ENOTTY)
+    fn buffer_state(&self, _: MemoryType, _: u32) -> nix::Result<BufferState> {
+        let state = self.state.lock().unwrap().clone();
+        state.ok_or(Errno::ENOTTY)
     }
 
     fn reqbufs(&self, _: MemoryType, count: u32) -> nix::Result<u32> {
@@ -78,8 +87,9 @@ impl Driver for Script {
         Mapping::new(memfd.as_fd(), plane.length as usize, 0)
     }
 
-    fn qbuf(&self, _: MemoryType, index: u32, _: &[PlaneToQueue<'_>]) -> nix::Result<()> {
+    fn qbuf(&self, _: MemoryType, index: u32, planes: &[PlaneToQueue<'_>]) -> nix::Result<()> {
         self.note(format!("qbuf {index}"));
+        *self.queued.lock().unwrap() = planes.iter().map(|plane| plane.length).collect();
         self.qbuf_error.lock().unwrap().map_or(Ok(()), Err)
     }
 
@@ -109,7 +119,7 @@ fn free(index: u32) -> Free {
 /// A queue of two buffers, both queued.
 fn queue() -> (Arc<Script>, Queue<Script>) {
     let script = Arc::new(Script::default());
-    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 2).unwrap();
+    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 2, &[PLANE]).unwrap();
     for index in 0..2 {
         queue.enqueue(free(index)).unwrap();
     }
@@ -149,17 +159,17 @@ fn a_frame_goes_round() {
 fn the_driver_decides_how_many_buffers_there_are() {
     let script = Arc::new(Script::default());
     *script.granted.lock().unwrap() = Some(5);
-    let queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 2).unwrap();
+    let queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 2, &[PLANE]).unwrap();
     assert_eq!(queue.count().get(), 5);
     *script.granted.lock().unwrap() = Some(0);
-    let none = Queue::request(script, MemoryType::DmaBuf, 2).map(|queue| queue.count());
-    assert_eq!(none, Err(Errno::ENOMEM));
+    let none = Queue::request(script, MemoryType::DmaBuf, 2, &[PLANE]).map(|queue| queue.count());
+    assert_eq!(none, Err(QueueError::Errno(Errno::ENOMEM)));
 }
 
 #[test]
 fn a_driver_that_exports_nothing_is_mapped() {
     let script = Arc::new(Script::default());
-    let queue = Queue::request(script, MemoryType::Mmap, 3).unwrap();
+    let queue = Queue::request(script, MemoryType::Mmap, 3, &[PLANE]).unwrap();
     let buffers = queue.driver_buffers().unwrap();
     assert_eq!(buffers.len(), 3);
     for buffer in &buffers {
@@ -174,7 +184,7 @@ fn a_driver_whose_exports_cannot_be_mapped_is_mapped_itself() {
     // No file of this kind can be mapped.
     let (unmappable, _) = nix::unistd::pipe().unwrap();
     *script.exported.lock().unwrap() = Some(unmappable);
-    let queue = Queue::request(script, MemoryType::Mmap, 2).unwrap();
+    let queue = Queue::request(script, MemoryType::Mmap, 2, &[PLANE]).unwrap();
     let buffers = queue
         .driver_buffers()
         .expect("the device can be mapped where its exports cannot");
@@ -188,7 +198,7 @@ fn a_driver_whose_exports_cannot_be_mapped_is_mapped_itself() {
 #[test]
 fn a_failed_qbuf_gives_the_buffer_back() {
     let script = Arc::new(Script::default());
-    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 1).unwrap();
+    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 1, &[PLANE]).unwrap();
     *script.qbuf_error.lock().unwrap() = Some(Errno::EFAULT);
     let (buffer, errno) = queue.enqueue(free(0)).unwrap_err();
     assert_eq!((buffer.index(), errno), (0, Errno::EFAULT));
@@ -245,7 +255,7 @@ fn a_driver_that_contradicts_itself_is_not_believed() {
         script.will_fill(index, bytesused, data_offset);
         let told = queue.dequeue().map(|_| ());
         assert!(
-            matches!(told, Err(DequeueError::Nonsense(_))),
+            matches!(told, Err(QueueError::Nonsense(_))),
             "buffer {index} with bytes {data_offset} to {bytesused}: {told:?}"
         );
     }
@@ -257,7 +267,7 @@ fn a_buffer_comes_back_once() {
     script.will_fill(0, 1, 0);
     script.will_fill(0, 1, 0);
     let _out = dequeue_frame(&mut queue);
-    assert!(matches!(queue.dequeue(), Err(DequeueError::Nonsense(_))));
+    assert!(matches!(queue.dequeue(), Err(QueueError::Nonsense(_))));
 }
 
 #[test]
@@ -276,7 +286,7 @@ fn errnos_of_dqbuf_are_handed_on() {
     script.will_dequeue(Ok(Dequeued::LastBuffer));
     assert_eq!(
         queue.dequeue().unwrap_err(),
-        DequeueError::Errno(Errno::ENODEV)
+        QueueError::Errno(Errno::ENODEV)
     );
     assert!(matches!(queue.dequeue(), Ok(Dequeue::Ended)));
 }
@@ -287,4 +297,81 @@ fn the_driver_lets_go_before_memory_is_freed() {
     drop(queue);
     let asked = script.asked.lock().unwrap();
     assert_eq!(asked[asked.len() - 2..], ["streamoff", "reqbufs 0"]);
+}
+
+#[test]
+fn buffers_have_the_planes_of_the_format() {
+    let script = Arc::new(Script::default());
+    // QUERYBUF tells of one plane.
+    let queue = Queue::request(Arc::clone(&script), MemoryType::Mmap, 2, &[PLANE; 3]).unwrap();
+    let told = queue.driver_buffers().map(|buffers| buffers.len());
+    assert!(
+        matches!(&told, Err(QueueError::Nonsense(told)) if told.contains("3 memory planes")),
+        "a format of 3 planes and buffers of 1: {told:?}"
+    );
+    *script.state.lock().unwrap() = Some(BufferState {
+        flags: 0,
+        lengths: vec![LENGTH as u32],
+    });
+    for memory in [MemoryType::Mmap, MemoryType::DmaBuf] {
+        let told = Queue::request(Arc::clone(&script), memory, 2, &[PLANE; 3]).map(|_| ());
+        assert!(matches!(told, Err(QueueError::Nonsense(_))), "{told:?}");
+    }
+    let asked = script.asked.lock().unwrap();
+    assert_eq!(asked.last().unwrap(), "reqbufs 0", "buffers stay requested");
+}
+
+#[test]
+fn a_frame_has_no_more_bytes_than_its_format() {
+    let script = Arc::new(Script::default());
+    let plane = PlaneFormat {
+        sizeimage: 1000,
+        ..PLANE
+    };
+    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 1, &[plane]).unwrap();
+    queue.enqueue(free(0)).unwrap();
+    for (bytesused, data_offset, sent, is_corrupt) in [
+        (1000, 0, 1000, false),
+        (1028, 28, 1000, false),
+        (1001, 0, 1000, true),
+        (LENGTH as u32, 28, 1000, true),
+    ] {
+        script.will_fill(0, bytesused, data_offset);
+        let filled = dequeue_frame(&mut queue);
+        let frame = filled.frame();
+        assert_eq!(
+            (frame.bytes(), frame.has_error()),
+            (sent, is_corrupt),
+            "bytes {data_offset} to {bytesused} of a format of 1000"
+        );
+        queue.enqueue(filled.release()).unwrap();
+    }
+}
+
+#[test]
+fn an_imported_buffer_is_queued_with_what_the_driver_needs_of_it() {
+    let plane = PlaneFormat {
+        sizeimage: 1000,
+        ..PLANE
+    };
+    for (wanted, queued) in [
+        (None, 1000),
+        (Some(0), 1000),
+        (Some(2048), 2048),
+        (Some(8192), 4096),
+    ] {
+        let script = Arc::new(Script::default());
+        *script.state.lock().unwrap() = wanted.map(|length| BufferState {
+            flags: 0,
+            lengths: vec![length],
+        });
+        let mut queue =
+            Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 1, &[plane]).unwrap();
+        queue.enqueue(free(0)).unwrap();
+        assert_eq!(
+            *script.queued.lock().unwrap(),
+            [queued],
+            "{wanted:?} wanted"
+        );
+    }
 }

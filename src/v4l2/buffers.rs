@@ -55,6 +55,15 @@ pub struct PlaneInfo {
     pub mem_offset: u32,
 }
 
+/// A buffer in any memory, from VIDIOC_QUERYBUF.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BufferState {
+    /// `V4L2_BUF_FLAG_*`
+    pub flags: u32,
+    /// Bytes of each plane; 0 where the driver doesn't tell.
+    pub lengths: Vec<u32>,
+}
+
 /// A plane to queue: its DMABUF where memory is imported, and its length in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct PlaneToQueue<'a> {
@@ -168,15 +177,23 @@ pub fn querybuf(fd: BorrowedFd<'_>, buf_type: BufType, index: u32) -> nix::Resul
     })
 }
 
-/// VIDIOC_QUERYBUF: the flags of buffer `index`.
-pub fn query_flags(
+/// VIDIOC_QUERYBUF: buffer `index`, whatever memory it is in.
+pub fn query_state(
     fd: BorrowedFd<'_>,
     buf_type: BufType,
     memory: MemoryType,
     index: u32,
-) -> nix::Result<u32> {
+) -> nix::Result<BufferState> {
     let mut planes: Planes = [zeroed(); MAX_PLANES];
-    Ok(query(fd, buf_type, memory, index, &mut planes)?.flags)
+    let buffer = query(fd, buf_type, memory, index, &mut planes)?;
+    let mplane = planes.iter().take(buffer.length as usize);
+    Ok(BufferState {
+        flags: buffer.flags,
+        lengths: match buf_type {
+            BufType::Capture => vec![buffer.length],
+            BufType::CaptureMplane => mplane.map(|plane| plane.length).collect(),
+        },
+    })
 }
 
 /// VIDIOC_QBUF: gives buffer `index` to the driver.

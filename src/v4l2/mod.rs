@@ -16,8 +16,8 @@ use nix::errno::Errno;
 use v4l2_sys_mit as sys;
 
 pub use buffers::{
-    Dequeued, DequeuedBuffer, MemoryType, PlaneInfo, PlaneToQueue, PlaneUsed, dqbuf, expbuf, qbuf,
-    query_flags, querybuf, reqbufs, streamoff, streamon,
+    BufferState, Dequeued, DequeuedBuffer, MemoryType, PlaneInfo, PlaneToQueue, PlaneUsed, dqbuf,
+    expbuf, qbuf, query_state, querybuf, reqbufs, streamoff, streamon,
 };
 pub use format::{
     Appearance, Capability, Format, Interval, PlaneFormat, enum_formats, get_interval, querycap,
