@@ -131,6 +131,12 @@ impl Error {
         self
     }
 
+    /// As a warning of whoever has done what was to be done.
+    #[must_use]
+    pub fn without_next(self) -> Self {
+        Error { next: None, ..self }
+    }
+
     /// Which kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -42,7 +42,8 @@ pub(super) fn fill_queue(
             Err(error)
                 if !matches!(error.kind(), ErrorKind::DeviceBusy | ErrorKind::DeviceGone) =>
             {
-                log::warn!("falling back to the driver's own buffers (MMAP): {error}");
+                let why = error.without_next();
+                log::warn!("falling back to the driver's own buffers (MMAP): {why}");
                 driver_memory(device, format, capture, places)
             }
             result => result,
@@ -73,10 +74,10 @@ fn import_best_heap(
             {
                 Ok(filling) => return Ok(filling),
                 Err(error) if error.kind() == ErrorKind::DeviceBusy => return Err(error),
-                Err(error) => error.to_string(),
+                Err(error) => error.without_next().to_string(),
             };
             log::debug!("heap {name}: {reason}");
-            rejected.push(format!("{name}: {reason}"));
+            rejected.push(reason);
         }
     }
     Err(Error::new(
@@ -121,7 +122,7 @@ fn import_heap(
         .cause("a memfd is no DMABUF, and a driver imports nothing else")
         .next("use -e /dev/udmabuf or a dma-heap, or -m mmap"));
     }
-    let refused = |ioctl: &str, errno: Errno, cause: &str| {
+    let refused = |ioctl: &str, errno: Errno, cause: &str, next: &str| {
         if matches!(errno, Errno::EBUSY | Errno::ENODEV) {
             return device.error(&format!("{ioctl} on {}", device.path()), errno);
         }
@@ -132,7 +133,7 @@ fn import_heap(
         .object(device.path())
         .errno(errno)
         .cause(cause)
-        .next("use -m mmap, or another heap (-e), such as one of contiguous memory")
+        .next(next)
     };
     let mut queue = Queue::request(
         Arc::clone(device),
@@ -145,6 +146,7 @@ fn import_heap(
             "VIDIOC_REQBUFS",
             errno,
             "the driver does not import DMABUFs",
+            "use -m mmap",
         ),
         QueueError::Nonsense(_) => device.queue_error(&requesting(device), error),
     })?;
@@ -170,7 +172,8 @@ fn import_heap(
                     }
                     _ => "the driver refuses this memory",
                 };
-                refused("VIDIOC_QBUF", errno, cause)
+                let next = "use -m mmap, or another heap (-e), such as one of contiguous memory";
+                refused("VIDIOC_QBUF", errno, cause, next)
             })?;
     }
     log::info!(

@@ -1,0 +1,146 @@
+"""Drivers that do what they may, or should not: a preloaded library answers their ioctls."""
+
+import json
+import os
+import subprocess
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import BIN, LOCALHOST, PATIENCE, Command, receiver_command
+
+SOURCE = Path(__file__).with_name("driver.c")
+HAS_NO_HEAP = "/dev/dma_heap/nowhere"
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = tmp_path_factory.mktemp("driver") / "driver.so"
+    compiled = subprocess.run(
+        ["cc", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert compiled.returncode == 0, compiled.stderr
+    return library
+
+
+class Driver:
+    """A device that is scripted."""
+
+    def __init__(self, library: Path) -> None:
+        # A terminal is a character device that is readable when it is made so.
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.path = os.ttyname(self._slave)
+        self._library = library
+
+    def close(self) -> None:
+        os.close(self._master)
+        os.close(self._slave)
+
+    def wrapper(self, **script: int) -> list[str]:
+        if script.get("frames"):
+            os.write(self._master, b"frames")
+        settings = ",".join(f"{name}={value}" for name, value in script.items())
+        return [
+            "env",
+            f"LD_PRELOAD={self._library}",
+            f"DRIVER_DEVICE={self.path}",
+            f"DRIVER={settings}",
+        ]
+
+    def sender(self, port: int, *arguments: object, **script: int) -> Command:
+        command = ("-d", self.path, "-W", 100, "-H", 100, "-a", LOCALHOST, "-p", port)
+        return Command("sender", *command, *arguments, wrapper=self.wrapper(**script))
+
+    def probe(self, *arguments: str, **script: int) -> subprocess.CompletedProcess[str]:
+        command = [*self.wrapper(**script), str(BIN / "v4l-dmabuf-probe"), self.path, *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+
+
+@pytest.fixture
+def driver(library: Path) -> Iterator[Driver]:
+    driver = Driver(library)
+    yield driver
+    driver.close()
+
+
+def failed(driver: Driver, port: int, *arguments: object, **script: int) -> str:
+    """Give the error of a sender that fails beside a receiver."""
+    with (
+        receiver_command(port),
+        driver.sender(port, "-m", "mmap", *arguments, **script) as sender,
+    ):
+        return sender.error()
+
+
+def test_a_frame_of_a_scripted_driver_arrives(driver: Driver, port: int, tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+    with (
+        receiver_command(port, "-o", dump) as receiver,
+        driver.sender(port, "-m", "mmap", "-n", 3, frames=100) as sender,
+    ):
+        assert sender.wait() == 0, sender.stderr
+        assert receiver.wait() == 0, receiver.stderr
+    assert dump.stat().st_size == 3 * 20_000
+
+
+@pytest.mark.parametrize("memory", ["mmap", "auto"])
+def test_buffers_with_other_planes_than_their_format_are_the_driver_s_fault(
+    driver: Driver, port: int, memory: str
+) -> None:
+    error = failed(driver, port, "-m", memory, format_planes=3, buffer_planes=1, frames=100)
+    assert "its format has 3 memory planes, and its buffer 0 has 1" in error
+    assert driver.path in error
+
+
+def test_the_probe_finds_buffers_with_other_planes_than_their_format(driver: Driver) -> None:
+    told = driver.probe("--json", format_planes=3, buffer_planes=1, frames=100)
+    assert told.returncode == 1, told.stdout
+    (device,) = json.loads(told.stdout)
+    for memory in device["memories"]:
+        assert not memory["works"], memory
+    assert "3 memory planes" in device["memories"][0]["reason"]
+
+
+def test_what_a_driver_adds_to_a_frame_is_not_sent(
+    driver: Driver, port: int, tmp_path: Path
+) -> None:
+    """Buffers are made of whole pages, and some drivers fill them."""
+    dump, report = tmp_path / "dump", tmp_path / "report"
+    with (
+        receiver_command(port, "-o", dump, "--report", report) as receiver,
+        driver.sender(port, "-m", "mmap", "-n", 3, frames=100, excess=480) as sender,
+    ):
+        assert receiver.wait() == 0, receiver.stderr
+        assert sender.wait() == 0, sender.stderr
+    assert dump.stat().st_size == 3 * 20_000, "frames have more bytes than their format"
+    assert json.loads(report.read_text())["summary"]["error_frames"] == 3
+    assert sender.stderr.count("frames of 20480 bytes, and its format has 20000") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [("-m", "mmap"), ("-m", "auto"), ("-m", "auto", "-e", HAS_NO_HEAP)]
+)
+def test_the_device_is_mapped_where_its_exports_cannot_be(
+    driver: Driver, port: int, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    dump = tmp_path / "dump"
+    script = {"frames": 100, "exports_what_cannot_be_mapped": 1}
+    with (
+        receiver_command(port, "-o", dump) as receiver,
+        driver.sender(port, *arguments, "-n", 3, **script) as sender,
+    ):
+        assert sender.wait() == 0, sender.stderr
+        assert receiver.wait() == 0, receiver.stderr
+    assert dump.stat().st_size == 3 * 20_000
+    assert "mapping the device instead" in sender.stderr
+    if "auto" in arguments:
+        (warning,) = [line for line in sender.stderr.splitlines() if "falling back" in line]
+        assert "use -m mmap" not in warning, "it does so already"
