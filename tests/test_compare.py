@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -16,7 +16,9 @@ import pytest
 from support import SHM, receiver_command, sender_command
 from v4l_dmabuf import compare_cli
 from v4l_dmabuf.compare import Run, RunError, Verdict, compare, load
-from v4l_dmabuf.compare.intervals import between_runs, of_counts, within_runs
+from v4l_dmabuf.compare.intervals import Counted, between_runs, of_counts, within_runs
+from v4l_dmabuf.compare.student import student
+from v4l_dmabuf.compare.within import Quantile, Rate
 
 Document = dict[str, Any]
 
@@ -201,18 +203,54 @@ def test_a_run_that_cannot_tell_of_drops_leaves_the_others(real: Document) -> No
     some = runs(real, 0, drops=3)
     some[0].summary["driver_drops"] = None
     told = row(compare(some, runs(real, 100)), "frames dropped before the sender had them")
-    assert told.note == "unknown in 1 runs"
+    assert told.note == "unknown in 1 run"
     assert told.a == pytest.approx(100 * 3 / 303, rel=0.01)
 
 
-def test_the_block_bootstrap_covers_where_independence_would_not() -> None:
-    """The true difference of two equal sides is 0; intervals of 95 % miss it 5 times of 100."""
+@pytest.mark.parametrize("statistic", [Quantile(0.5), Rate()])
+def test_limits_within_a_run_heed_that_frames_take_after_each_other(
+    statistic: Quantile | Rate,
+) -> None:
+    """The true difference of two equal sides is 0; intervals of 98 % miss it 2 times of 100."""
     generator = np.random.default_rng(7)
     missed = 0
-    for _ in range(60):
-        sides = [[noise(generator, 400)] for _ in range(2)]
-        missed += within_runs(sides[0], sides[1], np.mean, 0.95).excludes_zero
-    assert missed <= 12, "independent resampling misses more than half"
+    for _ in range(100):
+        estimates = [statistic.estimate(5 + noise(generator, 1000), 0.98) for _ in range(2)]
+        assert all(estimates), "a thousand frames carry it"
+        a, b = ([each] for each in estimates if each is not None)
+        missed += within_runs(a, b).excludes_zero
+    assert missed <= 7, "as if frames were independent, more than half miss"
+
+
+@pytest.mark.parametrize("level", [0.98, 0.9985])
+def test_a_far_percentile_has_limits_only_where_the_frames_carry_them(level: float) -> None:
+    far = Quantile(0.99)
+    generator = np.random.default_rng(7)
+    assert far.estimate(generator.normal(size=500), level) is None
+    known = far.estimate(generator.normal(size=20_000), level)
+    assert known is not None
+    assert known.low < 2.326 < known.high
+    alike = noise(generator, 1000)
+    assert far.estimate(alike, level) is None
+
+
+def test_frames_that_take_after_each_other_for_too_long_carry_nothing() -> None:
+    generator = np.random.default_rng(7)
+    carried = 0
+    for _ in range(50):
+        wandering = 5 + 0.01 * np.cumsum(generator.normal(size=2000))
+        carried += Quantile(0.5).estimate(wandering, 0.98) is not None
+        carried += Rate().estimate(wandering, 0.98) is not None
+    assert carried <= 10, "of a hundred"
+
+
+@pytest.mark.parametrize(
+    ("freedom", "level", "value"),
+    # From any table.
+    [(1, 0.95, 12.706), (2, 0.98, 6.965), (4, 0.99, 4.604), (30, 0.999, 3.646), (1e9, 0.95, 1.96)],
+)
+def test_student_s_values_are_those_of_tables(freedom: float, level: float, value: float) -> None:
+    assert student(level, freedom) == pytest.approx(value, rel=2e-4)
 
 
 def test_intervals_between_runs_are_student_s() -> None:
@@ -224,11 +262,16 @@ def test_intervals_between_runs_are_student_s() -> None:
 
 
 def test_counts_that_come_in_bursts_are_less_certain() -> None:
-    even: Sequence[tuple[int, int]] = [(4, 1000)] * 5
-    bursts: Sequence[tuple[int, int]] = [(20, 1000), (0, 1000), (0, 1000), (0, 1000), (0, 1000)]
-    none: Sequence[tuple[int, int]] = [(0, 1000)] * 5
+    even = [Counted(6, 1000)] * 5
+    bursts = [Counted(30, 1000), *[Counted(0, 1000)] * 4]
+    none = [Counted(0, 1000)] * 5
     assert of_counts(none, even, 0.99).excludes_zero
     assert not of_counts(none, bursts, 0.99).excludes_zero
+
+
+def in_seconds(counts: Iterable[int]) -> Counted:
+    parts = [(int(count), 50) for count in counts]
+    return Counted(sum(count for count, _ in parts), 50 * len(parts), parts)
 
 
 def test_one_loss_of_a_hundred_is_seen_in_runs_of_a_thousand() -> None:
@@ -236,10 +279,125 @@ def test_one_loss_of_a_hundred_is_seen_in_runs_of_a_thousand() -> None:
     generator = np.random.default_rng(3)
     seen = 0
     for _ in range(50):
-        plain = [(int(count), 1000) for count in generator.poisson(1, 5)]
-        losing = [(int(count), 1000) for count in generator.poisson(10, 5)]
+        plain = [in_seconds(generator.poisson(0.05, 20)) for _ in range(5)]
+        losing = [in_seconds(generator.poisson(0.5, 20)) for _ in range(5)]
         seen += of_counts(plain, losing, 0.9985).low > 0
     assert seen >= 47
+
+
+@pytest.mark.parametrize("by_seconds", [True, False])
+def test_losses_in_bursts_are_no_difference(by_seconds: bool) -> None:
+    """Three runs a side, whose losses come three at a time; intervals of 98 % miss 2 of 100."""
+    generator = np.random.default_rng(3)
+    missed = 0
+    for _ in range(400):
+        sides = [[in_seconds(3 * generator.poisson(0.2, 40)) for _ in range(3)] for _ in range(2)]
+        if not by_seconds:
+            sides = [[Counted(run.count, run.frames) for run in side] for side in sides]
+        missed += of_counts(sides[0], sides[1], 0.98).excludes_zero
+    assert missed <= 16
+
+
+def test_runs_that_lose_by_turns_are_not_taken_for_a_difference() -> None:
+    """Each second of a run is as bad as the next, and the runs are not alike."""
+    a = [in_seconds([0] * 20), in_seconds([0] * 20), in_seconds([0] * 20)]
+    b = [in_seconds([3, 2] * 10), in_seconds([0] * 20), in_seconds([0] * 20)]
+    assert not of_counts(a, b, 0.98).excludes_zero
+
+
+def test_failed_runs_vouch_for_nothing(real: Document) -> None:
+    """What became of the others says nothing of those that failed."""
+    for fps in (30.0, 33.0):
+        other = runs(real, 100, fps=fps)
+        for side in other[1:]:
+            side.document.update(outcome="failed", error="the device is gone")
+        comparison = compare(runs(real, 0), other)
+        assert len(comparison.failures) == 4
+        assert comparison.verdict is Verdict.NOT_ENOUGH_DATA
+    silent = runs(real, 100)
+    silent[0].document["outcome"] = "failed"
+    assert compare(runs(real, 0), silent).verdict is Verdict.NOT_ENOUGH_DATA
+
+
+def test_failed_runs_hide_no_difference(real: Document) -> None:
+    other = runs(real, 100, fps=20.0)
+    other[0].document.update(outcome="failed", error="the device is gone")
+    assert compare(runs(real, 0), other).verdict is Verdict.WORSE
+
+
+def thinned(of: Run, stride: int) -> Run:
+    """Leave out frames of a run's samples, as is done with long ones."""
+    samples = of.document["samples"]
+    for name, column in samples.items():
+        samples[name] = stride if name == "stride" else column[::stride]
+    return of
+
+
+@pytest.mark.parametrize("several", [1, 5])
+def test_long_runs_have_a_frame_rate(real: Document, several: int) -> None:
+    a, b, half = (
+        [
+            thinned(each, 2)
+            for each in runs(real, first, several, frames=frames, fps=fps, spread=0.0)
+        ]
+        for first, frames, fps in ((0, 16_384, 30.0), (100, 17_000, 30.0), (200, 16_384, 15.0))
+    )
+    same = compare(a, b)
+    assert row(same, "frame rate").a == pytest.approx(30.0, rel=0.01)
+    assert row(same, "frame rate").verdict is Verdict.SAME
+    assert row(compare(a, half), "frame rate").verdict is Verdict.WORSE
+
+
+def without(several: list[Run], stage: str) -> list[Run]:
+    for each in several:
+        samples = each.document["samples"]
+        samples[stage] = [None] * len(samples[stage])
+    return several
+
+
+def test_what_decides_and_is_missing_is_no_sameness(real: Document) -> None:
+    comparison = compare(runs(real, 0), without(runs(real, 100), "transfer"))
+    assert [each.name for each in comparison.missing] == ["socket to buffer, median"]
+    assert comparison.verdict is Verdict.NOT_ENOUGH_DATA
+    faster = compare(runs(real, 0), without(runs(real, 100, fps=33.0), "transfer"))
+    assert faster.verdict is Verdict.NOT_ENOUGH_DATA
+    one = compare(runs(real, 0), [*without(runs(real, 100, 1), "transfer"), *runs(real, 101, 4)])
+    assert [each.why for each in one.missing] == ["unknown in 1 run"]
+
+
+@pytest.mark.parametrize("count", ["driver_drops", "sender_drops", "lost"])
+def test_counts_that_no_run_knows_are_no_sameness(real: Document, count: str) -> None:
+    other = runs(real, 100)
+    for each in other:
+        each.summary[count] = None
+    comparison = compare(runs(real, 0), other)
+    assert comparison.verdict is Verdict.NOT_ENOUGH_DATA
+    assert len(comparison.missing) == 1
+
+
+def test_frames_of_one_moment_have_no_rate(real: Document) -> None:
+    other = runs(real, 100)
+    for each in other:
+        each.document["samples"]["at"] = [0.0] * 300
+    comparison = compare(runs(real, 0), other)
+    assert [each.name for each in comparison.missing] == ["frame rate"]
+    assert comparison.verdict is Verdict.NOT_ENOUGH_DATA
+
+
+def of_version_2(several: list[Run]) -> list[Run]:
+    for each in without(several, "transfer"):
+        each.summary.update(protocol=2, lost=None, sender_drops=None, round_trip=None)
+    return several
+
+
+def test_version_2_decides_by_the_frame_rate(real: Document) -> None:
+    assert compare(of_version_2(runs(real, 0)), of_version_2(runs(real, 100))).verdict is (
+        Verdict.SAME
+    )
+    slower = of_version_2(runs(real, 100, fps=27.0))
+    assert compare(of_version_2(runs(real, 0)), slower).verdict is Verdict.WORSE
+    none = without(of_version_2(runs(real, 100)), "at")
+    assert compare(of_version_2(runs(real, 0)), none).verdict is Verdict.NOT_ENOUGH_DATA
 
 
 def written(tmp_path: Path, side: str, several: list[Run]) -> list[str]:

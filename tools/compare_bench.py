@@ -50,8 +50,8 @@ def told(comparison: Comparison) -> dict[str, Any]:
                 "name": row.name,
                 "a": row.a,
                 "b": row.b,
-                "low": row.interval.low,
-                "high": row.interval.high,
+                "low": None if row.interval is None else row.interval.low,
+                "high": None if row.interval is None else row.interval.high,
                 "verdict": row.verdict.value,
                 "note": row.note,
             }

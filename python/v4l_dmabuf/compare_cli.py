@@ -1,29 +1,36 @@
 """The command `v4l-dmabuf-compare`.
 
-Exit status: 0 the same or better; 1 worse; 2 usage; 3 not comparable, or not enough
-data to tell.
+Exit status: 0 the same or better; 1 worse; 2 usage, or a file or stream that can't be read or
+written; 3 not comparable, or not enough data to tell; 70 a fault of its own; 130 interrupted.
 """
 
 import argparse
 import json
+import os
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from v4l_dmabuf import _core
-from v4l_dmabuf.status import claim_standard_streams
+from v4l_dmabuf.status import claim_standard_streams, escaped
 
 _NEEDS = ("numpy", "matplotlib")
+_PROGRAM = "v4l-dmabuf-compare"
+
+_UNUSABLE = 2
+_INTERRUPTED = 130
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="v4l-dmabuf-compare",
+        prog=_PROGRAM,
         description="Compare two systems by the results of their runs (--report of the other "
         "commands): which figures differ, by how much, and whether that is more than chance.",
-        epilog="Exit status: 0 the same or better, 1 worse, 2 usage, 3 not comparable or not "
-        "enough data.",
+        epilog="Exit status: 0 the same or better, 1 worse, 2 usage or a file that can't be read "
+        "or written, 3 not comparable or not enough data, 70 a fault of its own.",
     )
     parser.add_argument(
         "results", nargs="*", metavar="RESULT", help="one run of A and one of B, in that order"
@@ -50,7 +57,35 @@ def _sides(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 
 
 def compare_main(arguments: Sequence[str] | None = None) -> int:
-    """Run `v4l-dmabuf-compare`; the result is its exit status."""
+    """Run `v4l-dmabuf-compare`; the result is its exit status.
+
+    Whatever goes wrong has a status of its own: an interpreter's 1 would read as "worse".
+    """
+    try:
+        return _main(arguments)
+    except OSError as error:
+        return _failed(str(error), _UNUSABLE)
+    except MemoryError:
+        return _failed("not enough memory for these results", os.EX_SOFTWARE)
+    except KeyboardInterrupt:
+        return _failed("interrupted", _INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 -- the interpreter's status would be a verdict
+        with suppress(Exception):
+            traceback.print_exc()
+        return _failed(
+            f"a fault of this program, please report it: {type(error).__name__}: {error}",
+            os.EX_SOFTWARE,
+        )
+
+
+def _failed(why: str, status: int) -> int:
+    # Nobody may be there to read it.
+    with suppress(Exception):
+        print(f"{_PROGRAM}: error: {escaped(why)}", file=sys.stderr, flush=True)
+    return status
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     claim_standard_streams()
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -60,45 +95,69 @@ def compare_main(arguments: Sequence[str] | None = None) -> int:
         parser.error(
             f"{' and '.join(missing)} not installed: pip install 'v4l-dmabuf[compare]' brings them"
         )
-    try:
-        return _compare(options)
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 2
+    if options.markdown is None and sys.stdout is None:
+        parser.error("standard output is closed: give --markdown FILE")
+    return _compare(options)
 
 
 def _compare(options: argparse.Namespace) -> int:
     # Where numpy is missing, what comes before has said so.
-    from v4l_dmabuf.compare import Verdict, compare, load  # noqa: PLC0415
+    from v4l_dmabuf.compare import RunError, Verdict, compare, load  # noqa: PLC0415
     from v4l_dmabuf.compare.document import document  # noqa: PLC0415
     from v4l_dmabuf.compare.markdown import markdown  # noqa: PLC0415
 
-    comparison = compare(load(options.a), load(options.b))
+    try:
+        sides = load(options.a), load(options.b)
+    except RunError as error:
+        return _failed(str(error), _UNUSABLE)
+    comparison = compare(*sides)
     names = _names(options)
     text = markdown(comparison, names) + "\n"
     if options.markdown is None:
-        sys.stdout.write(text)
+        _print(text)
     else:
-        Path(options.markdown).write_text(text, encoding="utf-8")
+        _write(options.markdown, text)
     if options.json is not None:
         told = json.dumps(document(comparison, names), indent=2, allow_nan=False)
-        Path(options.json).write_text(told + "\n", encoding="utf-8")
+        _write(options.json, told + "\n")
     if options.html is not None:
         from v4l_dmabuf.compare.page import page  # noqa: PLC0415
 
-        Path(options.html).write_text(page(comparison, names), encoding="utf-8")
+        _write(options.html, page(comparison, names))
     return {Verdict.WORSE: 1, Verdict.NOT_COMPARABLE: 3, Verdict.NOT_ENOUGH_DATA: 3}.get(
         comparison.verdict, 0
     )
 
 
+def _print(text: str) -> None:
+    """Write to standard output, whatever of ``text`` its encoding lacks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in its buffer would fail again when the interpreter ends.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OSError(f"cannot write to standard output: {error.strerror}") from error
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}") from error
+
+
 def _names(options: argparse.Namespace) -> tuple[str, str]:
+    from v4l_dmabuf.compare.markdown import plain  # noqa: PLC0415
+
     given = (options.name_a, options.name_b)
     files = [Path(side[0]).stem for side in (options.a, options.b)]
     if files[0] == files[1]:
         files = ["A", "B"]
     first, second = (name or file for name, file in zip(given, files, strict=True))
-    return _utf_8(first), _utf_8(second)
+    return plain(_utf_8(first)), plain(_utf_8(second))
 
 
 def _utf_8(argument: str) -> str:

@@ -9,12 +9,13 @@ Needs the package's extra ``compare`` (numpy and matplotlib).
 """
 
 from v4l_dmabuf.compare.comparability import Difference
-from v4l_dmabuf.compare.comparison import Comparison, Row, Verdict, compare
+from v4l_dmabuf.compare.comparison import Comparison, Missing, Row, Verdict, compare
 from v4l_dmabuf.compare.runs import Run, RunError, load
 
 __all__ = [
     "Comparison",
     "Difference",
+    "Missing",
     "Row",
     "Run",
     "RunError",

@@ -44,8 +44,8 @@ class Row:
     """The mean of the first side's runs."""
     b: float
     """The second's."""
-    interval: Interval
-    """Of the difference, second less first."""
+    interval: Interval | None
+    """Of the difference, second less first; None where the frames carry none."""
     tolerance: float
     """A smaller difference is none that matters."""
     verdict: Verdict
@@ -53,6 +53,14 @@ class Row:
     """Whether the sides are the same only if they are by this figure: tails and jitter take more
     frames than most runs have."""
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A figure that decides, that the runs should have, and that can't be made of them."""
+
+    name: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,8 @@ class Comparison:
     """What else differs."""
     failures: list[str]
     """Runs that failed, in words."""
+    missing: list[Missing]
+    """What decides and is not there."""
     rows: list[Row]
 
     @property
@@ -74,13 +84,17 @@ class Comparison:
         """Of the second side as a whole.
 
         Worse if any figure is, then better if any is; the same if all those are that decide.
+        Where runs failed, or a figure that decides is missing, it is worse or not enough is known.
         """
         if self.mismatches:
             return Verdict.NOT_COMPARABLE
         verdicts = {row.verdict for row in self.rows}
-        for verdict in (Verdict.WORSE, Verdict.BETTER):
-            if verdict in verdicts:
-                return verdict
+        if Verdict.WORSE in verdicts:
+            return Verdict.WORSE
+        if self.failures or self.missing:
+            return Verdict.NOT_ENOUGH_DATA
+        if Verdict.BETTER in verdicts:
+            return Verdict.BETTER
         deciding = {row.verdict for row in self.rows if row.decides}
         return Verdict.SAME if deciding == {Verdict.SAME} else Verdict.NOT_ENOUGH_DATA
 
@@ -104,17 +118,29 @@ def compare(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
         *(_value(value, a, b) for value in VALUES),
         *(_count(count, a, b) for count in COUNTS),
     ]
-    made = [row for row in told if row is not None]
+    made = [make for make in told if callable(make)]
     # Each interval alone misses the truth so much more rarely that all together do not.
     level = 1 - (1 - FAMILY_LEVEL) / max(1, len(made))
-    failures = [
-        f"{run.path}: {run.document['error']}"
-        for run in [*a, *b]
-        if run.document["error"] is not None
+    rows = [row(level) for row in made]
+    missing = [
+        *(each for each in told if isinstance(each, Missing)),
+        *(Missing(row.name, "it is no finite number") for row in rows if not _is_finite(row)),
     ]
+    failures = [f"{run.path}: {run.failure}" for run in [*a, *b] if run.failure is not None]
     return Comparison(
-        a, b, mismatches(a, b), explanations(a, b), failures, [row(level) for row in made]
+        a,
+        b,
+        mismatches(a, b),
+        explanations(a, b),
+        failures,
+        missing,
+        [row for row in rows if _is_finite(row)],
     )
+
+
+def _is_finite(row: Row) -> bool:
+    limits = () if row.interval is None else (row.interval.low, row.interval.high)
+    return bool(np.all(np.isfinite([row.a, row.b, *limits])))
 
 
 _Make = Callable[[float], Row]
@@ -129,30 +155,41 @@ def _are_as_long(a: Sequence[Run], b: Sequence[Run]) -> bool:
     return max(lengths) <= _AS_LONG * min(lengths)
 
 
-def _metric(metric: Metric, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
+def _metric(metric: Metric, a: Sequence[Run], b: Sequence[Run]) -> _Make | Missing | None:
     sides = [[metric.samples(run) for run in side] for side in (a, b)]
-    if any(len(frames) == 0 for side in sides for frames in side):
-        return None
-    figures = [[float(metric.statistic(frames)) for frames in side] for side in sides]
+    without = sum(len(frames) == 0 for side in sides for frames in side)
+    if without:
+        is_missing = metric.decides and any(map(metric.is_expected, [*a, *b]))
+        return Missing(metric.name, _unknown(without)) if is_missing else None
+    statistic = metric.statistic
+    figures = [[statistic.of(frames) for frames in side] for side in sides]
     resolution = metric.resolution
     if metric.uses_offset:
         bounds = [run.summary["offset_bound"] or 0.0 for run in [*a, *b]]
         resolution = max(resolution, 2e3 * float(np.median(bounds)))
     tolerance = max(metric.tolerance * abs(float(np.mean(figures[0]))), resolution)
     fewest = min(len(frames) for side in sides for frames in side)
+    about = (metric.name, metric.unit)
 
     def make(level: float) -> Row:
+        interval: Interval | None
         if _are_several(a, b):
             interval = intervals.between_runs(figures[0], figures[1], level)
+            is_carried = fewest >= metric.least_samples
         else:
-            interval = intervals.within_runs(sides[0], sides[1], metric.statistic, level)
-        row = _row(
-            (metric.name, metric.unit), figures, interval, tolerance, metric.higher_is_better
-        )
+            known = [[statistic.estimate(frames, level) for frames in side] for side in sides]
+            whole = [[each for each in side if each is not None] for side in known]
+            is_carried = whole == known and fewest >= metric.least_samples
+            interval = intervals.within_runs(*whole) if is_carried else None
+        row = _row(about, figures, interval, tolerance, metric.higher_is_better)
         row = replace(row, decides=metric.decides)
-        return _single(row, a, b) if fewest >= metric.least_samples else _too_few(row, fewest)
+        return _single(row, a, b) if is_carried else _too_few(row, fewest)
 
     return make
+
+
+def _unknown(runs: int) -> str:
+    return f"unknown in {runs} {'run' if runs == 1 else 'runs'}"
 
 
 def _value(value: Value, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
@@ -174,17 +211,17 @@ def _value(value: Value, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
     return make
 
 
-def _count(count: Count, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
-    sides = [[(count.count(run), count.of(run)) for run in side] for side in (a, b)]
+def _count(count: Count, a: Sequence[Run], b: Sequence[Run]) -> _Make | Missing | None:
+    sides = [[count.counted(run) for run in side] for side in (a, b)]
     # A run whose sequence numbers turn out to be none can't tell; the others can.
-    known = [[(seen, of) for seen, of in side if seen is not None] for side in sides]
-    if not known[0] or not known[1]:
-        return None
+    known = [[counted for counted in side if counted is not None] for side in sides]
     unknown = len(a) + len(b) - len(known[0]) - len(known[1])
-    shares = [[seen / max(1, of) * 100 for seen, of in side] for side in known]
-    totals = [sum(seen for seen, _ in side) for side in known]
-    if totals == [0, 0]:
+    if not known[0] or not known[1]:
+        is_missing = any(map(count.is_expected, [*a, *b]))
+        return Missing(count.name, _unknown(unknown)) if is_missing else None
+    if not any(counted.count for side in known for counted in side):
         return None
+    shares = [[each.count / max(1, each.frames) * 100 for each in side] for side in known]
 
     def make(level: float) -> Row:
         interval = intervals.of_counts(known[0], known[1], level)
@@ -192,7 +229,7 @@ def _count(count: Count, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
         row = _row(
             (count.name, "%"), shares, percent, count.tolerance * 100, higher_is_better=False
         )
-        return replace(row, note=f"unknown in {unknown} runs") if unknown else row
+        return replace(row, note=_unknown(unknown)) if unknown else row
 
     return make
 
@@ -200,12 +237,14 @@ def _count(count: Count, a: Sequence[Run], b: Sequence[Run]) -> _Make | None:
 def _row(
     name: tuple[str, str],
     figures: list[list[float]],
-    interval: Interval,
+    interval: Interval | None,
     tolerance: float,
     higher_is_better: bool,
 ) -> Row:
     a, b = (float(np.mean(side)) for side in figures)
-    if interval.excludes_zero and abs(b - a) > tolerance:
+    if interval is None:
+        verdict = Verdict.NOT_ENOUGH_DATA
+    elif interval.excludes_zero and abs(b - a) > tolerance:
         verdict = Verdict.BETTER if (b > a) == higher_is_better else Verdict.WORSE
     elif interval.is_within(2 * tolerance):
         verdict = Verdict.SAME

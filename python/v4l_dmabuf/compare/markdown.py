@@ -6,11 +6,13 @@ from typing import Any
 
 from v4l_dmabuf.compare.comparability import Difference
 from v4l_dmabuf.compare.comparison import Comparison, Row, Verdict
+from v4l_dmabuf.status import escaped
 
 Names = tuple[str, str]
 """What the two sides are called."""
 
 _LONGEST = 60
+_BAR = "\\|"
 
 
 def markdown(comparison: Comparison, names: Names) -> str:
@@ -21,12 +23,19 @@ def markdown(comparison: Comparison, names: Names) -> str:
             f"# {names[1]} against {names[0]}: {comparison.verdict}",
             conclusion(comparison, names),
             _failures(comparison),
+            _missing(comparison),
             _differences("What has to be the same and is not", comparison.mismatches, names),
             _rows(comparison.rows, names),
             _differences("What else differs", comparison.explanations, names),
         )
         if block
     )
+
+
+def plain(text: str) -> str:
+    """Write what a result or a user says: no terminal obeys it, and every file can have it."""
+    # A JSON escape may be half of a character.
+    return escaped(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def conclusion(comparison: Comparison, names: Names) -> str:
@@ -39,6 +48,12 @@ def conclusion(comparison: Comparison, names: Names) -> str:
             return "The runs are not of the same kind: nothing is concluded from their figures."
         case Verdict.SAME:
             return f"No figure of {runs} shows a difference that matters."
+        case Verdict.NOT_ENOUGH_DATA if comparison.failures:
+            failed = len(comparison.failures)
+            return f"{failed} of the runs failed: what the others are like says nothing of that."
+        case Verdict.NOT_ENOUGH_DATA if comparison.missing:
+            names_of = ", ".join(each.name for each in comparison.missing)
+            return f"What decides is not known of {runs}: {names_of}."
         case Verdict.NOT_ENOUGH_DATA:
             return f"{runs} are not enough to tell: more of them, or longer ones, would be."
         case _:
@@ -53,7 +68,15 @@ def conclusion(comparison: Comparison, names: Names) -> str:
 def _failures(comparison: Comparison) -> str:
     if not comparison.failures:
         return ""
-    return "Runs that failed:\n\n" + "\n".join(f"- {line}" for line in comparison.failures)
+    lines = "\n".join(f"- {plain(line)}" for line in comparison.failures)
+    return f"Runs that failed:\n\n{lines}"
+
+
+def _missing(comparison: Comparison) -> str:
+    if not comparison.missing:
+        return ""
+    lines = "\n".join(f"- {each.name}: {each.why}" for each in comparison.missing)
+    return f"Figures that decide and are missing:\n\n{lines}"
 
 
 def figure(value: float) -> str:
@@ -63,6 +86,8 @@ def figure(value: float) -> str:
 
 def interval(row: Row) -> str:
     """Write the interval of a difference."""
+    if row.interval is None:
+        return "unknown"
     return f"{figure(row.interval.low)} to {figure(row.interval.high)}"
 
 
@@ -86,7 +111,7 @@ def _rows(rows: Sequence[Row], names: Names) -> str:
 def cell(values: tuple[Any, ...]) -> str:
     """Write the values that a side's runs have."""
     texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
-    text = " / ".join(texts)
+    text = plain(" / ".join(texts))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
@@ -95,6 +120,6 @@ def _differences(title: str, differences: Sequence[Difference], names: Names) ->
         return ""
     lines = [f"## {title}", "", f"| | {names[0]} | {names[1]} |", "|---|---|---|"]
     for difference in differences:
-        sides = (cell(side).replace("|", "\\|") for side in (difference.a, difference.b))
-        lines.append(f"| {difference.name} | {' | '.join(sides)} |")
+        cells = (plain(difference.name), cell(difference.a), cell(difference.b))
+        lines.append(f"| {' | '.join(text.replace('|', _BAR) for text in cells)} |")
     return "\n".join(lines)

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from v4l_dmabuf.compare.intervals import Counted
 from v4l_dmabuf.compare.runs import Floats, Run
+from v4l_dmabuf.compare.within import Quantile, Rate, Statistic
 
 _BEYOND = 5
 """A percentile that fewer samples lie beyond is chance."""
 
-Statistic = Callable[[Floats], float]
+
+def _has_frame_times(run: Run) -> bool:
+    return run.has_frame_times
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,8 @@ class Metric:
     higher_is_better: bool
     samples: Callable[[Run], Floats]
     """A run's frames' values; empty where the run doesn't have them."""
-    statistic: Callable[..., Floats]
-    """What they come to, over the last axis."""
+    statistic: Statistic
+    """What they come to."""
     tolerance: float
     """A difference below this share of the first side's value is none that matters."""
     resolution: float = 0.0
@@ -31,34 +35,14 @@ class Metric:
     least_samples: int = 20
     decides: bool = False
     """Whether two sides are the same only if they are by this."""
+    is_expected: Callable[[Run], bool] = _has_frame_times
+    """Whether a run should have it, so that it may not be missing if it decides."""
     uses_offset: bool = False
     """Whether it is as uncertain as the clocks' offset."""
 
 
-@dataclass(frozen=True)
-class Count:
-    """A number of frames that something happened to, of all that it could have happened to."""
-
-    name: str
-    count: Callable[[Run], int | None]
-    of: Callable[[Run], int]
-    tolerance: float
-    """A difference below this share of the frames is none that matters."""
-
-
-def _percentile(share: float) -> Callable[..., Floats]:
-    def statistic(values: Floats, axis: int = -1) -> Floats:
-        return np.asarray(np.quantile(values, share, axis=axis))
-
-    return statistic
-
-
 def _stage(stage: str) -> Callable[[Run], Floats]:
     return lambda run: run.samples(stage) * 1e3
-
-
-def _rate(values: Floats, axis: int = -1) -> Floats:
-    return np.asarray(1.0 / np.mean(values, axis=axis))
 
 
 def _jitter(run: Run) -> Floats:
@@ -73,7 +57,7 @@ def _latency(stage: str, name: str, *, uses_offset: bool) -> list[Metric]:
             "ms",
             higher_is_better=False,
             samples=of,
-            statistic=_percentile(share),
+            statistic=Quantile(share),
             tolerance=tolerance,
             resolution=0.05,
             least_samples=round(_BEYOND / (1 - share)),
@@ -89,10 +73,11 @@ METRICS = [
         "frame rate",
         "fps",
         higher_is_better=True,
-        samples=Run.intervals,
-        statistic=_rate,
+        samples=Run.mean_intervals,
+        statistic=Rate(),
         tolerance=0.02,
         decides=True,
+        is_expected=lambda _run: True,
     ),
     *_latency("transfer", "socket to buffer", uses_offset=True),
     *_latency("end_to_end", "capture to buffer", uses_offset=True),
@@ -103,7 +88,7 @@ METRICS = [
         "ms",
         higher_is_better=False,
         samples=_jitter,
-        statistic=_percentile(0.5),
+        statistic=Quantile(0.5),
         tolerance=0.25,
         resolution=0.2,
     ),
@@ -150,6 +135,36 @@ def _captured(run: Run) -> int:
     return int(seen + (drops or 0))
 
 
+def _seconds(run: Run, name: str) -> list[tuple[int, int]]:
+    """Give a count of each part of a run, and the frames that there were."""
+    series = run.document["series"]
+    columns = (series["frames"], series["drops"], series["sender_drops"])
+    return list(zip(series[name], map(sum, zip(*columns, strict=True)), strict=True))
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of frames that something happened to, of all that it could have happened to."""
+
+    name: str
+    of: Callable[[Run], int | None]
+    """How many of a run; None if it can't tell."""
+    tolerance: float
+    """A difference below this share of the frames is none that matters."""
+    series: str | None = None
+    """What has it second by second."""
+    is_expected: Callable[[Run], bool] = _has_frame_times
+    """Whether a run should be able to tell."""
+
+    def counted(self, run: Run) -> Counted | None:
+        """Give it of a run; None if it can't tell."""
+        count = self.of(run)
+        if count is None:
+            return None
+        parts = () if self.series is None else _seconds(run, self.series)
+        return Counted(int(count), _captured(run), parts)
+
+
 def _lost_by_the_driver(run: Run) -> int | None:
     summary = run.summary
     count = summary["driver_drops"] if summary["captured"] is not None else summary["drops"]
@@ -160,12 +175,25 @@ def _of_summary(name: str) -> Callable[[Run], int | None]:
     return lambda run: run.summary[name]
 
 
+def _is_verified(run: Run) -> bool:
+    return run.has_frame_times and run.summary["verified_frames"] is not None
+
+
+def _is_verified_sender(run: Run) -> bool:
+    return _is_verified(run) and bool(run.document["role"] == "sender")
+
+
 COUNTS = [
-    Count("frames dropped before the sender had them", _lost_by_the_driver, _captured, 0.002),
-    Count("frames dropped by the sender", _of_summary("sender_drops"), _captured, 0.002),
-    Count("frames lost in transit", _of_summary("lost"), _captured, 0.0),
-    Count("frames spoiled", _of_summary("spoiled"), _captured, 0.0),
-    Count("frames not written by the driver", _of_summary("unwritten"), _captured, 0.0),
-    Count("frames flagged in error", _of_summary("error_frames"), _captured, 0.002),
+    Count("frames dropped before the sender had them", _lost_by_the_driver, 0.002, "drops"),
+    Count("frames dropped by the sender", _of_summary("sender_drops"), 0.002, "sender_drops"),
+    Count("frames lost in transit", _of_summary("lost"), 0.0),
+    Count("frames spoiled", _of_summary("spoiled"), 0.0, is_expected=_is_verified),
+    Count(
+        "frames not written by the driver",
+        _of_summary("unwritten"),
+        0.0,
+        is_expected=_is_verified_sender,
+    ),
+    Count("frames flagged in error", _of_summary("error_frames"), 0.002, "error_frames"),
 ]
 """What happened to frames; less is better."""

@@ -6,7 +6,7 @@ from string import Template
 
 from v4l_dmabuf.compare.comparability import Difference
 from v4l_dmabuf.compare.comparison import Comparison, Row
-from v4l_dmabuf.compare.markdown import Names, cell, conclusion, figure, interval
+from v4l_dmabuf.compare.markdown import Names, cell, conclusion, figure, interval, plain
 from v4l_dmabuf.compare.plots import pictures
 
 _PAGE = Template("""<!doctype html>
@@ -43,6 +43,7 @@ def page(comparison: Comparison, names: Names) -> str:
     """Make it."""
     parts = [
         _failures(comparison),
+        _missing(comparison),
         _differences("What has to be the same and is not", comparison.mismatches, names),
         *(
             f"<h2>{escape(title)}</h2>\n{_titled(svg, title)}"
@@ -71,8 +72,13 @@ def _kind(verdict: str) -> str:
 
 
 def _failures(comparison: Comparison) -> str:
-    items = "".join(f"<li>{escape(line)}</li>" for line in comparison.failures)
+    items = "".join(f"<li>{escape(plain(line))}</li>" for line in comparison.failures)
     return f"<h2>Runs that failed</h2><ul>{items}</ul>" if items else ""
+
+
+def _missing(comparison: Comparison) -> str:
+    items = "".join(f"<li>{escape(f'{it.name}: {it.why}')}</li>" for it in comparison.missing)
+    return f"<h2>Figures that decide and are missing</h2><ul>{items}</ul>" if items else ""
 
 
 def _table(heads: Iterable[str], rows: Iterable[str]) -> str:
@@ -96,7 +102,7 @@ def _rows(rows: Iterable[Row], names: Names) -> str:
 
 def _differences(title: str, differences: Iterable[Difference], names: Names) -> str:
     lines = [
-        f"<tr><td>{escape(each.name)}</td><td>{escape(cell(each.a))}</td>"
+        f"<tr><td>{escape(plain(each.name))}</td><td>{escape(cell(each.a))}</td>"
         f"<td>{escape(cell(each.b))}</td></tr>"
         for each in differences
     ]
@@ -105,8 +111,8 @@ def _differences(title: str, differences: Iterable[Difference], names: Names) ->
 
 def _runs(comparison: Comparison, names: Names) -> str:
     lines = [
-        f"<tr><td>{escape(name)}</td><td>{escape(run.path.name)}</td>"
-        f"<td>{escape(str(run.document['began']))}</td>"
+        f"<tr><td>{escape(name)}</td><td>{escape(plain(run.path.name))}</td>"
+        f"<td>{escape(plain(run.document['began']))}</td>"
         f'<td class="number">{run.summary["frames"]}</td></tr>'
         for name, side in zip(names, (comparison.a, comparison.b), strict=True)
         for run in side

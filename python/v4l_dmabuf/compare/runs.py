@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from v4l_dmabuf.compare.shape import fault
 from v4l_dmabuf.result import FORMAT, FORMAT_VERSION
 
 Floats = NDArray[np.float64]
@@ -21,12 +22,34 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """The result of a run."""
+    """The result of a run.
+
+    Raises:
+        RunError: the document is no result, or is one of a run without a stream.
+
+    """
 
     path: Path
     """Where it was read from."""
     document: dict[str, Any]
     """All of it, in the form of docs/result.schema.json."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no result: no figure of it would mean what it is called."""
+        path, document = self.path, self.document
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise RunError(f"{path} is no result of a run: --report writes one")
+        if document.get("format_version") != FORMAT_VERSION:
+            raise RunError(
+                f"{path} is a result of version {document.get('format_version')!r}, "
+                f"and this compares version {FORMAT_VERSION}"
+            )
+        if document.get("summary") is None or document.get("samples") is None:
+            why = document.get("error") or "it has no figures"
+            raise RunError(f"{path} is the result of a run that had no stream: {why}")
+        wrong = fault(document)
+        if wrong is not None:
+            raise RunError(f"{path} is no whole result of a run: {wrong}; make the run again")
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -34,16 +57,39 @@ class Run:
         summary: dict[str, Any] = self.document["summary"]
         return summary
 
+    @property
+    def failure(self) -> str | None:
+        """What failed, if anything did."""
+        error = self.document["error"]
+        if error is None and self.document["outcome"] == "failed":
+            return "it failed, and does not say why"
+        return None if error is None else str(error)
+
+    @property
+    def has_frame_times(self) -> bool:
+        """Whether its wire has the receiver tell when each frame came, and all counts."""
+        return self.summary["protocol"] not in {1, 2}
+
     def samples(self, stage: str) -> Floats:
         """Give single frames' times of a stage in seconds, in order, those that are known."""
-        values = [value for value in self.document["samples"][stage] if value is not None]
-        return np.array(values, dtype=np.float64)
+        values = np.array(self.document["samples"][stage], dtype=np.float64)
+        return values[~np.isnan(values)]
 
     def intervals(self) -> Floats:
         """Give the seconds from frame to frame, if no frame was left out of the samples."""
         if self.document["samples"]["stride"] != 1:
             return np.array([], dtype=np.float64)
         return np.diff(self.samples("at"))
+
+    def mean_intervals(self) -> Floats:
+        """Give the seconds from frame to frame, where some were left out the mean of a few."""
+        at = np.array(self.document["samples"]["at"], dtype=np.float64)
+        counter = np.array(self.document["samples"]["counter"], dtype=np.float64)[~np.isnan(at)]
+        at = at[~np.isnan(at)]
+        # Frames of one moment have no rate.
+        if len(at) < 2 or at[-1] <= at[0]:
+            return np.array([], dtype=np.float64)
+        return np.diff(at) / np.diff(counter)
 
 
 def load(paths: Iterable[str | os.PathLike[str]]) -> list[Run]:
@@ -58,19 +104,13 @@ def load(paths: Iterable[str | os.PathLike[str]]) -> list[Run]:
 
 def _load(path: Path) -> Run:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is no result of a run: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise RunError(f"{path} is no result of a run: --report writes one")
-    if document.get("format_version") != FORMAT_VERSION:
-        raise RunError(
-            f"{path} is a result of version {document.get('format_version')}, "
-            f"and this compares version {FORMAT_VERSION}"
-        )
-    if document.get("summary") is None or document.get("samples") is None:
-        why = document.get("error") or "it has no figures"
-        raise RunError(f"{path} is the result of a run that had no stream: {why}")
     return Run(path, document)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number in JSON")
