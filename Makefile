@@ -1,6 +1,6 @@
 # The commands of the repository; see the README.
 .SUFFIXES:
-.PHONY: build demo test guest bench bench-loopback bench-waits compare fuzz lint clean
+.PHONY: build demo test guest bench bench-loopback bench-waits bench-coverage compare fuzz lint clean
 
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -48,6 +48,10 @@ compare: build guests
 # Five minutes; WAITS=OPTIONS are options of tools/wait_bench.py.
 bench-waits: build
 	$(PYTHON) tools/wait_bench.py $(WAITS)
+
+# Twelve minutes; REPETITIONS=N for fewer or more than 2000.
+bench-coverage: build
+	OPENBLAS_NUM_THREADS=1 $(PYTHON) bench/coverage.py $(REPETITIONS)
 
 bench-loopback: build
 	tools/setup bench
