@@ -375,6 +375,19 @@ def test_counts_that_no_run_knows_are_no_sameness(real: Document, count: str) ->
     assert len(comparison.missing) == 1
 
 
+def test_incomplete_frames_are_worse(real: Document) -> None:
+    other = runs(real, 100)
+    for each in other:
+        each.summary["incomplete_frames"] = 30
+    comparison = compare(runs(real, 0), other)
+    assert row(comparison, "incomplete frames").verdict is Verdict.WORSE
+    older = runs(real, 200)
+    for each in older:
+        del each.summary["incomplete_frames"]
+    assert compare(older, older).missing == []
+    assert [each.name for each in compare(older, other).missing] == ["incomplete frames"]
+
+
 def test_frames_of_one_moment_have_no_rate(real: Document) -> None:
     other = runs(real, 100)
     for each in other:

@@ -175,6 +175,11 @@ def _of_summary(name: str) -> Callable[[Run], int | None]:
     return lambda run: run.summary[name]
 
 
+def _incomplete(run: Run) -> int | None:
+    # Results of 0.1.0 don't have it.
+    return run.summary.get("incomplete_frames")
+
+
 def _is_verified(run: Run) -> bool:
     return run.has_frame_times and run.summary["verified_frames"] is not None
 
@@ -193,6 +198,12 @@ COUNTS = [
         _of_summary("unwritten"),
         0.0,
         is_expected=_is_verified_sender,
+    ),
+    Count(
+        "incomplete frames",
+        _incomplete,
+        0.0,
+        is_expected=lambda run: _incomplete(run) is not None,
     ),
     Count("frames flagged in error", _of_summary("error_frames"), 0.002, "error_frames"),
 ]
