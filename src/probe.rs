@@ -7,15 +7,18 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 
+use crate::blocking::Blocking;
 use crate::camera::{Camera, Capture, MemoryMode};
 use crate::capture_clock::{self, CaptureClock, Sighting};
+use crate::completeness::{Completeness, Lack};
 use crate::device::Device;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{HeapChoice, HeapName};
 use crate::pixel_format::FourCc;
 use crate::report::Stream;
 use crate::run::{OnStop, Run, Woken};
-use crate::source::{Next, Source};
+use crate::sender;
+use crate::source::{self, Next, Source};
 use crate::v4l2::Capability;
 
 /// Frames to look at.
@@ -58,25 +61,25 @@ pub struct Works {
     pub zero_copy: nix::Result<()>,
     /// What timestamps are of.
     pub clock: CaptureClock,
+    /// Frames that came, one at least, all of them whole or flagged.
+    pub frames: usize,
+    /// Those of them that the driver flags as corrupt.
+    pub error_frames: usize,
 }
 
 /// Tries all that a device might capture into.
 pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DeviceProbe> {
-    let device = Device::open(path)?;
-    let formats = device.formats()?;
-    let usual: FourCc = "YUYV".parse()?;
-    let pixel_format = wanted
-        .pixel_format
-        .or_else(|| formats.iter().copied().find(|format| *format == usual))
-        .or_else(|| formats.first().copied())
-        .ok_or_else(|| {
-            device
-                .error("choose a pixel format", Errno::EINVAL)
-                .cause(format!("{} offers none", device.path()))
-        })?;
-    let capability = device.capability().clone();
-    // Some drivers allow one open file only.
-    drop(device);
+    let (own, format) = (path.to_owned(), wanted.pixel_format);
+    let looking = Blocking::start(format!("opening of {}", path.display()), move || {
+        look_at(&own, format)
+    })?;
+    let Some(looked) = run.wait_for(looking, OnStop::End)? else {
+        return Err(
+            Error::new(ErrorKind::Interrupted, format!("probe {}", path.display()))
+                .cause("it was stopped"),
+        );
+    };
+    let (capability, formats, pixel_format) = looked?;
     let heaps = HeapName::candidates().into_iter().map(Some);
     let mut memories = Vec::new();
     for heap in std::iter::once(None).chain(heaps) {
@@ -99,7 +102,9 @@ pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DevicePr
         };
         match probe_memory(path, &capture, run) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
-            outcome => memories.push((name, outcome)),
+            Ok(None) => break,
+            Ok(Some(works)) => memories.push((name, Ok(works))),
+            Err(error) => memories.push((name, Err(error))),
         }
     }
     Ok(DeviceProbe {
@@ -110,17 +115,108 @@ pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DevicePr
     })
 }
 
-fn probe_memory(path: &Path, capture: &Capture, run: &mut Run<'_>) -> Result<Works> {
-    let mut camera = Camera::open(path, capture)?;
-    let zero_copy = camera.can_pin();
-    camera.start()?;
+/// What a device says of itself, and the pixel format to try it with.
+fn look_at(path: &Path, wanted: Option<FourCc>) -> Result<(Capability, Vec<FourCc>, FourCc)> {
+    let device = Device::open(path)?;
+    let formats = device.formats()?;
+    let usual: FourCc = "YUYV".parse()?;
+    let pixel_format = wanted
+        .or_else(|| formats.iter().copied().find(|format| *format == usual))
+        .or_else(|| formats.first().copied())
+        .ok_or_else(|| {
+            device
+                .error("choose a pixel format", Errno::EINVAL)
+                .cause(format!("{} offers none", device.path()))
+        })?;
+    Ok((device.capability().clone(), formats, pixel_format))
+}
+
+/// Captures a few frames. None on a stop.
+fn probe_memory(path: &Path, capture: &Capture, run: &mut Run<'_>) -> Result<Option<Works>> {
+    let (own, wanted) = (path.to_owned(), capture.clone());
+    let call = format!("opening and start of {}", path.display());
+    let opening = Blocking::start(call, move || {
+        let mut camera = Camera::open(&own, &wanted)?;
+        let zero_copy = camera.can_pin();
+        camera.start()?;
+        Ok((camera, zero_copy))
+    })?;
+    let Some(opened) = run.wait_for(opening, OnStop::End)? else {
+        return Ok(None);
+    };
+    let (mut camera, zero_copy) = opened?;
+    let watched = watch(&mut camera, run);
+    let stream = camera.stream().clone();
+    // Many devices are one program's at a time: the next memory is tried when this one is gone.
+    let teardown = source::tear_down(Box::new(camera), ())?;
+    let gone = run.wait_for(teardown, OnStop::End)?;
+    let seen = watched?;
+    if gone.is_none() || run.is_stopped() {
+        return Ok(None);
+    }
+    seen.is_a_stream(path)?;
+    Ok(Some(Works {
+        stream,
+        zero_copy,
+        clock: capture_clock::classify(&seen.sightings),
+        frames: seen.sightings.len(),
+        error_frames: seen.corrupt,
+    }))
+}
+
+/// The frames that came.
+#[derive(Default)]
+struct Seen {
+    sightings: Vec<Sighting>,
+    /// Flagged so by the driver.
+    corrupt: usize,
+    /// Short of what their format says, and what the latest lacks.
+    incomplete: usize,
+    lack: Option<Lack>,
+}
+
+impl Seen {
+    /// Fails as a stream of these frames would.
+    fn is_a_stream(&self, path: &Path) -> Result<()> {
+        let frames = self.sightings.len();
+        let shown = path.display();
+        let error = Error::new(ErrorKind::Device, format!("capture from {shown}"))
+            .object(shown.to_string());
+        if frames == 0 {
+            let patience = PATIENCE.as_secs();
+            return Err(error
+                .cause(format!(
+                    "it takes the buffers, and gives no frame in {patience} s"
+                ))
+                .next("check that its source has a signal, and that nothing has to trigger it"));
+        }
+        match self.lack {
+            Some(lack) => Err(error
+                .cause(format!(
+                    "{} of {frames} frames are incomplete: {lack}",
+                    self.incomplete
+                ))
+                .next("try another pixel format (-f) or size (-W, -H)")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn watch(camera: &mut Camera, run: &mut Run<'_>) -> Result<Seen> {
+    let complete = Completeness::new(&sender::describe(camera.stream(), false, false)?);
     let deadline = Instant::now() + PATIENCE;
-    let mut sightings = Vec::new();
-    while sightings.len() < FRAMES {
+    let mut seen = Seen::default();
+    while seen.sightings.len() < FRAMES && Instant::now() < deadline && !run.is_stopped() {
         run.tick()?;
         match camera.next()? {
             Next::Frame(filled) => {
-                sightings.push(Sighting::of(filled.frame())?);
+                let frame = filled.frame();
+                seen.sightings.push(Sighting::of(frame)?);
+                seen.corrupt += usize::from(frame.has_error());
+                if let Some(lack) = complete.lack(frame) {
+                    seen.incomplete += 1;
+                    seen.lack = Some(lack);
+                }
                 camera.recycle(filled.release())?;
             }
             Next::Ended => break,
@@ -139,9 +235,5 @@ fn probe_memory(path: &Path, capture: &Capture, run: &mut Run<'_>) -> Result<Wor
             }
         }
     }
-    Ok(Works {
-        stream: camera.stream().clone(),
-        zero_copy,
-        clock: capture_clock::classify(&sightings),
-    })
+    Ok(seen)
 }

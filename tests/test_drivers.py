@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
+import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,3 +147,49 @@ def test_the_device_is_mapped_where_its_exports_cannot_be(
     if "auto" in arguments:
         (warning,) = [line for line in sender.stderr.splitlines() if "falling back" in line]
         assert "use -m mmap" not in warning, "it does so already"
+
+
+def probed(driver: Driver, **script: int) -> tuple[int, dict[str, Any]]:
+    """Give the probe's exit status, and what it says of the driver's own buffers."""
+    told = driver.probe("--json", "-W", "100", "-H", "100", **script)
+    assert "Traceback" not in told.stderr
+    (device,) = json.loads(told.stdout)
+    memory: dict[str, Any] = device["memories"][0]
+    assert memory["memory"] == "mmap"
+    return told.returncode, memory
+
+
+def test_the_probe_says_that_a_device_works_that_gives_frames(driver: Driver) -> None:
+    status, memory = probed(driver, frames=100)
+    assert status == 0
+    assert (memory["works"], memory["frames"], memory["error_frames"]) == (True, 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ({}, "gives no frame in 3 s"),
+        ({"frames": 100, "short": 200}, "4 of 4 frames are incomplete: plane 0 has 19800 bytes"),
+    ],
+)
+def test_the_probe_says_that_a_device_does_not_work_that_a_stream_fails_with(
+    driver: Driver, script: dict[str, int], words: str
+) -> None:
+    status, memory = probed(driver, **script)
+    assert (status, memory["works"]) == (1, False)
+    assert words in memory["reason"]
+
+
+def test_the_probe_passes_on_that_frames_are_flagged(driver: Driver) -> None:
+    _, memory = probed(driver, frames=100, excess=1)
+    assert (memory["works"], memory["error_frames"]) == (True, 4)
+    assert "flags 4 of 4 frames as corrupt" in driver.probe(frames=100, excess=1).stdout
+
+
+def test_the_probe_heeds_an_interrupt_while_the_device_hangs(driver: Driver) -> None:
+    with Command("probe", driver.path, "-v", wrapper=driver.wrapper(hangs=20)) as probe:
+        probe.wait_for("capturing 1920x1080")
+        begun = time.monotonic()
+        probe.process.send_signal(signal.SIGINT)
+        assert probe.wait() == 130, probe.stderr
+        assert time.monotonic() - begun < 10, "it waited for the device"

@@ -19,7 +19,8 @@ class MemoryProbe:
     memory: str
     """``mmap``, the driver's own buffers, or the heap that DMABUFs are from."""
     works: bool
-    """Whether the driver took real buffers of the real size (VIDIOC_QBUF) and streamed."""
+    """Whether the driver took real buffers of the real size (VIDIOC_QBUF), and within 3 s gave a
+    frame that was whole, and none that was not."""
     reason: str | None = None
     """Why it does not work, and what to do."""
     width: int | None = None
@@ -38,7 +39,11 @@ class MemoryProbe:
     clock_reason: str | None = None
     """Why it is unknown."""
     read_bytes_per_second: float | None = None
-    """How fast the CPU reads a captured frame; None if no frame came."""
+    """How fast the CPU reads a buffer."""
+    frames: int | None = None
+    """How many frames came, four at most."""
+    error_frames: int | None = None
+    """Those of them that the driver flags as corrupt."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -133,7 +133,7 @@ def _row(memory: MemoryProbe) -> tuple[str, str, str, str, str]:
         "yes",
         "yes" if memory.zero_copy else "no",
         memory.clock or "",
-        "no frame" if read is None else f"{read / 1e6:.0f} MB/s",
+        "" if read is None else f"{read / 1e6:.0f} MB/s",
     )
 
 
@@ -141,6 +141,9 @@ def _notes(memory: MemoryProbe) -> list[str]:
     notes = []
     if memory.reason:
         notes.append(f"  {memory.memory}: {memory.reason}")
+    if memory.error_frames:
+        flagged = f"the driver flags {memory.error_frames} of {memory.frames} frames as corrupt"
+        notes.append(f"  {memory.memory}: {flagged}")
     if memory.clock_reason:
         notes.append(f"  {memory.memory}: timestamps are of no known clock: {memory.clock_reason}")
     return notes

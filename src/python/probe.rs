@@ -89,6 +89,8 @@ fn set_works(fields: &Bound<'_, PyDict>, works: &Works) -> PyResult<()> {
         let why = format!("its mapping has no pages to send from ({})", errno.desc());
         fields.set_item("zero_copy_reason", why)?;
     }
+    fields.set_item("frames", works.frames)?;
+    fields.set_item("error_frames", works.error_frames)?;
     fields.set_item("clock", works.clock.name())?;
     if let CaptureClock::Unknown(why) = &works.clock {
         fields.set_item("clock_reason", why)?;

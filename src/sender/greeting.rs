@@ -14,7 +14,7 @@ use crate::wire::v3::Unwritten;
 use crate::wire::{Colorimetry, Description, Version, v2, v3};
 
 /// What a receiver is told of a stream.
-pub(super) fn describe(stream: &Stream, zero_copy: bool, verify: bool) -> Result<Description> {
+pub(crate) fn describe(stream: &Stream, zero_copy: bool, verify: bool) -> Result<Description> {
     let origin = &stream.origin;
     let capability = origin.capability.as_ref();
     let interval = origin.interval.and_then(|interval| {

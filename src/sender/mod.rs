@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::greeting::Framing;
+pub(crate) use self::greeting::describe;
 use self::next_frame::next_frame;
 use crate::buffer::Departure;
 use crate::camera::{Camera, Capture};
