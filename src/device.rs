@@ -1,5 +1,7 @@
 //! A V4L2 capture device: opened, looked at, and its format negotiated.
 
+mod advice;
+
 use std::fs::{File, OpenOptions};
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -162,6 +164,7 @@ impl Device {
     /// The pixel formats that the device offers, in words.
     pub fn offered(&self) -> String {
         match self.call(Ioctl::EnumFmt, v4l2::enum_formats) {
+            Ok(formats) if formats.is_empty() => format!("{} offers no format", self.path()),
             Ok(formats) => {
                 let formats: Vec<String> = formats.iter().map(FourCc::to_string).collect();
                 format!("it offers {}", formats.join(", "))
@@ -201,31 +204,6 @@ impl Device {
         self.call(Ioctl::GetParm, v4l2::get_interval).ok().flatten()
     }
 
-    /// An error of an operation on this device, with what its errno means there.
-    pub fn error(&self, operation: &str, errno: Errno) -> Error {
-        let error = |kind| Error::new(kind, operation).object(self.path()).errno(errno);
-        match errno {
-            Errno::EBUSY => error(ErrorKind::DeviceBusy)
-                .cause("another program is using the device")
-                .next(format!("find it with fuser -v {}", self.path())),
-            Errno::ENODEV | Errno::ENXIO => error(ErrorKind::DeviceGone)
-                .cause("the device was unplugged, or its driver unloaded")
-                .next("plug it in again; the kernel log (dmesg) tells more"),
-            Errno::EIO => error(ErrorKind::Device)
-                .cause("the driver reports a fatal error, as when the signal is lost")
-                .next("check signal and cable; the kernel log (dmesg) tells more"),
-            Errno::ENOMEM => error(ErrorKind::Device)
-                .cause("the driver has no memory left for it")
-                .next("use fewer buffers (-b) or a smaller size; contiguous memory is set by cma="),
-            Errno::ENOSPC => error(ErrorKind::Device)
-                .cause("the bus has no bandwidth left for it")
-                .next("use a smaller size, a lower rate, or another USB controller"),
-            _ => error(ErrorKind::Device).next("the kernel log (dmesg) tells more"),
-        }
-    }
-}
-
-impl Device {
     /// An error of the queue's in an operation on this device.
     pub fn queue_error(&self, operation: &str, error: QueueError) -> Error {
         match error {

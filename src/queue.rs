@@ -75,6 +75,8 @@ pub struct Queue<D: Driver> {
     /// A slot an index; what is in it is the driver's.
     slots: Vec<Option<Buffer>>,
     planes: Vec<PlaneSize>,
+    /// Whether the driver has said that no frame follows.
+    has_ended: bool,
     /// Whether a frame had more bytes than its format.
     has_overfilled: bool,
 }
@@ -110,6 +112,7 @@ impl<D: Driver> Queue<D> {
             granted,
             slots: (0..granted.get()).map(|_| None).collect(),
             planes: planes.iter().map(size).collect(),
+            has_ended: false,
             has_overfilled: false,
         };
         // Some drivers tell nothing of an import before they have it.
@@ -245,6 +248,9 @@ impl<D: Driver> Queue<D> {
 
     /// DQBUF, without waiting.
     pub fn dequeue(&mut self) -> Result<Dequeue, QueueError> {
+        if self.has_ended {
+            return Ok(Dequeue::Ended);
+        }
         let told = match self.driver.dqbuf(self.memory)? {
             Dequeued::Buffer(told) => told,
             Dequeued::NotReady => return Ok(Dequeue::NotReady),
@@ -256,6 +262,11 @@ impl<D: Driver> Queue<D> {
             .and_then(Option::take)
             .ok_or_else(|| QueueError::Nonsense(format!("buffer {} was not queued", told.index)))?;
         let mut frame = frame_of(&told, &buffer)?;
+        self.has_ended = told.flags & v4l2::BUF_FLAG_LAST != 0;
+        if self.has_ended && frame.bytes() == 0 {
+            // A mark of the end, and no frame.
+            return Ok(Dequeue::Ended);
+        }
         self.bound(&mut frame);
         Ok(Dequeue::Frame(Free(buffer).filled(frame)))
     }

@@ -25,7 +25,7 @@ pub enum Next {
 /// What to wait for until there may be a frame.
 #[derive(Debug)]
 pub enum WaitsFor<'a> {
-    /// A descriptor to become readable.
+    /// A descriptor to become readable, or to have an event.
     Readable(BorrowedFd<'a>),
     /// A time.
     Time(Instant),
@@ -38,7 +38,10 @@ impl<'a> WaitsFor<'a> {
     /// knows when it comes back.
     pub fn poll(self) -> (Option<PollFd<'a>>, Option<Instant>) {
         match self {
-            WaitsFor::Readable(fd) => (Some(PollFd::new(fd, PollFlags::POLLIN)), None),
+            WaitsFor::Readable(fd) => (
+                Some(PollFd::new(fd, PollFlags::POLLIN | PollFlags::POLLPRI)),
+                None,
+            ),
             WaitsFor::Time(due) => (None, Some(due)),
             WaitsFor::Buffer => (None, None),
         }

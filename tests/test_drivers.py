@@ -1,5 +1,6 @@
 """Drivers that do what they may, or should not: a preloaded library answers their ioctls."""
 
+import errno
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from support import BIN, LOCALHOST, PATIENCE, Command, receiver_command
 
 SOURCE = Path(__file__).with_name("driver.c")
 HAS_NO_HEAP = "/dev/dma_heap/nowhere"
+IO_MC = 0x20000000
 
 
 @pytest.fixture(scope="session")
@@ -193,3 +195,45 @@ def test_the_probe_heeds_an_interrupt_while_the_device_hangs(driver: Driver) -> 
         probe.process.send_signal(signal.SIGINT)
         assert probe.wait() == 130, probe.stderr
         assert time.monotonic() - begun < 10, "it waited for the device"
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.ENOLINK, errno.EINVAL])
+def test_a_device_that_does_not_start_says_where_to_look(
+    driver: Driver, port: int, number: int
+) -> None:
+    for script, words in (
+        ({"capabilities": IO_MC}, "media-ctl -p shows links and formats"),
+        ({"signal": 1080}, "a signal of 1920x1080 at 60 frames/s: v4l2-ctl"),
+        ({"signal": errno.ENOLINK}, "there is no signal"),
+        ({}, f"v4l2-ctl -d {driver.path} --all"),
+    ):
+        error = failed(driver, port, streamon=number, **script)
+        assert "VIDIOC_STREAMON" in error
+        assert errno.errorcode[number] in error
+        assert words in error
+        assert "kernel log" not in error
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        {"event_after": 3},
+        {"event_after": 3, "then": errno.EIO},
+        {"event_after": 3, "then": errno.EPIPE},
+        {"then": errno.EIO},
+        {"then": errno.EPIPE},
+    ],
+)
+def test_a_source_that_changes_ends_the_run_with_what_it_is_now(
+    driver: Driver, port: int, script: dict[str, int]
+) -> None:
+    error = failed(driver, port, frames=3, signal=1080, signal_later=720, **script)
+    assert "its source changed: now there is a signal of 1280x720 at 60 frames/s" in error
+    assert "--set-dv-bt-timings query" in error
+    assert driver.path in error
+
+
+def test_a_source_that_changes_into_what_nobody_tells(driver: Driver, port: int) -> None:
+    assert "its source changed, and the driver does not tell" in failed(
+        driver, port, frames=3, event_after=3
+    )

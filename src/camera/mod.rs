@@ -17,7 +17,7 @@ use crate::layout::Layout;
 use crate::memory::HeapChoice;
 use crate::pixel_format::FourCc;
 use crate::poison::Places;
-use crate::queue::{Dequeue, Queue};
+use crate::queue::{Dequeue, Queue, QueueError};
 use crate::report::{MemoryUsed, Origin, Stream};
 use crate::run::Run;
 use crate::source::{self, Next, Source, WaitsFor};
@@ -78,6 +78,7 @@ pub struct Camera {
     device: Arc<Device>,
     queue: Queue<Device>,
     stream: Stream,
+    source: Watch,
     /// Where buffers are poisoned, if frames are to be verified.
     poisoned: Option<Arc<Places>>,
 }
@@ -102,6 +103,7 @@ impl Camera {
         let device = Arc::new(Device::open(path)?);
         let format = device.negotiate(capture.width, capture.height, capture.pixel_format)?;
         let planes = layout(&device, &format)?;
+        let source = Watch::new(&device);
         let poisoned = capture.verify.then(|| {
             let (width, height) = (format.width, format.height);
             let layout = Layout::new(width, height, format.pixel_format, &planes);
@@ -160,8 +162,48 @@ impl Camera {
             device,
             queue,
             stream,
+            source,
             poisoned,
         })
+    }
+}
+
+/// What is known of changes of the source.
+#[derive(Debug)]
+struct Watch {
+    /// Whether the driver tells of them.
+    is_told: bool,
+    /// The signal that the stream began with, where there is one to look at.
+    signal: Option<String>,
+    /// Whether there was no frame the last time: what woke us then may be an event.
+    is_idle: bool,
+}
+
+impl Watch {
+    fn new(device: &Device) -> Self {
+        Watch {
+            is_told: device.watch_source(),
+            signal: device.signal(),
+            is_idle: false,
+        }
+    }
+
+    /// Fails if the driver has told of a change.
+    fn look(&self, device: &Device) -> Result<()> {
+        if self.is_told && device.has_source_changed() {
+            return Err(device.source_changed());
+        }
+        Ok(())
+    }
+
+    /// As `look`, once frames have ended: not every driver tells.
+    fn explain(&self, device: &Device) -> Result<()> {
+        self.look(device)?;
+        let now = self.signal.as_ref().and_then(|_| device.signal());
+        if now.is_some() && now != self.signal {
+            return Err(device.source_changed());
+        }
+        Ok(())
     }
 }
 
@@ -206,10 +248,25 @@ impl Source for Camera {
 
     fn next(&mut self) -> Result<Next> {
         match self.queue.dequeue() {
-            Ok(Dequeue::Frame(filled)) => Ok(Next::Frame(filled)),
-            Ok(Dequeue::NotReady) => Ok(Next::NotReady),
-            Ok(Dequeue::Ended) => Ok(Next::Ended),
+            Ok(Dequeue::Frame(filled)) => {
+                self.source.is_idle = false;
+                Ok(Next::Frame(filled))
+            }
+            Ok(Dequeue::NotReady) => {
+                // No call more where frames follow each other.
+                if std::mem::replace(&mut self.source.is_idle, true) {
+                    self.source.look(&self.device)?;
+                }
+                Ok(Next::NotReady)
+            }
+            Ok(Dequeue::Ended) => {
+                self.source.explain(&self.device)?;
+                Ok(Next::Ended)
+            }
             Err(error) => {
+                if error != QueueError::Errno(Errno::ENODEV) {
+                    self.source.explain(&self.device)?;
+                }
                 let what = format!("capture a frame from {} (VIDIOC_DQBUF)", self.device.path());
                 Err(self.device.queue_error(&what, error))
             }
@@ -225,6 +282,9 @@ impl Source for Camera {
     }
 
     fn poll_error(&self) -> Error {
+        if let Err(changed) = self.source.explain(&self.device) {
+            return changed;
+        }
         let what = format!("wait for a frame from {}", self.device.path());
         self.device.error(&what, Errno::EIO)
     }

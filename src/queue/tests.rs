@@ -375,3 +375,28 @@ fn an_imported_buffer_is_queued_with_what_the_driver_needs_of_it() {
         );
     }
 }
+
+#[test]
+fn nothing_follows_what_the_driver_marks_as_the_last() {
+    for (bytesused, is_frame) in [(100, true), (0, false)] {
+        let (script, mut queue) = queue();
+        script.will_dequeue(Ok(Dequeued::Buffer(DequeuedBuffer {
+            index: 0,
+            flags: v4l2::BUF_FLAG_LAST,
+            sequence: 0,
+            timestamp: (1, 2),
+            planes: vec![PlaneUsed {
+                bytesused,
+                data_offset: 0,
+            }],
+        })));
+        script.will_fill(1, 100, 0);
+        let told = queue.dequeue().unwrap();
+        assert_eq!(
+            matches!(told, Dequeue::Frame(_)),
+            is_frame,
+            "{bytesused} bytes"
+        );
+        assert!(matches!(queue.dequeue(), Ok(Dequeue::Ended)));
+    }
+}

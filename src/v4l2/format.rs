@@ -53,6 +53,11 @@ impl Capability {
         }
     }
 
+    /// Whether what is before the node is set by way of the Media Controller.
+    pub fn has_media_controller(&self) -> bool {
+        self.capabilities & sys::V4L2_CAP_IO_MC != 0
+    }
+
     /// Whether the node has streaming I/O (REQBUFS and what follows).
     pub fn can_stream(&self) -> bool {
         self.capabilities & sys::V4L2_CAP_STREAMING != 0

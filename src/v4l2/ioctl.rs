@@ -40,6 +40,9 @@ ioctls! {
     StreamOff = "STREAMOFF",
     GetParm = "G_PARM",
     SetParm = "S_PARM",
+    SubscribeEvent = "SUBSCRIBE_EVENT",
+    DqEvent = "DQEVENT",
+    QueryDvTimings = "QUERY_DV_TIMINGS",
 }
 
 impl fmt::Display for Ioctl {

@@ -9,6 +9,7 @@
 mod buffers;
 mod format;
 mod ioctl;
+mod source;
 
 use std::mem;
 
@@ -24,6 +25,7 @@ pub use format::{
     set_format, set_interval,
 };
 pub use ioctl::Ioctl;
+pub use source::{Timings, has_source_changed, query_timings, subscribe_source_change};
 
 /// The most memory planes that a frame can have (`VIDEO_MAX_PLANES`).
 pub const MAX_PLANES: usize = sys::VIDEO_MAX_PLANES as usize;
