@@ -52,6 +52,8 @@ pub struct Intake<'a> {
     /// Frames dropped since one was taken to be sent.
     burst: u64,
     has_ended: bool,
+    /// Why it gives no more, which is to be told once the frame under way is out.
+    failed: Option<Error>,
 }
 
 /// A frame out of the source.
@@ -72,6 +74,7 @@ impl<'a> Intake<'a> {
             waiting: None,
             burst: 0,
             has_ended: false,
+            failed: None,
         }
     }
 
@@ -119,6 +122,9 @@ impl<'a> Intake<'a> {
     /// Takes in what the source has, a round of it at most, and drops what the
     /// policy says. A source without a pace always has another frame.
     pub fn take_in(&mut self, report: &mut Report) -> Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let begun = Instant::now();
         for _ in 0..FRAMES_A_ROUND {
             let is_full = self.waiting.is_some();
@@ -164,15 +170,19 @@ impl<'a> Intake<'a> {
 
 impl Meanwhile for Intake<'_> {
     fn waits_for(&self) -> Option<WaitsFor<'_>> {
-        (self.on_overrun != OnOverrun::Block).then(|| self.source.waits_for())
+        let looks = self.on_overrun != OnOverrun::Block && self.failed.is_none();
+        looks.then(|| self.source.waits_for())
     }
 
-    fn look(&mut self, report: &mut Report, returned: Vec<Free>) -> Result<()> {
-        self.recycle(returned)?;
-        if self.on_overrun == OnOverrun::Block {
-            return Ok(());
+    fn look(&mut self, report: &mut Report, returned: Vec<Free>) {
+        if self.failed.is_some() {
+            return;
         }
-        self.take_in(report)
+        let looked = self.recycle(returned).and_then(|()| match self.on_overrun {
+            OnOverrun::Block => Ok(()),
+            _ => self.take_in(report),
+        });
+        self.failed = looked.err();
     }
 }
 

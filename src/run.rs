@@ -57,6 +57,15 @@ impl Stop {
         self.waker.as_fd()
     }
 
+    /// Takes back a wake-up that no request goes with. A forked child shares the eventfd, and
+    /// its requests are its own.
+    fn settle(&self) {
+        if !self.is_requested() {
+            // EAGAIN says that somebody else has taken it.
+            let _ = self.waker.read();
+        }
+    }
+
     fn is_requested(&self) -> bool {
         self.requested.load(Ordering::SeqCst)
     }
@@ -170,10 +179,12 @@ impl<'a> Run<'a> {
                 Ok(Polled::Nothing)
                     if left.is_some_and(|left| rest.is_none_or(|it| left <= it)) =>
                 {
+                    // A deadline that is always due lets no wait last until the next tick.
+                    self.tick()?;
                     return Ok(Woken::TimedOut);
                 }
                 Ok(Polled::Nothing | Polled::Bell) => self.tick_now()?,
-                Ok(Polled::Stop) => {}
+                Ok(Polled::Stop) => self.stop.settle(),
                 Ok(Polled::Events(events)) => {
                     self.tick()?;
                     return Ok(Woken::Ready(events));

@@ -1,15 +1,15 @@
 //! Where a sender's frames come from.
 
 use std::os::fd::BorrowedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 
 use crate::blocking::Blocking;
 use crate::buffer::{Filled, Free};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result, keep_first};
 use crate::report::Stream;
-use crate::run::{OnStop, Run};
+use crate::run::{OnStop, Run, Woken};
 
 /// What a source has now.
 #[derive(Debug)]
@@ -99,6 +99,31 @@ pub fn tear_down(source: Box<dyn Source>, held: impl Send + 'static) -> Result<B
         drop(held);
         drop(source);
     })
+}
+
+/// How long to wait for a device to be let go of. What takes longer has its own reasons.
+const TEARDOWN: Duration = Duration::from_secs(2);
+
+/// Ends what had `result`, with its source's teardown: waits for that, but no longer than is
+/// fit, and not at all after an interrupt.
+pub fn end_with(torn_down: Blocking<()>, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
+    match &result {
+        Err(error) if error.kind() == ErrorKind::Interrupted => result,
+        _ => keep_first(result, wait_for_teardown(torn_down, run)),
+    }
+}
+
+fn wait_for_teardown(mut torn_down: Blocking<()>, run: &mut Run<'_>) -> Result<()> {
+    let deadline = Instant::now() + TEARDOWN;
+    let woken = run.wait(&[torn_down.poll_fd()], Some(deadline), OnStop::Finish)?;
+    if woken == Woken::TimedOut {
+        log::warn!(
+            "the {} has not returned for {} s, and goes on by itself",
+            torn_down.call(),
+            TEARDOWN.as_secs()
+        );
+    }
+    torn_down.take().map(|_| ())
 }
 
 #[cfg(test)]

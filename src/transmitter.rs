@@ -163,7 +163,8 @@ impl Transmitter {
                     header: &departure.header,
                     payloads: &payloads,
                 };
-                self.connection.send(run, what, meanwhile)?;
+                self.connection
+                    .send(run, what, self.flights.as_mut(), meanwhile)?;
                 for (access, _) in accesses {
                     access.end()?;
                 }
@@ -195,9 +196,9 @@ impl Transmitter {
     }
 
     /// Ends the stream; see `Connection::finish`.
-    pub fn finish(&self, run: &mut Run<'_>) -> Result<()> {
+    pub fn finish(&mut self, run: &mut Run<'_>) -> Result<()> {
         // What is in flight stays alive in `flights` until the receiver has it.
-        self.connection.finish(run)
+        self.connection.finish(run, self.flights.as_mut())
     }
 }
 

@@ -139,7 +139,7 @@ def test_a_peer_that_answers_is_no_receiver(port: int) -> None:
         connection, _ = server.accept()
         with connection:
             connection.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n")
-            assert "a receiver of this protocol never does" in command.error()
+            assert "a receiver of versions 1 and 2 never does" in command.error()
 
 
 def test_a_receiver_that_talks_instead_of_ending_is_given_up(port: int) -> None:

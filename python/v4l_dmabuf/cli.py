@@ -251,8 +251,9 @@ def sender_main(arguments: Sequence[str] | None = None) -> int:
         "or send the freshest frame (drop-oldest), or the one that waits (drop-newest)",
     )  # fmt: skip
     options.add(
-        "--protocol", type=int, choices=[2, 3], metavar="VERSION",
-        help="wire version; 2 for receivers that don't speak 3, as the C reference",
+        "--protocol", type=int, choices=[1, 2, 3], metavar="VERSION",
+        help="wire version; 2 for receivers that don't speak 3, as the C reference, and 1, which "
+        "means the same, for those that take no other",
     )  # fmt: skip
     options.add_flag(
         "--verify", help="check that every byte arrives, and that the driver wrote it"

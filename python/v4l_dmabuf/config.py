@@ -98,8 +98,9 @@ class SenderConfig:
     """What becomes of frames that the network has no time for: left to the driver to drop
     (``block``), or dropped by the sender, which keeps the freshest (``drop-oldest``) or the one
     that waited longest (``drop-newest``)."""
-    protocol: Literal[2, 3] = 3
-    """The wire version: 2 is for receivers that don't speak 3, as the C reference doesn't."""
+    protocol: Literal[1, 2, 3] = 3
+    """The wire version: 2 is for receivers that don't speak 3, as the C reference doesn't, and 1,
+    which means the same, for those that take no other."""
     verify: Annotated[bool, _Flag] = False
     """Whether to check that every byte arrives: a checksum over each captured buffer is checked
     over the receiver's, and what the driver leaves unwritten is found out. Version 3 alone."""
@@ -117,8 +118,10 @@ class SenderConfig:
 
     def __post_init__(self) -> None:
         _take_all(self)
-        if self.verify and self.protocol == 2:
-            raise ValueError("protocol 2 carries no checksums, so verify needs protocol 3")
+        if self.verify and self.protocol != 3:
+            raise ValueError(
+                f"protocol {self.protocol} carries no checksums, so verify needs protocol 3"
+            )
         if self.device in {"test", "test:still"}:
             if self.memory == "mmap":
                 raise ValueError(

@@ -23,7 +23,7 @@ pub fn connect(
     };
     let mut failure = resolve_error(host);
     for address in addresses {
-        match connect_to(run, address, patience) {
+        match connect_to(run, address, patience, patience) {
             Ok(connection) => return Ok(connection),
             Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
             Err(error) => {
@@ -35,10 +35,12 @@ pub fn connect(
     Err(failure)
 }
 
-/// Connects to `address`; None on a stop.
+/// Connects to `address` within a time; None on a stop. From then on the peer may be silent
+/// for `patience`.
 pub fn connect_to(
     run: &mut Run<'_>,
     address: SocketAddr,
+    within: Duration,
     patience: Duration,
 ) -> Result<Option<Connection>> {
     let failed = |error: &std::io::Error| connect_error(address, error);
@@ -47,7 +49,7 @@ pub fn connect_to(
         Ok(()) => {}
         Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {
             let polled = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
-            match run.wait(&polled, Some(Instant::now() + patience), OnStop::End)? {
+            match run.wait(&polled, Some(Instant::now() + within), OnStop::End)? {
                 Woken::Ready(_) => {
                     if let Some(error) = socket.take_error().map_err(|error| failed(&error))? {
                         return Err(failed(&error));

@@ -8,6 +8,7 @@
 mod connect;
 mod flights;
 mod listen;
+mod progress;
 mod receive;
 mod zero_copy;
 
@@ -32,6 +33,7 @@ use crate::source::WaitsFor;
 pub use connect::{connect, connect_to};
 pub use flights::Flights;
 pub use listen::{Accepted, Listener};
+pub use progress::Progress;
 pub use receive::Received;
 
 /// A connected peer.
@@ -63,8 +65,9 @@ trait Send {
 pub trait Meanwhile {
     /// What else to wait for.
     fn waits_for(&self) -> Option<WaitsFor<'_>>;
-    /// Called after each wait, with the buffers that came back.
-    fn look(&mut self, report: &mut Report, returned: Vec<Free>) -> Result<()>;
+    /// Called after each wait, with the buffers that came back. What fails here is to be told
+    /// later: a frame that is half out goes on.
+    fn look(&mut self, report: &mut Report, returned: Vec<Free>);
 }
 
 /// Nothing does.
@@ -75,13 +78,13 @@ impl Meanwhile for Nothing {
         None
     }
 
-    fn look(&mut self, _: &mut Report, _: Vec<Free>) -> Result<()> {
-        Ok(())
-    }
+    fn look(&mut self, _: &mut Report, _: Vec<Free>) {}
 }
 
 struct CopyingSend<'a> {
-    socket: &'a Socket,
+    connection: &'a Connection,
+    /// What was sent without a copy before.
+    flights: Option<&'a mut Flights>,
     what: Gather<'a>,
     /// Whether nothing goes on meanwhile: the wait for room is the kernel's then.
     is_alone: bool,
@@ -90,9 +93,16 @@ struct CopyingSend<'a> {
 impl Send for CopyingSend<'_> {
     fn step(&mut self, sent: usize) -> nix::Result<usize> {
         if self.is_alone {
-            io::send(self.socket.as_fd(), &self.what, sent)
+            io::send(self.connection.socket.as_fd(), &self.what, sent)
         } else {
-            io::send_now(self.socket.as_fd(), &self.what, sent)
+            io::send_now(self.connection.socket.as_fd(), &self.what, sent)
+        }
+    }
+
+    fn woken(&mut self) -> Result<Vec<Free>> {
+        match &mut self.flights {
+            None => Ok(Vec::new()),
+            Some(flights) => self.connection.landed(flights),
         }
     }
 }
@@ -174,20 +184,23 @@ impl Connection {
             header: bytes,
             payloads: &[],
         };
-        self.send(run, what, &mut Nothing)
+        self.send(run, what, None, &mut Nothing)
     }
 
     /// Sends a header and its payload, in one call if the socket has room.
-    /// Not ended by a stop: half a frame is worth nothing.
+    /// Not ended by a stop: half a frame is worth nothing. `flights` are those of frames that
+    /// were sent without a copy before.
     pub fn send(
         &self,
         run: &mut Run<'_>,
         what: Gather<'_>,
+        flights: Option<&mut Flights>,
         meanwhile: &mut dyn Meanwhile,
     ) -> Result<()> {
         let total = what.length();
         let mut job = CopyingSend {
-            socket: &self.socket,
+            connection: self,
+            flights,
             what,
             is_alone: meanwhile.waits_for().is_none(),
         };
@@ -203,12 +216,20 @@ impl Connection {
     ) -> Result<()> {
         let mut sent = 0;
         let mut other_failed = false;
-        let mut deadline = self.give_up_at();
+        let mut progress = self.progress();
+        // What is taken byte by byte after a stop has no more time than what is not.
+        let mut last = None;
         while sent < total {
+            if run.is_stopped() {
+                let last = *last.get_or_insert_with(|| self.give_up_at());
+                if Instant::now() >= last {
+                    return Err(self.stalled());
+                }
+            }
             match job.step(sent) {
                 Ok(bytes) => {
                     sent += bytes;
-                    deadline = self.give_up_at();
+                    progress = self.progress();
                     run.tick()?;
                 }
                 Err(Errno::EAGAIN) => {
@@ -218,19 +239,21 @@ impl Connection {
                         .filter(|_| !other_failed)
                         .map_or((None, None), WaitsFor::poll);
                     let polled: Vec<PollFd<'_>> = [room].into_iter().chain(other).collect();
-                    let until = due.map_or(deadline, |due| due.min(deadline));
-                    if let Woken::Ready(events) = run.wait(&polled, Some(until), OnStop::Finish)? {
+                    let until = [Some(progress.due()), due, last]
+                        .into_iter()
+                        .flatten()
+                        .min();
+                    if let Woken::Ready(events) = run.wait(&polled, until, OnStop::Finish)? {
                         // It would end every wait from now on. Whoever waits for
                         // it alone, after this frame, tells what it means.
                         let failure = PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL;
                         other_failed |= events.iter().skip(1).any(|on| on.intersects(failure));
                     }
-                    if Instant::now() >= deadline {
+                    if progress.is_over(self) {
                         return Err(self.stalled());
                     }
-                    run.tick()?;
                     let returned = job.woken()?;
-                    meanwhile.look(&mut run.report, returned)?;
+                    meanwhile.look(&mut run.report, returned);
                 }
                 Err(Errno::EINTR) => run.tick()?,
                 Err(errno) => return Err(self.lost(errno)),
@@ -252,6 +275,16 @@ impl Connection {
         Instant::now() + self.patience
     }
 
+    /// To be asked whether the peer takes anything from now on.
+    pub fn progress(&self) -> Progress {
+        Progress::new(self.patience)
+    }
+
+    /// How long the peer may be silent, or take nothing.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// The error that it is when nothing has moved until then.
     pub fn stalled(&self) -> Error {
         self.timeout("the receiver took nothing")
@@ -262,15 +295,16 @@ impl Connection {
         io::unacknowledged(self.socket.as_fd()).unwrap_or(0)
     }
 
-    /// What a readable socket means to a sender: the receiver hung up, or it is
-    /// none, since a receiver never answers.
-    pub fn check(&self) -> Result<()> {
-        match io::receive_now(self.socket.as_fd(), &mut [0; 16]) {
+    /// What a readable socket means to a sender: the receiver hung up, or it speaks. What it
+    /// says is passed over where it `may_speak`; elsewhere it is no receiver.
+    pub fn check(&self, may_speak: bool) -> Result<()> {
+        match io::receive_now(self.socket.as_fd(), &mut [0; 4096]) {
             Ok(0) => Err(self.lost_to("the receiver closed the connection")),
+            Ok(_) if may_speak => Ok(()),
             Ok(_) => Err(
                 Error::new(ErrorKind::Protocol, format!("send to {}", self.peer))
                     .object(&self.peer)
-                    .cause("it answered, which a receiver of this protocol never does")
+                    .cause("it answered, which a receiver of versions 1 and 2 never does")
                     .next("check address and port"),
             ),
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(()),
@@ -285,20 +319,25 @@ impl Connection {
     }
 
     /// Ends the stream and waits until the receiver has taken all of it, which
-    /// it shows by closing its side.
-    pub fn finish(&self, run: &mut Run<'_>) -> Result<()> {
+    /// it shows by closing its side. `flights` are those of frames that were sent without
+    /// a copy.
+    pub fn finish(&self, run: &mut Run<'_>, mut flights: Option<&mut Flights>) -> Result<()> {
         if let Err(error) = self.socket.shutdown(std::net::Shutdown::Write) {
             return Err(self.lost(Errno::from_raw(error.raw_os_error().unwrap_or(0))));
         }
-        let deadline = self.give_up_at();
+        let mut progress = self.progress();
         loop {
-            run.wait(&[self.poll_fd(false)], Some(deadline), OnStop::Finish)?;
+            run.wait(&[self.poll_fd(false)], Some(progress.due()), OnStop::Finish)?;
             // Looked at rather than told by the wait: a peer that talks on and
             // on would never let it time out.
-            if Instant::now() >= deadline {
+            if progress.is_over(self) {
                 return Err(self.timeout("the receiver did not end the stream"));
             }
-            match io::receive_now(self.socket.as_fd(), &mut [0]) {
+            // Unread, a completion would end every wait.
+            if let Some(flights) = &mut flights {
+                self.reap(flights)?;
+            }
+            match io::receive_now(self.socket.as_fd(), &mut [0; 4096]) {
                 Ok(0) => return Ok(()),
                 Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
                 Err(errno) => return Err(self.lost(errno)),

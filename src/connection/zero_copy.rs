@@ -43,6 +43,13 @@ impl Connection {
         Ok(fell_back)
     }
 
+    /// The buffers that the kernel is done with. A completion ends each wait on the socket:
+    /// unread, it would do so again and again.
+    pub(super) fn landed(&self, flights: &mut Flights) -> Result<Vec<Free>> {
+        self.reap(flights)?;
+        Ok(flights.landed())
+    }
+
     /// Takes in what the kernel says that it is done with.
     pub fn reap(&self, flights: &mut Flights) -> Result<()> {
         flights.reap().map_err(|errno| {
@@ -77,9 +84,6 @@ impl Send for ZeroCopySend<'_> {
     }
 
     fn woken(&mut self) -> Result<Vec<Free>> {
-        // A completion wakes whoever waits for room: unread, it would do so
-        // again and again.
-        self.connection.reap(self.flights)?;
-        Ok(self.flights.landed())
+        self.connection.landed(self.flights)
     }
 }

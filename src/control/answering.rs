@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 struct State {
     sync: ClockSync,
+    /// When the sender last asked.
+    heard: Option<Monotonic>,
     closed: bool,
 }
 
@@ -60,12 +62,27 @@ impl Answering {
         lock(&self.state).sync.turn()
     }
 
+    /// To be asked whether the sender lives.
+    pub fn life(&self) -> Life {
+        Life(Arc::clone(&self.state))
+    }
+
     /// Waits until the sender has taken its last readings, and gives what they tell.
     pub fn finish(self, run: &mut Run<'_>) -> Result<Vec<Piece>> {
         let deadline = Instant::now() + PATIENCE;
         self.listening
             .wait_until(run, deadline, || lock(&self.state).closed)?;
         Ok(self.turn())
+    }
+}
+
+/// A sender's signs of life: it asks for clock readings though its source is silent.
+pub struct Life(Arc<Mutex<State>>);
+
+impl Life {
+    /// When it last asked; None before that.
+    pub fn last(&self) -> Option<Monotonic> {
+        lock(&self.0).heard
     }
 }
 
@@ -116,6 +133,7 @@ impl Handler for Answerer {
             return Ok(());
         }
         let ping = Ping::decode(body)?;
+        lock(&self.state).heard = Some(at);
         if let Some(reading) = ping.answered.and_then(|answered| self.take(answered)) {
             // A sender that tells nonsense makes the figures unknown, no more.
             if reading.returned > reading.sent {

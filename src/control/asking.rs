@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Acknowledgements that wait to be taken in. No more than frames are followed: a peer
 /// that tells of others is not to fill this side's memory.
 const MOST_ACKNOWLEDGED: usize = crate::ledger::MOST_OPEN;
-/// How long to wait for a burst, and for an answer.
+/// How long to wait for a burst at most.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A frame that the receiver has acknowledged, and when that was learned.
@@ -62,7 +62,8 @@ pub struct Asking {
 
 impl Asking {
     /// Begins with a burst of readings, and waits for it.
-    pub fn start(socket: Socket, run: &mut Run<'_>) -> Result<Self> {
+    /// The receiver's last word may take `patience` to come.
+    pub fn start(socket: Socket, patience: Duration, run: &mut Run<'_>) -> Result<Self> {
         let state = Arc::<Mutex<State>>::default();
         let handler = Asker {
             state: Arc::clone(&state),
@@ -71,14 +72,19 @@ impl Asking {
         let asking = Asking {
             listening: Listening::start(socket, handler)?,
             state,
-            patience: PATIENCE,
+            patience,
         };
-        asking.wait_for(run, |state| state.bursts_done > 0)?;
+        asking.wait_for(PATIENCE, run, |state| state.bursts_done > 0)?;
         Ok(asking)
     }
 
-    fn wait_for(&self, run: &mut Run<'_>, is_so: impl Fn(&State) -> bool) -> Result<bool> {
-        let deadline = Instant::now() + self.patience;
+    fn wait_for(
+        &self,
+        most: Duration,
+        run: &mut Run<'_>,
+        is_so: impl Fn(&State) -> bool,
+    ) -> Result<bool> {
+        let deadline = Instant::now() + most.min(self.patience);
         self.listening.wait_until(run, deadline, || {
             let state = lock(&self.state);
             is_so(&state) || state.closed
@@ -102,14 +108,14 @@ impl Asking {
 
     /// The receiver's last word, which may take a moment to come; None if it gives none.
     pub fn outcome(&self, run: &mut Run<'_>) -> Result<Option<Outcome>> {
-        self.wait_for(run, |state| state.outcome.is_some())?;
+        self.wait_for(self.patience, run, |state| state.outcome.is_some())?;
         Ok(lock(&self.state).outcome.clone())
     }
 
     /// Takes the last readings, ends the connection, and gives what they tell.
     pub fn finish(self, run: &mut Run<'_>) -> Result<Vec<Piece>> {
         self.listening.close();
-        self.wait_for(run, |state| state.bursts_done > 1)?;
+        self.wait_for(PATIENCE, run, |state| state.bursts_done > 1)?;
         Ok(self.turn())
     }
 }

@@ -8,7 +8,7 @@ mod line;
 #[cfg(any(test, fuzzing))]
 pub mod rehearsal;
 
-pub use answering::{Answerer, Answering};
+pub use answering::{Answerer, Answering, Life};
 pub use asking::{Acknowledged, Asker, Asking};
 pub use conversation::{Channel, Conversation, Handler};
 

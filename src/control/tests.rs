@@ -116,7 +116,7 @@ fn a_sender_reads_clocks_however_long_the_answers_take() {
     let stop = Stop::new().unwrap();
     let mut observer = Nobody;
     let mut run = Run::new(&stop, &mut observer);
-    let asking = Asking::start(own, &mut run).unwrap();
+    let asking = Asking::start(own, Duration::from_secs(2), &mut run).unwrap();
     let pieces = asking.turn();
     let offset = pieces.first().and_then(|piece| piece.offset.ok());
     let offset = offset.expect("answers came, each after half a second and more");

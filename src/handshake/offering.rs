@@ -48,7 +48,8 @@ pub fn offer(
             Some(_) => {}
         }
     };
-    let Some(control) = connect_to(run, connection.address(), PATIENCE)? else {
+    let Some(control) = connect_to(run, connection.address(), PATIENCE, connection.patience())?
+    else {
         return Ok(None);
     };
     let mut bind = Version::V3.preamble().to_vec();
@@ -61,5 +62,5 @@ pub fn offer(
             Some(_) => {}
         }
     }
-    Asking::start(control.into_socket(), run).map(Some)
+    Asking::start(control.into_socket(), connection.patience(), run).map(Some)
 }

@@ -12,6 +12,7 @@ struct Script {
     frames: VecDeque<Filled>,
     recycled: Vec<u32>,
     ends: bool,
+    fails: bool,
 }
 
 impl Script {
@@ -44,6 +45,9 @@ impl Source for Script {
     }
 
     fn next(&mut self) -> Result<Next> {
+        if self.fails {
+            return Err(Error::new(ErrorKind::DeviceGone, "capture").cause("it was unplugged"));
+        }
         Ok(match self.frames.pop_front() {
             Some(filled) => Next::Frame(filled),
             None if self.ends => Next::Ended,
@@ -117,7 +121,7 @@ fn only_block_leaves_the_source_alone_while_a_frame_is_sent() {
         let meanwhile: &mut dyn Meanwhile = &mut intake;
         assert_eq!(meanwhile.waits_for().is_some(), looks, "{policy:?}");
         let mut report = Report::default();
-        meanwhile.look(&mut report, Vec::new()).unwrap();
+        meanwhile.look(&mut report, Vec::new());
         assert_eq!(intake.take(&mut report).is_some(), looks, "{policy:?}");
     }
 }
@@ -132,7 +136,7 @@ fn buffers_that_come_back_go_to_the_source_and_its_end_is_noticed() {
     let mut report = Report::default();
     let mut intake = Intake::new(&mut script, OnOverrun::DropOldest);
     let returned = vec![Free::new(7, Vec::new())];
-    intake.look(&mut report, returned).unwrap();
+    intake.look(&mut report, returned);
     assert!(intake.has_ended());
     assert_eq!(
         intake.take(&mut report).map(|taken| taken.filled.index()),
@@ -155,4 +159,22 @@ fn a_source_that_always_has_a_frame_is_left_after_a_round() {
         assert_eq!(report.sender_drops.total() + 1, captured, "{policy:?}");
         assert_eq!(script.recycled.len() as u64 + 1, captured, "{policy:?}");
     }
+}
+
+#[test]
+fn a_source_that_fails_while_a_frame_is_sent_is_told_of_after_it() {
+    let mut script = Script {
+        fails: true,
+        ..Script::default()
+    };
+    let mut report = Report::default();
+    let mut intake = Intake::new(&mut script, OnOverrun::DropOldest);
+    intake.look(&mut report, Vec::new());
+    let meanwhile: &dyn Meanwhile = &intake;
+    assert!(
+        meanwhile.waits_for().is_none(),
+        "there is nothing to wait for"
+    );
+    let error = intake.take_in(&mut report).unwrap_err();
+    assert!(error.to_string().contains("unplugged"), "{error}");
 }

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 
 use crate::buffer::{Filled, Frame, Free, Payload, Timestamp};
 use crate::connection::{Connection, Received};
+use crate::control::Life;
 use crate::error::{Error, ErrorKind, Result};
 use crate::monotonic::Monotonic;
 use crate::run::Run;
@@ -53,6 +54,8 @@ pub(super) struct Incoming<'a> {
     pub(super) connection: &'a Connection,
     pub(super) version: Version,
     pub(super) description: &'a Description,
+    /// The sender's signs of life in version 3.
+    pub(super) life: Option<Life>,
 }
 
 impl Incoming<'_> {
@@ -127,6 +130,8 @@ impl Incoming<'_> {
             match self.connection.receive_bytes(run, &mut bytes)? {
                 Received::All => {}
                 Received::Stopped => return Ok(Arrival::Stopped),
+                // Its source is silent, and it is not.
+                Received::Silent(0) if self.is_alive() => continue,
                 early => self.check(run, early, "header", MESSAGE_HEADER_SIZE)?,
             }
             let header = MessageHeader::decode(&bytes).map_err(|error| self.wrong(run, &error))?;
@@ -165,6 +170,12 @@ impl Incoming<'_> {
         };
         let told = Told { header, unwritten };
         Ok(Arrival::Frame(Box::new((free.filled(frame), Some(told)))))
+    }
+
+    /// Whether the sender has shown that it lives, within the time that it may be silent.
+    fn is_alive(&self) -> bool {
+        let last = self.life.as_ref().and_then(Life::last);
+        last.is_some_and(|last| last.elapsed() < self.connection.patience())
     }
 
     fn fill(&self, run: &mut Run<'_>, bytes: &mut [u8], part: &str) -> Result<()> {

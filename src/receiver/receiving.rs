@@ -40,6 +40,7 @@ impl Receiving {
             connection: &connection,
             version,
             description,
+            life: self.control.as_ref().map(Answering::life),
         };
         let result = self.receive_frames(&incoming, frames, run);
         let result = self.finish_dump(result, run);

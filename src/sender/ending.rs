@@ -8,7 +8,12 @@ use crate::clock_sync::Piece;
 use crate::error::{Error, ErrorKind, Result, keep_first};
 use crate::one_way::Settle;
 use crate::run::Run;
+use crate::wire::Version;
 use crate::wire::v3::{End, Outcome};
+
+/// Frames that a sender of versions 1 and 2 may have handed over before it learns that the
+/// receiver is gone: what the sockets' buffers take.
+const AT_ONCE: u64 = 8;
 
 impl Sending {
     /// Ends the stream after its last frame, or after `result` if that is an error.
@@ -17,7 +22,7 @@ impl Sending {
         match &result {
             Err(error) if error.kind() == ErrorKind::Interrupted => return result,
             _ if self.control.is_none() => {
-                self.close_ledger(result, run)?;
+                self.close_ledger(result.map_err(|error| self.hint(error, run)), run)?;
                 self.transmitter.finish(run)?;
                 // By these versions no receiver tells what came of it.
                 return Account::of_sender(&run.report).check();
@@ -42,6 +47,22 @@ impl Sending {
             run.report.settle_one_way(pieces, Settle::All);
         }
         ended
+    }
+
+    /// A receiver that is gone at once may not speak versions 1 and 2: they have no answer, so
+    /// that it can't say so.
+    fn hint(&self, error: Error, run: &Run<'_>) -> Error {
+        if error.kind() != ErrorKind::PeerLost || run.report.frames > AT_ONCE {
+            return error;
+        }
+        let other = match self.framing.version() {
+            Version::V1 => 2,
+            _ => 1,
+        };
+        error.next(format!(
+            "its own output says why; the reference's receiver_zc takes no frames of this flow, and \
+             a receiver that takes another number needs --protocol {other}"
+        ))
     }
 
     /// Whether the stream was sent to its end and arrived, by what both sides say.
@@ -92,7 +113,7 @@ impl Sending {
             return Ok(());
         }
         connection.send_bytes(run, &end.encode())?;
-        connection.finish(run)
+        self.transmitter.finish(run)
     }
 
     /// Takes in the receiver's last word and the last clock readings.

@@ -59,8 +59,8 @@ pub(super) enum Greeted {
 
 /// How a stream looks on the wire.
 pub(super) enum Framing {
-    /// As the C reference takes it.
-    V2(v2::StreamHeader),
+    /// As the C reference takes it, by version 1 or 2.
+    V2(Version, v2::StreamHeader),
     /// As we do.
     V3,
 }
@@ -68,25 +68,31 @@ pub(super) enum Framing {
 impl Framing {
     /// An error if a stream can't be told in a version.
     pub(super) fn new(protocol: Protocol, description: &Description) -> Result<Self> {
-        match protocol {
-            Protocol::V3 => Ok(Framing::V3),
-            Protocol::V2 => description.to_v2().map(Framing::V2).ok_or_else(|| {
+        let by = |version: Version| {
+            let header = description.to_v2().ok_or_else(|| {
                 let planes = description.planes.len();
+                let (number, format) = (version.number(), description.pixel_format);
                 Error::new(
                     ErrorKind::Format,
-                    format!("send {} by wire version 2", description.pixel_format),
+                    format!("send {format} by wire version {number}"),
                 )
                 .cause(format!(
-                    "it has {planes} memory planes, and version 2 carries one"
+                    "it has {planes} memory planes, and version {number} carries one"
                 ))
                 .next("use --protocol 3, or a format of one memory plane")
-            }),
+            })?;
+            Ok(Framing::V2(version, header))
+        };
+        match protocol {
+            Protocol::V3 => Ok(Framing::V3),
+            Protocol::V1 => by(Version::V1),
+            Protocol::V2 => by(Version::V2),
         }
     }
 
     pub(super) fn version(&self) -> Version {
         match self {
-            Framing::V2(_) => Version::V2,
+            Framing::V2(version, _) => *version,
             Framing::V3 => Version::V3,
         }
     }
@@ -98,8 +104,8 @@ impl Framing {
         run: &mut Run<'_>,
     ) -> Result<Greeted> {
         match self {
-            Framing::V2(header) => {
-                let mut hello = Version::V2.preamble().to_vec();
+            Framing::V2(version, header) => {
+                let mut hello = version.preamble().to_vec();
                 hello.extend_from_slice(&header.encode());
                 connection.send_bytes(run, &hello)?;
                 Ok(Greeted::By(None))
@@ -119,7 +125,7 @@ impl Framing {
     ) -> Box<[u8]> {
         let frame = filled.frame();
         match self {
-            Framing::V2(_) => Box::new(
+            Framing::V2(..) => Box::new(
                 v2::FrameHeader {
                     index: filled.index(),
                     // A payload fits its plane, and planes are sized in 32 bits.

@@ -15,13 +15,13 @@ use crate::buffer::Departure;
 use crate::camera::{Camera, Capture};
 use crate::connection;
 use crate::control::Asking;
-use crate::error::{Error, ErrorKind, Result, keep_first};
+use crate::error::{Error, ErrorKind, Result};
 use crate::intake::{Intake, OnOverrun, Taken};
 use crate::ledger::{Expected, Ledger};
 use crate::monotonic::Monotonic;
 use crate::one_way::Settle;
 use crate::passage::Passage;
-use crate::run::{OnStop, Run};
+use crate::run::Run;
 use crate::source::{self, Source};
 use crate::stages::Stage;
 use crate::test_source::{Picture, TestSource};
@@ -47,6 +47,8 @@ pub enum Input {
 /// What a sender speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
+    /// Version 1, for receivers that take no other number; it means the same as version 2.
+    V1,
     /// Version 2, which the C reference takes.
     V2,
     /// Version 3.
@@ -57,11 +59,12 @@ impl Protocol {
     /// From the version's number.
     pub fn of_number(number: u32) -> Result<Self> {
         match number {
+            1 => Ok(Protocol::V1),
             2 => Ok(Protocol::V2),
             3 => Ok(Protocol::V3),
             _ => Err(
                 Error::new(ErrorKind::Format, format!("speak wire version {number}"))
-                    .cause("it is 2 or 3"),
+                    .cause("it is 1, 2 or 3"),
             ),
         }
     }
@@ -100,39 +103,23 @@ pub fn send(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>
 }
 
 fn send_stream(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>) -> Result<()> {
-    let Some(source) = open(config, run)? else {
-        return Ok(());
-    };
-    let Some(ledger) = Ledger::open(config.records.as_deref(), run)? else {
-        return Ok(());
-    };
-    run.report.stream = Some(source.stream().clone());
-    run.report.verified = config.capture.verify.then(Verified::default);
-    let zero_copy = transmitter::choose(config.zero_copy, source.as_ref(), run)?;
-    let description = greeting::describe(source.stream(), zero_copy, config.capture.verify)?;
-    run.report.describe(description.clone());
-    let framing = Framing::new(config.protocol, &description)?;
-    let Some(connection) =
-        connection::connect(run, &config.address, config.port, config.peer_timeout)?
-    else {
-        return Ok(());
-    };
-    log::info!("connected to {}", connection.peer());
-    let control = match framing.greet(&connection, &description, run)? {
-        greeting::Greeted::Stopped => return Ok(()),
-        greeting::Greeted::By(control) => control,
-    };
-    run.report.version = Some(framing.version());
-    if config.on_overrun != OnOverrun::Block {
-        connection.limit_unsent(UNSENT_BYTES)?;
+    match open(config, run)? {
+        None => Ok(()),
+        Some(source) => send_from(source, config, frames, run),
     }
-    let transmitter = Transmitter::new(connection, config.zero_copy, zero_copy, run)?;
-    let mut sending = Sending {
-        transmitter,
-        control,
-        ledger,
-        framing,
-        mid_frame: false,
+}
+
+/// Sends a source's frames, and lets it go.
+fn send_from(
+    source: Box<dyn Source>,
+    config: &SenderConfig,
+    frames: Option<NonZeroU64>,
+    run: &mut Run<'_>,
+) -> Result<()> {
+    let begun = begin(config, source.as_ref(), run);
+    let Ok(Some(mut sending)) = begun else {
+        let torn_down = source::tear_down(source, ())?;
+        return source::end_with(torn_down, begun.map(|_| ()), run);
     };
     let Some((mut source, started)) = source::start(source, run)? else {
         return sending.end(Ok(()), run);
@@ -142,10 +129,42 @@ fn send_stream(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<
     // The device is let go during the wait for the receiver, however long it takes for that.
     let torn_down = source::tear_down(source, ())?;
     let result = sending.end(result, run);
-    match &result {
-        Err(error) if error.kind() == ErrorKind::Interrupted => result,
-        _ => keep_first(result, run.wait_for(torn_down, OnStop::Finish).map(|_| ())),
+    source::end_with(torn_down, result, run)
+}
+
+/// Connects, and tells the receiver what comes. None on a stop.
+fn begin(config: &SenderConfig, source: &dyn Source, run: &mut Run<'_>) -> Result<Option<Sending>> {
+    let Some(ledger) = Ledger::open(config.records.as_deref(), run)? else {
+        return Ok(None);
+    };
+    run.report.stream = Some(source.stream().clone());
+    run.report.verified = config.capture.verify.then(Verified::default);
+    let zero_copy = transmitter::choose(config.zero_copy, source, run)?;
+    let description = greeting::describe(source.stream(), zero_copy, config.capture.verify)?;
+    run.report.describe(description.clone());
+    let framing = Framing::new(config.protocol, &description)?;
+    let Some(connection) =
+        connection::connect(run, &config.address, config.port, config.peer_timeout)?
+    else {
+        return Ok(None);
+    };
+    log::info!("connected to {}", connection.peer());
+    let control = match framing.greet(&connection, &description, run)? {
+        greeting::Greeted::Stopped => return Ok(None),
+        greeting::Greeted::By(control) => control,
+    };
+    run.report.version = Some(framing.version());
+    if config.on_overrun != OnOverrun::Block {
+        connection.limit_unsent(UNSENT_BYTES)?;
     }
+    let transmitter = Transmitter::new(connection, config.zero_copy, zero_copy, run)?;
+    Ok(Some(Sending {
+        transmitter,
+        control,
+        ledger,
+        framing,
+        mid_frame: false,
+    }))
 }
 
 fn open(config: &SenderConfig, run: &mut Run<'_>) -> Result<Option<Box<dyn Source>>> {
@@ -262,3 +281,6 @@ impl Sending {
         self.ledger.turn_over(run)
     }
 }
+
+#[cfg(test)]
+mod tests;

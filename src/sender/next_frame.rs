@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 
+use crate::connection::Progress;
 use crate::error::Result;
 use crate::intake::{Intake, Taken};
 use crate::ledger::Ledger;
 use crate::run::{OnStop, Run, Woken};
 use crate::source::WaitsFor;
 use crate::transmitter::Transmitter;
+use crate::wire::Version;
 
 /// A source that is silent for longer than this is worth a warning.
 const SILENT_SOURCE: Duration = Duration::from_secs(5);
@@ -23,11 +25,9 @@ pub(super) fn next_frame(
 ) -> Result<Option<Taken>> {
     let mut warn_at = Some(Instant::now() + SILENT_SOURCE);
     let mut source_failed = false;
-    let mut starved_until = None;
+    let mut starved: Option<Progress> = None;
     let mut has_room = false;
     loop {
-        // A source that is always due lets no wait last until the next tick.
-        run.tick()?;
         let returned = transmitter.returned(run, ledger)?;
         intake.recycle(returned)?;
         intake.take_in(&mut run.report)?;
@@ -50,48 +50,50 @@ pub(super) fn next_frame(
         let connection = transmitter.connection();
         let waits_for = intake.waits_for();
         if waits_for_room {
-            starved_until.get_or_insert_with(|| connection.give_up_at());
+            starved.get_or_insert_with(|| connection.progress());
         } else if matches!(waits_for, WaitsFor::Buffer) {
             // The source is not to blame for this silence.
             warn_at = None;
-            starved_until.get_or_insert_with(|| {
+            starved.get_or_insert_with(|| {
                 let counts = &mut run.report.zero_copy;
                 match connection.unacknowledged() {
                     0 => counts.waits_for_completion += 1,
                     _ => counts.waits_for_network += 1,
                 }
-                connection.give_up_at()
+                connection.progress()
             });
         } else {
-            starved_until = None;
+            starved = None;
         }
         let (source, due) = waits_for.poll();
         let peer = connection.poll_fd(waits_for_room);
         let polled: Vec<PollFd<'_>> = [peer].into_iter().chain(source).collect();
-        let deadline = [due, warn_at, starved_until].into_iter().flatten().min();
-        match run.wait(&polled, deadline, OnStop::End)? {
-            Woken::Ready(events) => {
-                let mut events = events.into_iter();
-                let peer = events.next().unwrap_or(PollFlags::empty());
-                has_room = peer.contains(PollFlags::POLLOUT);
-                if peer.intersects(!PollFlags::POLLOUT) {
-                    connection.check()?;
-                }
-                source_failed = events.any(|source| {
-                    source.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL)
-                });
+        let deadline = [due, warn_at, starved.as_ref().map(Progress::due)]
+            .into_iter()
+            .flatten()
+            .min();
+        if let Woken::Ready(events) = run.wait(&polled, deadline, OnStop::End)? {
+            let mut events = events.into_iter();
+            let peer = events.next().unwrap_or(PollFlags::empty());
+            has_room = peer.contains(PollFlags::POLLOUT);
+            if peer.intersects(!PollFlags::POLLOUT) {
+                connection.check(run.report.version == Some(Version::V3))?;
             }
-            Woken::TimedOut if warn_at.is_some_and(|at| Instant::now() >= at) => {
-                log::warn!(
-                    "no frame for {} s: is there a signal?",
-                    SILENT_SOURCE.as_secs()
-                );
-                warn_at = None;
-            }
-            Woken::TimedOut if starved_until.is_some_and(|until| Instant::now() >= until) => {
-                return Err(connection.stalled());
-            }
-            Woken::TimedOut | Woken::Stopped => {}
+            source_failed = events.any(|source| {
+                source.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL)
+            });
+        }
+        // Looked at rather than told by the wait: a receiver that talks on and on would never
+        // let it time out.
+        if warn_at.is_some_and(|at| Instant::now() >= at) {
+            log::warn!(
+                "no frame for {} s: is there a signal?",
+                SILENT_SOURCE.as_secs()
+            );
+            warn_at = None;
+        }
+        if starved.as_mut().is_some_and(|it| it.is_over(connection)) {
+            return Err(connection.stalled());
         }
     }
 }

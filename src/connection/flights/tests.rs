@@ -25,7 +25,7 @@ fn flights() -> (Flights, TcpStream) {
 }
 
 /// A frame whose every byte is `value`.
-fn filled(value: u8, length: usize) -> Filled {
+pub(crate) fn filled(value: u8, length: usize) -> Filled {
     let heap = Heap::open(&HeapName::Memfd).unwrap();
     let plane = heap.allocate(length).unwrap();
     let access = plane.write().unwrap();
