@@ -122,6 +122,8 @@ pub struct Frame {
     pub sequence: u64,
     /// `V4L2_BUF_FLAG_*`
     pub flags: u32,
+    /// `enum v4l2_field`: which rows it has.
+    pub field: u32,
     /// When it was captured, by the clock that the flags name.
     pub timestamp: Timestamp,
     /// A range a plane.

@@ -48,6 +48,7 @@ pub mod device;
 pub mod dump;
 pub mod error;
 pub mod ffmpeg;
+pub mod field;
 pub mod handshake;
 pub mod hung;
 pub mod hypervisor;

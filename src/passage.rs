@@ -9,6 +9,8 @@ pub struct Passage {
     pub sequence: u64,
     /// `v4l2_buffer.flags`
     pub flags: u32,
+    /// `v4l2_buffer.field`
+    pub field: u32,
     /// Bytes of payload.
     pub bytes: u64,
     /// The sender's clock: its capture timestamp, if that is of a clock of the sender's.
@@ -33,7 +35,7 @@ pub struct Passage {
 
 impl Passage {
     /// What a line of records has, in order.
-    pub const COLUMNS: [&'static str; 13] = [
+    pub const COLUMNS: [&'static str; 14] = [
         "counter",
         "sequence",
         "flags",
@@ -47,6 +49,7 @@ impl Passage {
         "complete",
         "done",
         "acknowledged",
+        "field",
     ];
 
     /// As a line of records: numbers, and nothing for what is unknown.
@@ -58,11 +61,12 @@ impl Passage {
             self.bytes,
         ];
         let counts = counts.into_iter().map(|count| count.to_string());
-        let times = self.times().map(|time| match time {
+        let known = |value: u64| match value {
             0 => String::new(),
             known => known.to_string(),
-        });
-        let cells: Vec<String> = counts.chain(times).collect();
+        };
+        let times = self.times().into_iter().chain([u64::from(self.field)]);
+        let cells: Vec<String> = counts.chain(times.map(known)).collect();
         cells.join(",")
     }
 

@@ -328,6 +328,7 @@ fn frame_of(told: &DequeuedBuffer, buffer: &Buffer) -> Result<Frame, QueueError>
     Ok(Frame {
         sequence: u64::from(told.sequence),
         flags: told.flags,
+        field: told.field,
         timestamp: Timestamp {
             seconds,
             microseconds,

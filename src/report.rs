@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::buffer::Frame;
 use crate::clock_sync::Piece;
 use crate::completeness::Completeness;
+use crate::field::Parity;
 use crate::monotonic::Monotonic;
 use crate::network::Network;
 use crate::one_way::{OneWay, Settle};
@@ -30,8 +31,10 @@ pub struct Report {
     /// Of these frames, those that are not what the format says: short, empty, or of other
     /// planes. None of the former is among them.
     pub incomplete_frames: u64,
-    /// The frames' sequence numbers.
+    /// The sequence numbers of the frames that came to this side.
     pub sequence: Sequence,
+    /// Those of the frames that went all their way: a sender's without those that it dropped.
+    pub passed: Sequence,
     /// What the frames are; None before that is known.
     pub stream: Option<Stream>,
     /// What is spoken; None before that is known.
@@ -163,7 +166,7 @@ impl Report {
     pub fn saw(&mut self, frame: &Frame) {
         self.stages.took(frame.taken);
         let before = self.sequence.drops();
-        if let Some(why) = self.sequence.take(frame.sequence) {
+        if let Some(why) = self.sequence.take(frame.sequence, Parity::of(frame.field)) {
             log::warn!("drops can't be counted: {why}");
         }
         let now = self.sequence.drops();
@@ -177,6 +180,7 @@ impl Report {
     pub fn so_far(&self) -> Report {
         Report {
             sequence: self.sequence.clone(),
+            passed: self.passed.clone(),
             stream: self.stream.clone(),
             network: self.network.clone(),
             described: self.described.clone(),
@@ -226,6 +230,7 @@ impl Report {
         self.frames += 1;
         self.bytes += frame.bytes();
         self.error_frames += u64::from(frame.has_error());
+        self.passed.take(frame.sequence, Parity::of(frame.field));
         self.judge(frame);
         let now = Monotonic::now();
         self.span = Some((self.span.map_or(now, |(first, _)| first), now));
@@ -236,10 +241,13 @@ impl Report {
         });
     }
 
-    /// From frame to frame, as the driver granted; None where that is unknown.
+    /// From frame to frame, or from field to field, as the driver granted; None where that is
+    /// unknown.
     pub fn interval(&self) -> Option<Duration> {
-        let (numerator, denominator) = self.described()?.frame_interval?;
-        let seconds = f64::from(numerator) / f64::from(denominator.get());
+        let described = self.described()?;
+        let (numerator, denominator) = described.frame_interval?;
+        let buffers = f64::from(denominator.get()) * described.buffers_a_frame();
+        let seconds = f64::from(numerator) / buffers;
         Duration::try_from_secs_f64(seconds).ok()
     }
 
@@ -260,5 +268,48 @@ impl Report {
     pub fn fps(&self) -> Option<f64> {
         let seconds = self.seconds();
         (self.frames > 1 && seconds > 0.0).then(|| (self.frames - 1) as f64 / seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::tests::frame;
+
+    #[test]
+    fn what_driver_and_sender_drop_one_after_the_other_is_missing_in_a_row() {
+        let mut report = Report::default();
+        // The driver drops 1 and 2, the sender 3 and 4.
+        for sequence in [0, 3, 4, 5] {
+            let frame = Frame {
+                sequence,
+                ..frame(1)
+            };
+            report.saw(&frame);
+            if ![3, 4].contains(&sequence) {
+                report.count(&frame);
+            }
+        }
+        report.sender_drops.count(2);
+        let lengths = |bursts: &Bursts| bursts.lengths().collect::<Vec<_>>();
+        assert_eq!(report.sequence.bursts().map(lengths), Some(vec![(2, 1)]));
+        assert_eq!(report.passed.bursts().map(lengths), Some(vec![(4, 1)]));
+    }
+
+    #[test]
+    fn two_fields_come_while_a_frame_does() {
+        let mut report = Report::default();
+        let described = |field| {
+            let text = serde_json::json!({
+                "width": 720, "height": 288, "pixel_format": 0x5659_5559,
+                "planes": [{"sizeimage": 414_720}], "buffers": 4, "frame_interval": [1, 25],
+                "field": field,
+            });
+            serde_json::from_value::<Description>(text).unwrap()
+        };
+        report.describe(described(1));
+        assert_eq!(report.interval(), Some(Duration::from_millis(40)));
+        report.describe(described(crate::field::ALTERNATE));
+        assert_eq!(report.interval(), Some(Duration::from_millis(20)));
     }
 }

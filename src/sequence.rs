@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::field::Parity;
+
 /// Lengths of bursts that are told apart.
 const MOST_LENGTHS: usize = 1024;
 
@@ -58,10 +60,13 @@ impl Bursts {
 }
 
 /// Counts what a driver's sequence numbers skip, until they turn out to be no
-/// counter at all.
+/// counter at all. Where fields alternate it counts fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sequence {
     state: State,
+    /// The field that is first of a frame's two. Known once two fields had one number: there
+    /// are drivers that number each field.
+    first_field: Option<Parity>,
     bursts: Bursts,
 }
 
@@ -70,17 +75,24 @@ enum State {
     #[default]
     Empty,
     Begun {
-        first: u64,
+        first: Place,
     },
     /// vivid gives its first two frames the same number now and then. What comes after
     /// tells whether it counts.
     Repeated {
-        first: u64,
+        first: Place,
     },
     Counting {
-        last: u64,
+        last: Place,
     },
     Unusable(Unusable),
+}
+
+/// Where in a stream a buffer says that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    number: u64,
+    field: Option<Parity>,
 }
 
 /// Why a sequence can't tell of drops.
@@ -111,10 +123,10 @@ impl std::fmt::Display for Unusable {
     }
 }
 
-/// How many numbers lie from `last` to `next`; None if `next` is not ahead.
+/// How many numbers lie from `last` to `next`; 0 if `next` is not ahead.
 /// V4L2 counts in 32 bits and wraps.
-fn steps(last: u64, next: u64) -> Option<u64> {
-    let steps = match (u32::try_from(last), u32::try_from(next)) {
+fn ahead(last: u64, next: u64) -> u64 {
+    match (u32::try_from(last), u32::try_from(next)) {
         (Ok(last), Ok(next)) => {
             let steps = next.wrapping_sub(last);
             if steps > u32::MAX / 2 {
@@ -124,30 +136,30 @@ fn steps(last: u64, next: u64) -> Option<u64> {
             }
         }
         _ => next.saturating_sub(last),
-    };
-    (steps > 0).then_some(steps)
+    }
 }
 
 impl Sequence {
-    /// Takes the next frame's number. Answers with the reason if this one shows
-    /// that the numbers are unusable.
-    pub fn take(&mut self, number: u64) -> Option<Unusable> {
+    /// Takes the next frame's number, or the next field's and which it is. Answers with the
+    /// reason if this one shows that the numbers are unusable.
+    pub fn take(&mut self, number: u64, field: Option<Parity>) -> Option<Unusable> {
+        let place = Place { number, field };
         let (state, news) = match self.state {
-            State::Empty => (State::Begun { first: number }, None),
-            State::Begun { first } if number == first => (State::Repeated { first }, None),
+            State::Empty => (State::Begun { first: place }, None),
+            State::Begun { first } if place == first => (State::Repeated { first }, None),
             State::Begun { first: last }
             | State::Repeated { first: last }
-            | State::Counting { last } => match steps(last, number) {
-                Some(steps) => {
-                    self.bursts.count(steps - 1);
-                    (State::Counting { last: number }, None)
+            | State::Counting { last } => match self.skipped(last, place) {
+                Some(skipped) => {
+                    self.bursts.count(skipped);
+                    (State::Counting { last: place }, None)
                 }
                 None => {
-                    let why = if number == last {
-                        Unusable::Stuck { at: last }
+                    let why = if number == last.number {
+                        Unusable::Stuck { at: number }
                     } else {
                         Unusable::JumpedBack {
-                            from: last,
+                            from: last.number,
                             to: number,
                         }
                     };
@@ -158,6 +170,31 @@ impl Sequence {
         };
         self.state = state;
         news
+    }
+
+    /// How many frames are missing between two that came one after the other, or how many
+    /// fields; None if the later one is not ahead.
+    fn skipped(&mut self, last: Place, next: Place) -> Option<u64> {
+        let fields = last.field.zip(next.field);
+        let fields = fields.filter(|(last, next)| last != next);
+        let frames = ahead(last.number, next.number);
+        match (frames, fields, self.first_field) {
+            (0, Some((earlier, later)), first)
+                if last.number == next.number && first != Some(later) =>
+            {
+                self.first_field = Some(earlier);
+                Some(0)
+            }
+            (0, _, _) => None,
+            (frames, _, None) => Some(frames - 1),
+            // From a field to the same one of a later frame it is two steps a frame; from
+            // a first one to a second it is one more, from a second to a first one less.
+            (frames, None, Some(_)) => Some(frames.saturating_mul(2) - 1),
+            (frames, Some((earlier, _)), Some(first)) if earlier == first => {
+                Some(frames.saturating_mul(2))
+            }
+            (frames, Some(_), Some(_)) => Some(frames.saturating_sub(1).saturating_mul(2)),
+        }
     }
 
     /// Frames missing between the first and the last; None if that is unknown.
@@ -181,9 +218,54 @@ mod tests {
     fn of(numbers: &[u64]) -> Sequence {
         let mut sequence = Sequence::default();
         for number in numbers {
-            sequence.take(*number);
+            sequence.take(*number, None);
         }
         sequence
+    }
+
+    /// As a driver tells it: numbers with a letter each, `t` or `b`.
+    fn of_fields(told: &str) -> Sequence {
+        let mut sequence = Sequence::default();
+        for place in told.split(' ') {
+            let (number, field) = place.split_at(place.len() - 1);
+            let field = match field {
+                "t" => Parity::Top,
+                _ => Parity::Bottom,
+            };
+            sequence.take(number.parse().unwrap(), Some(field));
+        }
+        sequence
+    }
+
+    #[test]
+    fn both_fields_of_a_frame_have_one_number() {
+        for (told, drops) in [
+            ("0t 0b 1t 1b 2t 2b", 0),
+            ("0b 0t 1b 1t", 0),
+            // It begins with a second one.
+            ("5b 6t 6b 7t", 0),
+            ("0t 0b 1b 2t", 1),
+            ("0t 0b 1t 2t", 1),
+            ("0t 0b 1t 2b", 2),
+            ("0t 0b 2t 2b", 2),
+            ("0b 0t 1b 3t 4b", 4),
+            ("4294967295t 4294967295b 0t 0b", 0),
+        ] {
+            assert_eq!(of_fields(told).drops(), Some(drops), "{told}");
+        }
+    }
+
+    #[test]
+    fn fields_with_numbers_of_their_own_count_by_these() {
+        assert_eq!(of_fields("0t 1b 2t 3b").drops(), Some(0));
+        assert_eq!(of_fields("0t 1b 3b 4t").drops(), Some(1));
+    }
+
+    #[test]
+    fn fields_whose_numbers_stand_still_are_no_counter() {
+        assert_eq!(of_fields("0t 0b 0t").drops(), None);
+        assert_eq!(of_fields("0t 0b 0b").drops(), None);
+        assert_eq!(of_fields("0t 0b 1t 0b").drops(), None);
     }
 
     #[test]
@@ -243,7 +325,7 @@ mod tests {
         assert_eq!(of(&[5, 6, 2, 3, 4]).drops(), None);
         assert_eq!(of(&[4, 5, 5, 6]).drops(), None);
         let mut sequence = of(&[5, 5]);
-        assert_eq!(sequence.take(5), Some(Unusable::Stuck { at: 5 }));
-        assert_eq!(sequence.take(5), None, "the reason is told once");
+        assert_eq!(sequence.take(5, None), Some(Unusable::Stuck { at: 5 }));
+        assert_eq!(sequence.take(5, None), None, "the reason is told once");
     }
 }

@@ -18,6 +18,7 @@ use nix::errno::Errno;
 use crate::buffer::{Frame, Free, Payload, Timestamp};
 use crate::camera::Capture;
 use crate::error::{Error, ErrorKind, Result};
+use crate::field;
 use crate::io;
 use crate::memory::{Heap, HeapChoice, HeapName, View, read_rate};
 use crate::monotonic::Monotonic;
@@ -215,6 +216,7 @@ impl Source for TestSource {
         let frame = Frame {
             sequence: u64::from(self.sequence),
             flags: v4l2::BUF_FLAG_TIMESTAMP_MONOTONIC,
+            field: field::UNKNOWN,
             timestamp: Timestamp::of_nanoseconds(taken.nanoseconds()),
             payloads: vec![Payload { offset: 0, length }],
             taken,

@@ -88,7 +88,8 @@ static void tell_format(struct v4l2_format *format)
         format->fmt.pix.pixelformat = V4L2_PIX_FMT_YUYV;
         format->fmt.pix.sizeimage = sizeimage();
         format->fmt.pix.bytesperline = width * 2;
-        format->fmt.pix.field = V4L2_FIELD_NONE;
+        format->fmt.pix.field =
+            setting("alternates") ? V4L2_FIELD_ALTERNATE : V4L2_FIELD_NONE;
     }
 }
 
@@ -123,7 +124,12 @@ static int dequeue(struct v4l2_buffer *buffer)
     clock_gettime(CLOCK_MONOTONIC, &now);
     buffer->index = queued[first++ % 64];
     tell_buffer(buffer, sizeimage() + setting("excess") - setting("short"));
-    buffer->sequence = frames++;
+    buffer->sequence = frames;
+    if (setting("alternates")) {
+        buffer->sequence = frames / 2;
+        buffer->field = frames % 2 ? V4L2_FIELD_BOTTOM : V4L2_FIELD_TOP;
+    }
+    frames++;
     buffer->timestamp.tv_sec = now.tv_sec;
     buffer->timestamp.tv_usec = now.tv_nsec / 1000;
     if (setting("last") == frames) {

@@ -14,7 +14,7 @@ PREAMBLE = struct.pack(">2I", STREAM_MAGIC, 3)
 MESSAGE = struct.Struct(">2I")
 FRAME = struct.Struct(">6Q2IQ2I")
 STREAM, ACCEPT, REFUSE, BIND, BOUND = range(1, 6)
-FRAME_KIND, END, UNWRITTEN = 16, 17, 19
+FRAME_KIND, END, FIELD, UNWRITTEN = 16, 17, 18, 19
 PING, PONG, ACK, RESULT = range(32, 36)
 UNKNOWN = (1 << 64) - 1
 
@@ -50,6 +50,11 @@ def frame(
     head = FRAME.pack(counter, number, *times, flags, 0, checksum[1], checksum[0], len(planes))
     sizes = struct.pack(f">{len(planes)}I", *map(len, planes))
     return message(FRAME_KIND, head + sizes + b"".join(planes))
+
+
+def next_field(field: int) -> bytes:
+    """Tell the next frame's ``v4l2_buffer.field``."""
+    return message(FIELD, struct.pack(">Q", field))
 
 
 def unwritten(how_much: int) -> bytes:

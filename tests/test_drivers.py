@@ -1,5 +1,6 @@
 """Drivers that do what they may, or should not: a preloaded library answers their ioctls."""
 
+import csv
 import errno
 import json
 import os
@@ -237,3 +238,43 @@ def test_a_source_that_changes_into_what_nobody_tells(driver: Driver, port: int)
     assert "its source changed, and the driver does not tell" in failed(
         driver, port, frames=3, event_after=3
     )
+
+
+def test_frames_shorter_than_their_format_are_incomplete(driver: Driver, port: int) -> None:
+    with (
+        receiver_command(port) as receiver,
+        driver.sender(port, "-m", "mmap", "-n", 3, frames=100, short=6400) as sender,
+    ):
+        for end in (sender, receiver):
+            assert "3 frames are incomplete" in end.error(status=3)
+            assert "plane 0 has 13600 bytes, and its rows take 20000" in end.stderr
+
+
+def test_neither_side_calls_frames_sound_that_nobody_wrote(driver: Driver, port: int) -> None:
+    with (
+        receiver_command(port) as receiver,
+        driver.sender(port, "-m", "mmap", "-n", 3, "--verify", frames=100) as sender,
+    ):
+        for end in (sender, receiver):
+            assert "3 frames were not written by the driver" in end.error(status=3)
+            assert "all sound" not in end.stderr
+
+
+def test_alternating_fields_are_told_apart(driver: Driver, port: int, tmp_path: Path) -> None:
+    records = {side: tmp_path / side for side in ("sender", "receiver")}
+    reports = {side: tmp_path / f"{side}.json" for side in ("sender", "receiver")}
+    options = {side: ("--records", records[side], "--report", reports[side]) for side in records}
+    with (
+        receiver_command(port, *options["receiver"]) as receiver,
+        driver.sender(
+            port, "-m", "mmap", "-n", 6, *options["sender"], frames=100, alternates=1
+        ) as sender,
+    ):
+        assert sender.wait() == 0, sender.stderr
+        assert receiver.wait() == 0, receiver.stderr
+    for side, path in records.items():
+        with path.open() as lines:
+            rows = [(int(row["sequence"]), int(row["field"])) for row in csv.DictReader(lines)]
+        assert rows == [(0, 2), (0, 3), (1, 2), (1, 3), (2, 2), (2, 3)], side
+        summary = json.loads(reports[side].read_text())["summary"]
+        assert (summary["drops"], summary["field"]) == (0, "alternate"), side

@@ -199,7 +199,7 @@ def test_records_that_find_no_room_end_with_a_whole_line(port: int, tmp_path: Pa
     assert 40_000 < len(text) < 50_000
     assert text.endswith("\n")
     lines = list(csv.reader(text.splitlines()))
-    assert {len(line) for line in lines} == {13}
+    assert {len(line) for line in lines} == {14}
 
 
 def test_an_interrupted_run_leaves_the_lines_of_its_frames(port: int, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from reference import STREAM, ReceivedFrame, pattern, receive_exactly, receive_frames
-from support import LOCALHOST, Command, listening, receiver_command
+from support import LOCALHOST, Command, listening, receiver_command, transfer
 from v4l_dmabuf import Report, Sender
 
 WIDTH, HEIGHT = 640, 480
@@ -77,3 +77,12 @@ def test_a_source_without_a_pace_is_sent_and_stopped(port: int, on_overrun: str)
         assert receiver.wait() == 0, receiver.stderr
     assert "received 0 frames" not in receiver.stderr, receiver.stderr
     assert "received " in receiver.stderr, receiver.stderr
+
+
+def test_both_sides_tell_of_the_same_frames_in_a_row(port: int) -> None:
+    sender = Sender(
+        device="test", heap="memfd", address=LOCALHOST, port=port, on_overrun="drop-oldest"
+    )
+    sent, received = transfer(sender, 50, port)
+    assert sent.missing_bursts is not None
+    assert sent.missing_bursts == received.missing_bursts == received.bursts

@@ -259,6 +259,24 @@ def test_drops_are_counted_at_both_ends(vivid: Vivid, port: int) -> None:
     assert received.drops == sent.drops
 
 
+def test_fields_that_alternate(vivid: Vivid, port: int) -> None:
+    """As HDMI brings them: both fields of a frame have one sequence number."""
+    run("v4l2-ctl", "-d", vivid.capture, "-i", "3")
+    timings = run("v4l2-ctl", "-d", vivid.capture, "--list-dv-timings")
+    each = re.findall(r"Index: (\d+)\n(.*?)(?=\n\s*\n|\Z)", timings, re.DOTALL)
+    index = next(index for index, told in each if "interlaced" in told)
+    run("v4l2-ctl", "-d", vivid.capture, f"--set-dv-bt-timings=index={index}")
+    sender = vivid.sender(port, width=320, height=240, fps=None)
+    with receiver_command(port) as command:
+        sent = sender.run(frames=20)
+        assert command.wait() == 0, command.stderr
+    assert sent.field == "alternate"
+    assert sent.drops is not None, "the sequence numbers could not be used"
+    assert "20 fields" in command.stderr
+    assert "drops unknown" not in command.stderr
+    assert "drops can't be counted" not in command.stderr
+
+
 def test_a_camera_s_frames_have_an_age_by_this_machine_s_clock(vivid: Vivid, port: int) -> None:
     vivid.stamp_the_start_of_exposure()
     sent, received = transfer(vivid.sender(port), 20, port)

@@ -1,7 +1,8 @@
 """What a run did."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,10 @@ class Report:
     these include what the sender dropped."""
     bursts: Mapping[int, int] | None
     """How many frames in a row they skip, and how often; None if they can't tell."""
+    missing_bursts: Mapping[int, int] | None
+    """How many frames in a row are missing between those that were sent or received, and how
+    often: a sender's own drops and the driver's, as the receiver sees them. None if the sequence
+    numbers can't tell."""
     error_frames: int
     """Frames that the driver flagged as possibly corrupt (V4L2_BUF_FLAG_ERROR)."""
     incomplete_frames: int
@@ -49,6 +54,10 @@ class Report:
     of other planes than described. Any is an ``IntegrityError``."""
     stopped: bool
     """Whether ``stop()`` ended the run."""
+    field: str | None = None
+    """The stream's field order as V4L2 names it, such as ``none``, ``interlaced`` or
+    ``alternate``; None if it is unknown. Where fields alternate each frame here is one field, and
+    all counts and rates are the fields'."""
     width: int | None = None
     """Pixels."""
     height: int | None = None
@@ -118,7 +127,7 @@ class Report:
     waits_for_completion: int = 0
     """Times that it had none though all was sent, because the kernel was late to say so."""
 
-    stages: Mapping[str, Times] = field(default_factory=dict)
+    stages: Mapping[str, Times] = made_by(default_factory=dict)
     """How long the stages of the frames' way took, those that were seen:
 
     - ``interval``, from one frame's dequeueing or arrival to the next one's;

@@ -157,13 +157,14 @@ class Status:
         elapsed, self._last_time = now - self._last_time, now
         if report.stream_unknown:
             return "waiting for the other side"
-        text = f"{report.frames} frames"
+        frames, a_second = _units(report)
+        text = f"{report.frames} {frames}"
         fps, megabytes = report.fps, report.megabytes_per_second
         if last is not None:
             fps = (report.frames - last.frames) / elapsed
             megabytes = (report.bytes - last.bytes) / elapsed / 1e6
         if fps is not None:
-            text += f", {fps:.1f} fps, {megabytes:.1f} MB/s"
+            text += f", {fps:.1f} {a_second}, {megabytes:.1f} MB/s"
         return f"{text}, {describe_drops(report)}"
 
 
@@ -177,13 +178,19 @@ def describe_drops(report: Report) -> str:
     return f"{told}, {report.sender_drops} by the sender"
 
 
+def _units(report: Report) -> tuple[str, str]:
+    """Say what comes, and how its rate is called."""
+    return ("fields", "fields a second") if report.field == "alternate" else ("frames", "fps")
+
+
 def summary(report: Report, verb: str) -> list[str]:
     """Describe a run that has ended, in lines."""
     if report.stream_unknown:
         return [f"nothing {verb}"]
+    frames, a_second = _units(report)
     rate = ""
     if report.fps is not None:
-        rate = f" in {report.seconds:.2f} s: {report.fps:.2f} fps, "
+        rate = f" in {report.seconds:.2f} s: {report.fps:.2f} {a_second}, "
         rate += f"{report.megabytes_per_second:.1f} MB/s"
     memory = {
         "dmabuf": f"DMABUFs from {report.heap}",
@@ -200,7 +207,7 @@ def summary(report: Report, verb: str) -> list[str]:
         ]
     planes = f" in {report.planes} planes" if report.planes != 1 else ""
     return [
-        f"{verb} {report.frames} frames, {report.bytes} bytes{rate}",
+        f"{verb} {report.frames} {frames}, {report.bytes} bytes{rate}",
         f"{describe_drops(report)}, {report.error_frames} flagged in error, "
         f"{report.incomplete_frames} incomplete{_bursts(report)}",
         *_account(report),
@@ -214,7 +221,9 @@ def summary(report: Report, verb: str) -> list[str]:
 
 
 def _bursts(report: Report) -> str:
-    longest = max([*(report.bursts or {}), *(report.sender_bursts or {})], default=0)
+    # What the driver and the sender drop may be in a row.
+    bursts = report.missing_bursts
+    longest = max(report.sender_bursts or {} if bursts is None else bursts, default=0)
     return f", at most {longest} in a row missing" if longest > 1 else ""
 
 

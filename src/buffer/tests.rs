@@ -7,6 +7,7 @@ pub(crate) fn frame(length: usize) -> Frame {
     Frame {
         sequence: 0,
         flags: 0,
+        field: 0,
         timestamp: Timestamp::default(),
         payloads: vec![Payload { offset: 0, length }],
         taken: Monotonic::now(),

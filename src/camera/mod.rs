@@ -13,6 +13,7 @@ use self::filling::{Filling, fill_queue, prepared};
 use crate::buffer::Free;
 use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
+use crate::field;
 use crate::layout::Layout;
 use crate::memory::HeapChoice;
 use crate::pixel_format::FourCc;
@@ -120,9 +121,14 @@ impl Camera {
             format.pixel_format,
             interval
                 .and_then(Interval::rate)
-                .map_or("an unknown rate".to_owned(), |rate| format!(
-                    "{rate:.2} fps"
-                )),
+                .map_or("an unknown rate".to_owned(), |rate| {
+                    // The rate is the frames', two fields each.
+                    if format.appearance.field == field::ALTERNATE {
+                        format!("{:.2} fields a second", 2.0 * rate)
+                    } else {
+                        format!("{rate:.2} fps")
+                    }
+                }),
             device.path(),
             device.capability().card,
             device.capability().driver,

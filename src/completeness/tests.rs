@@ -31,6 +31,7 @@ fn frame(flags: u32, lengths: &[usize]) -> Frame {
     Frame {
         sequence: 0,
         flags,
+        field: 0,
         timestamp: Timestamp::default(),
         payloads: lengths.iter().map(payload).collect(),
         taken: Monotonic::now(),

@@ -5,6 +5,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::accounting::Account;
 use crate::capture_clock::CaptureClock;
+use crate::field;
 use crate::passage::Passage;
 use crate::report::Report;
 use crate::sequence::Bursts;
@@ -19,6 +20,7 @@ pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, P
     fields.set_item("fps", report.fps())?;
     fields.set_item("drops", report.sequence.drops())?;
     fields.set_item("bursts", report.sequence.bursts().map(lengths))?;
+    fields.set_item("missing_bursts", report.passed.bursts().map(lengths))?;
     fields.set_item("error_frames", report.error_frames)?;
     fields.set_item("incomplete_frames", report.incomplete_frames)?;
     fields.set_item("stopped", report.stopped)?;
@@ -35,6 +37,8 @@ pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, P
             report.zero_copy.waits_for_completion,
         )?;
     }
+    let field = report.described().and_then(|it| it.field);
+    fields.set_item("field", field.map(field::name))?;
     if let Some(stream) = &report.stream {
         fields.set_item("width", stream.width)?;
         fields.set_item("height", stream.height)?;

@@ -46,6 +46,7 @@ impl Script {
         self.will_dequeue(Ok(Dequeued::Buffer(DequeuedBuffer {
             index,
             flags: 0,
+            field: 0,
             sequence: 7,
             timestamp: (1, 2),
             planes: vec![PlaneUsed {
@@ -383,6 +384,7 @@ fn nothing_follows_what_the_driver_marks_as_the_last() {
         script.will_dequeue(Ok(Dequeued::Buffer(DequeuedBuffer {
             index: 0,
             flags: v4l2::BUF_FLAG_LAST,
+            field: 0,
             sequence: 0,
             timestamp: (1, 2),
             planes: vec![PlaneUsed {

@@ -15,8 +15,13 @@ pub(super) fn announce(description: &Description, version: Version, output: Opti
         ..
     } = *description;
     let bytes = description.frame_bytes();
+    let each = if description.alternates() {
+        "field"
+    } else {
+        "frame"
+    };
     log::info!(
-        "stream of {width}x{height} {pixel_format}, up to {bytes} bytes a frame (wire version {})",
+        "stream of {width}x{height} {pixel_format}, up to {bytes} bytes a {each} (wire version {})",
         version.number()
     );
     let expected = pixel_format.frame_size(width, height).map(u64::from);

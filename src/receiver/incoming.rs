@@ -8,9 +8,12 @@ use crate::buffer::{Filled, Frame, Free, Payload, Timestamp};
 use crate::connection::{Connection, Received};
 use crate::control::Life;
 use crate::error::{Error, ErrorKind, Result};
+use crate::field;
 use crate::monotonic::Monotonic;
 use crate::run::Run;
-use crate::wire::v3::{End, FRAME_FIXED_SIZE, MESSAGE_HEADER_SIZE, MessageHeader, Unwritten, kind};
+use crate::wire::v3::{
+    End, FRAME_FIXED_SIZE, MESSAGE_HEADER_SIZE, MessageHeader, NextField, Unwritten, kind,
+};
 use crate::wire::{Description, Version, WireError, v2, v3};
 
 /// How long the sender's totals may take to come after the last frame that is wanted.
@@ -116,6 +119,7 @@ impl Incoming<'_> {
         let frame = Frame {
             sequence: header.sequence,
             flags: header.flags,
+            field: field::UNKNOWN,
             timestamp: header.timestamp,
             payloads: payloads(&lengths),
             taken,
@@ -124,6 +128,10 @@ impl Incoming<'_> {
     }
 
     fn next_v3(&self, free: Free, run: &mut Run<'_>) -> Result<Arrival> {
+        let described = self.description.field;
+        // An alternating stream's description doesn't tell which one a frame is.
+        let described = described.filter(|_| !self.description.alternates());
+        let mut field = described.unwrap_or(field::UNKNOWN);
         let mut unwritten = None;
         let header = loop {
             let mut bytes = [0; MESSAGE_HEADER_SIZE];
@@ -150,6 +158,7 @@ impl Incoming<'_> {
                     return Ok(Arrival::End(Some(end)));
                 }
                 kind::UNWRITTEN => unwritten = Some(Unwritten::decode(&body).map_err(wrong)?),
+                kind::FIELD => NextField(field) = NextField::decode(&body).map_err(wrong)?,
                 // Of a later time: passed over.
                 _ => {}
             }
@@ -164,6 +173,7 @@ impl Incoming<'_> {
         let frame = Frame {
             sequence: header.sequence,
             flags: header.flags,
+            field,
             timestamp: Timestamp::of_nanoseconds(header.timestamp),
             payloads: payloads(&header.planes),
             taken,

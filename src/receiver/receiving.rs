@@ -128,6 +128,7 @@ impl Receiving {
             counter: run.report.frames,
             sequence: frame.sequence,
             flags: frame.flags,
+            field: frame.field,
             bytes: frame.bytes(),
             header: frame.taken.nanoseconds(),
             complete: complete.nanoseconds(),

@@ -4,13 +4,14 @@ use crate::buffer::Filled;
 use crate::connection::Connection;
 use crate::control::Asking;
 use crate::error::{Error, ErrorKind, Result};
+use crate::field;
 use crate::handshake;
 use crate::passage::Passage;
 use crate::report::Stream;
 use crate::run::Run;
 use crate::sender::Protocol;
 use crate::verify::Inspection;
-use crate::wire::v3::Unwritten;
+use crate::wire::v3::{NextField, Unwritten};
 use crate::wire::{Colorimetry, Description, Version, v2, v3};
 
 /// What a receiver is told of a stream.
@@ -62,7 +63,10 @@ pub(super) enum Framing {
     /// As the C reference takes it, by version 1 or 2.
     V2(Version, v2::StreamHeader),
     /// As we do.
-    V3,
+    V3 {
+        /// What the description says of each frame's field.
+        field: Option<u32>,
+    },
 }
 
 impl Framing {
@@ -84,7 +88,9 @@ impl Framing {
             Ok(Framing::V2(version, header))
         };
         match protocol {
-            Protocol::V3 => Ok(Framing::V3),
+            Protocol::V3 => Ok(Framing::V3 {
+                field: description.field,
+            }),
             Protocol::V1 => by(Version::V1),
             Protocol::V2 => by(Version::V2),
         }
@@ -93,7 +99,7 @@ impl Framing {
     pub(super) fn version(&self) -> Version {
         match self {
             Framing::V2(version, _) => *version,
-            Framing::V3 => Version::V3,
+            Framing::V3 { .. } => Version::V3,
         }
     }
 
@@ -110,7 +116,7 @@ impl Framing {
                 connection.send_bytes(run, &hello)?;
                 Ok(Greeted::By(None))
             }
-            Framing::V3 => Ok(match handshake::offer(connection, description, run)? {
+            Framing::V3 { .. } => Ok(match handshake::offer(connection, description, run)? {
                 Some(control) => Greeted::By(Some(control)),
                 None => Greeted::Stopped,
             }),
@@ -136,7 +142,8 @@ impl Framing {
                 }
                 .encode(),
             ),
-            Framing::V3 => {
+            Framing::V3 { field } => {
+                let is_told = frame.field == field::UNKNOWN || *field == Some(frame.field);
                 let unwritten = found.and_then(|found| found.unwritten);
                 let mut bytes = unwritten.map_or_else(Vec::new, Unwritten::encode);
                 let header = v3::FrameHeader {
@@ -152,6 +159,9 @@ impl Framing {
                     // As above.
                     planes: frame.payloads.iter().map(|it| it.length as u32).collect(),
                 };
+                if !is_told {
+                    bytes.append(&mut NextField(frame.field).encode());
+                }
                 bytes.append(&mut header.encode());
                 bytes.into_boxed_slice()
             }

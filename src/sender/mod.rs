@@ -241,6 +241,7 @@ impl Sending {
             counter: run.report.frames,
             sequence: frame.sequence,
             flags: frame.flags,
+            field: frame.field,
             bytes: frame.bytes(),
             captured: age.map_or(0, |age| frame.taken.before(age).nanoseconds()),
             dequeued: frame.taken.nanoseconds(),

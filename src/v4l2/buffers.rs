@@ -89,6 +89,8 @@ pub struct DequeuedBuffer {
     pub index: u32,
     /// `V4L2_BUF_FLAG_*`
     pub flags: u32,
+    /// `enum v4l2_field`
+    pub field: u32,
     /// The driver's frame counter.
     pub sequence: u32,
     /// Seconds and microseconds, of the clock that the flags name.
@@ -264,6 +266,7 @@ pub fn dqbuf(fd: BorrowedFd<'_>, buf_type: BufType, memory: MemoryType) -> nix::
     Ok(Dequeued::Buffer(DequeuedBuffer {
         index: buffer.index,
         flags: buffer.flags,
+        field: buffer.field,
         sequence: buffer.sequence,
         timestamp: (
             buffer.timestamp.tv_sec as u64,

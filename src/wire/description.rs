@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WireError;
 use super::v2::StreamHeader;
+use crate::field;
 use crate::pixel_format::FourCc;
 use crate::v4l2::MAX_PLANES;
 
@@ -126,6 +127,16 @@ impl Description {
     pub fn frame_bytes(&self) -> u64 {
         let sizes = self.planes.iter().map(|plane| plane.sizeimage.get());
         sizes.map(u64::from).sum()
+    }
+
+    /// Whether each buffer has one field of a frame.
+    pub fn alternates(&self) -> bool {
+        self.field == Some(field::ALTERNATE)
+    }
+
+    /// Buffers that come while one frame does.
+    pub fn buffers_a_frame(&self) -> f64 {
+        if self.alternates() { 2.0 } else { 1.0 }
     }
 
     /// Bytes that the sender's buffers have together.

@@ -13,7 +13,7 @@ use super::{Description, Reader, WireError, Writer};
 use crate::v4l2::MAX_PLANES;
 
 pub use control::{Ack, Answered, Outcome, Ping, Pong};
-pub use next_frame::Unwritten;
+pub use next_frame::{NextField, Unwritten};
 
 /// Bytes of a message's header.
 pub const MESSAGE_HEADER_SIZE: usize = 8;
@@ -49,6 +49,8 @@ pub mod kind {
     pub const FRAME: u32 = 16;
     /// Sender: there are no more, and its totals.
     pub const END: u32 = 17;
+    /// Sender: which field the next frame is.
+    pub const FIELD: u32 = 18;
     /// Sender: the driver did not write the next frame, or not whole.
     pub const UNWRITTEN: u32 = 19;
     /// Sender, control: a clock reading.

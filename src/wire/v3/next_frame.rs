@@ -2,7 +2,25 @@
 //! room for others.
 
 use super::{fields, kind, message, read_fields};
+use crate::field;
 use crate::wire::WireError;
+
+/// The next frame's `v4l2_buffer.field`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextField(pub u32);
+
+impl NextField {
+    /// As it goes on the wire, the message's header included.
+    pub fn encode(self) -> Vec<u8> {
+        message(kind::FIELD, &fields(&[u64::from(self.0)], ""))
+    }
+
+    /// From the wire. What no driver has is unknown.
+    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let ([number], _) = read_fields(kind::FIELD, body)?;
+        Ok(NextField(u32::try_from(number).unwrap_or(field::UNKNOWN)))
+    }
+}
 
 /// What a driver left unwritten of a frame that it gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -70,6 +70,8 @@ fn the_bytes_are_those_of_the_document() {
         "0000000000000002 0000000000000001 776879"
     );
     assert_eq!(hex(&end.encode()), golden.replace(' ', ""));
+    let golden = "00000012 00000008 0000000000000003";
+    assert_eq!(hex(&NextField(3).encode()), golden.replace(' ', ""));
     let golden = "00000013 00000008 0000000000000002";
     assert_eq!(hex(&Unwritten::Part.encode()), golden.replace(' ', ""));
     let ack = Ack {
