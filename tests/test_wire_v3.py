@@ -205,8 +205,10 @@ def taken_by_our_command(port: int, sent: bytes, *arguments: object, status: int
     """Send what follows a greeting, close, and give the receiver's error."""
     with receiver_command(port, *arguments) as command, connect(port) as connection:
         with greet(connection, port) as control:
-            connection.sendall(sent)
-            connection.shutdown(socket.SHUT_WR)
+            # A receiver that refuses what came first may have closed by now.
+            with contextlib.suppress(OSError):
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
             while receive_message(control):
                 pass
         return command.error(status)
