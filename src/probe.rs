@@ -7,19 +7,18 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 
-use crate::blocking::Blocking;
-use crate::camera::{Camera, Capture, MemoryMode};
-use crate::capture_clock::{self, CaptureClock, Sighting};
-use crate::completeness::{Completeness, Lack};
-use crate::device::Device;
-use crate::error::{Error, ErrorKind, Result};
+use crate::base::blocking::Blocking;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::run::{OnStop, Run, Woken};
+use crate::frame::capture_clock::{self, CaptureClock, Sighting};
+use crate::frame::pixel_format::FourCc;
+use crate::frame::stream::{Capability, Stream};
+use crate::measure::completeness::{Completeness, Lack};
 use crate::memory::{HeapChoice, HeapName};
-use crate::pixel_format::FourCc;
-use crate::report::Stream;
-use crate::run::{OnStop, Run, Woken};
 use crate::sender;
+use crate::source::camera::{Camera, Capture, MemoryMode};
 use crate::source::{self, Next, Source};
-use crate::v4l2::Capability;
+use crate::v4l2::device::Device;
 
 /// Frames to look at.
 const FRAMES: usize = 4;

@@ -6,13 +6,13 @@
 use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 
-use v4l_dmabuf::clock_sync::Piece;
-use v4l_dmabuf::control::rehearsal::{BEGINNING, Clocks, End, Rehearsal};
-use v4l_dmabuf::control::{Answerer, Asker, Channel, Conversation, Handler};
-use v4l_dmabuf::monotonic::Monotonic;
-use v4l_dmabuf::one_way::{OneWay, Settle};
-use v4l_dmabuf::passage::Passage;
-use v4l_dmabuf::stages::Stages;
+use v4l_dmabuf::measure::clock_sync::Piece;
+use v4l_dmabuf::session::control::rehearsal::{BEGINNING, Clocks, End, Rehearsal};
+use v4l_dmabuf::session::control::{Answerer, Asker, Channel, Conversation, Handler};
+use v4l_dmabuf::base::monotonic::Monotonic;
+use v4l_dmabuf::measure::one_way::{OneWay, Settle};
+use v4l_dmabuf::measure::passage::Passage;
+use v4l_dmabuf::measure::stages::Stages;
 use v4l_dmabuf::wire::Assembler;
 use v4l_dmabuf::wire::v3::{Ack, Answered, Ping, Pong, kind, message};
 

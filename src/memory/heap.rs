@@ -14,8 +14,8 @@ use nix::libc;
 use nix::sys::memfd::MFdFlags;
 
 use super::{Mapping, Plane, udmabuf};
-use crate::error::{Error, ErrorKind, Result};
-use crate::report::MemoryUsed;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::memory::MemoryUsed;
 
 const DMA_HEAPS: &str = "/dev/dma_heap";
 const UDMABUF: &str = "/dev/udmabuf";

@@ -5,20 +5,24 @@
 //! ranges without a slice, since a device or a peer may write at any time.
 
 mod access;
+mod calls;
 mod heap;
 mod mapping;
 mod read_rate;
 mod udmabuf;
+mod used;
 mod volatile;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 
 pub use access::Access;
+pub use calls::{try_pin, write};
 pub use heap::{Heap, HeapChoice, HeapName, Pages};
 pub use mapping::{Mapping, View};
 pub use read_rate::read_rate;
+pub use used::MemoryUsed;
 
 /// One plane of one frame's memory, mapped for the CPU.
 #[derive(Debug)]

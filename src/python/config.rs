@@ -7,11 +7,11 @@ use std::time::Duration;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::camera::Capture;
-use crate::dump::DumpTarget;
 use crate::receiver::ReceiverConfig;
 use crate::sender::{Input, Protocol, SenderConfig};
-use crate::test_source::Picture;
+use crate::sink::dump::DumpTarget;
+use crate::source::camera::Capture;
+use crate::source::test::Picture;
 
 /// The attributes of `v4l_dmabuf.SenderConfig`.
 #[derive(FromPyObject)]

@@ -12,12 +12,12 @@ use super::config::{ReceiverAttributes, SenderAttributes};
 use super::exit;
 use super::observer::Link;
 use super::running::{self, GivenUp, Outcome};
-use crate::connection::Listener;
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::base::run::{Run, Stop};
+use crate::link::Listener;
+use crate::measure::{Measured, Measuring};
 use crate::receiver::ReceiverConfig;
-use crate::report::Report;
-use crate::report_file;
-use crate::run::{Run, Stop};
+use crate::report::file;
 use crate::sender::SenderConfig;
 use crate::{receiver, sender};
 
@@ -28,7 +28,7 @@ struct Endpoint<State> {
     /// By what the run is asked.
     link: Mutex<Option<Arc<Link>>>,
     /// What came of the last run.
-    last: Mutex<Option<Arc<Report>>>,
+    last: Mutex<Option<Arc<Measured>>>,
 }
 
 /// Where an endpoint's state is.
@@ -92,8 +92,8 @@ impl<State> Drop for Lent<State> {
 
 impl<State: Send + 'static> Endpoint<State> {
     fn new(py: Python<'_>, state: State) -> PyResult<Self> {
-        let stop =
-            Stop::new().map_err(|error| super::error::to_python(py, &error, &Report::default()))?;
+        let stop = Stop::new()
+            .map_err(|error| super::error::to_python(py, &error, &Measured::default()))?;
         Ok(Endpoint {
             stop: Arc::new(stop),
             state: Arc::new(Mutex::new(Place::Here(state))),
@@ -108,7 +108,7 @@ impl<State: Send + 'static> Endpoint<State> {
         py: Python<'_>,
         progress: Option<Py<PyAny>>,
         stops: Stops,
-        work: impl FnOnce(&mut State, &mut Run<'_>) -> Result<()> + Send + 'static,
+        work: impl FnOnce(&mut State, &Measuring, &mut Run<'_>) -> Result<()> + Send + 'static,
     ) -> PyResult<Outcome<Result<()>>> {
         let state = {
             let mut place = lock(&self.state);
@@ -119,9 +119,11 @@ impl<State: Send + 'static> Endpoint<State> {
             state,
             home: Arc::clone(&self.state),
         };
-        let outcome = self.beside(py, progress, stops, move |run| match &mut lent.state {
-            Some(state) => work(state, run),
-            None => Ok(()),
+        let outcome = self.beside(py, progress, stops, move |measured, run| {
+            match &mut lent.state {
+                Some(state) => work(state, measured, run),
+                None => Ok(()),
+            }
         })?;
         if let Err(GivenUp(calls)) = &outcome.result {
             let mut state = lock(&self.state);
@@ -139,11 +141,11 @@ impl<State: Send + 'static> Endpoint<State> {
         py: Python<'_>,
         progress: Option<Py<PyAny>>,
         stops: Stops,
-        work: impl FnOnce(&mut Run<'_>) -> Result<()> + Send + 'static,
+        work: impl FnOnce(&Measuring, &mut Run<'_>) -> Result<()> + Send + 'static,
     ) -> PyResult<Outcome<Result<()>>> {
         let link = Link::new()
             .map(Arc::new)
-            .map_err(|error| super::error::to_python(py, &error, &Report::default()))?;
+            .map_err(|error| super::error::to_python(py, &error, &Measured::default()))?;
         *lock(&self.link) = Some(Arc::clone(&link));
         let outcome = running::run(py, &link, &self.stop, progress, work);
         if stops == Stops::UsedUp {
@@ -156,7 +158,7 @@ impl<State: Send + 'static> Endpoint<State> {
         &self,
         py: Python<'py>,
         progress: Option<Py<PyAny>>,
-        work: impl FnOnce(&mut State, &mut Run<'_>) -> Result<()> + Send + 'static,
+        work: impl FnOnce(&mut State, &Measuring, &mut Run<'_>) -> Result<()> + Send + 'static,
     ) -> PyResult<Bound<'py, PyAny>> {
         lock(&self.state).check()?;
         // Whatever comes, the run before is not what it is told by.
@@ -172,10 +174,10 @@ impl<State: Send + 'static> Endpoint<State> {
     fn part(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut State, &mut Run<'_>) -> Result<()> + Send + 'static,
+        work: impl FnOnce(&mut State, &Measuring, &mut Run<'_>) -> Result<()> + Send + 'static,
     ) -> PyResult<()> {
         let outcome = self.work(py, None, Stops::Kept, work)?;
-        told(py, outcome.raised, outcome.result, &Report::default())
+        told(py, outcome.raised, outcome.result, &Measured::default())
     }
 
     fn abort(&self) {
@@ -184,7 +186,7 @@ impl<State: Send + 'static> Endpoint<State> {
         }
     }
 
-    fn last(&self) -> Option<Arc<Report>> {
+    fn last(&self) -> Option<Arc<Measured>> {
         lock(&self.last).clone()
     }
 
@@ -205,10 +207,8 @@ impl<State: Send + 'static> Endpoint<State> {
         // Before anything is written for a run that can't be.
         lock(&self.state).check()?;
         *lock(&self.last) = Some(Arc::default());
-        let checked = self.beside(py, None, Stops::Kept, move |run| {
-            report_file::check(&path, run)
-        })?;
-        told(py, checked.raised, checked.result, &Report::default())
+        let checked = self.beside(py, None, Stops::Kept, move |_, run| file::check(&path, run))?;
+        told(py, checked.raised, checked.result, &Measured::default())
     }
 
     fn write_report(
@@ -219,10 +219,10 @@ impl<State: Send + 'static> Endpoint<State> {
         is_last: bool,
     ) -> PyResult<()> {
         let is_last = is_last || exit::is_closing();
-        let written = self.beside(py, None, Stops::UsedUp, move |run| {
-            report_file::write(&path, text, is_last, run)
+        let written = self.beside(py, None, Stops::UsedUp, move |_, run| {
+            file::write(&path, text, is_last, run)
         })?;
-        told(py, written.raised, written.result, &Report::default())
+        told(py, written.raised, written.result, &Measured::default())
     }
 }
 
@@ -231,7 +231,7 @@ fn told(
     py: Python<'_>,
     raised: Option<PyErr>,
     result: std::result::Result<Result<()>, GivenUp>,
-    report: &Report,
+    report: &Measured,
 ) -> PyResult<()> {
     let failed = |error| super::error::to_python(py, &error, report);
     match (raised, result) {
@@ -314,8 +314,8 @@ methods! {
         frames: Option<NonZeroU64>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.0.run(py, progress, move |config, run| {
-            sender::send(config, frames, run)
+        self.0.run(py, progress, move |config, measured, run| {
+            sender::send(config, frames, measured, run)
         })
     }
 }
@@ -333,7 +333,7 @@ methods! {
 
     /// Binds. A stop that comes before or meanwhile leaves that off, and is the next run's.
     fn listen(&self, py: Python<'_>) -> PyResult<()> {
-        self.0.part(py, |state, run| {
+        self.0.part(py, |state, _, run| {
             if state.listener.is_none() {
                 state.listener = receiver::listen(&state.config, run)?;
             }
@@ -348,8 +348,8 @@ methods! {
         frames: Option<NonZeroU64>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.0.run(py, progress, move |state, run| {
-            receiver::receive(&state.config, frames, state.listener.take(), run)
+        self.0.run(py, progress, move |state, measured, run| {
+            receiver::receive(&state.config, frames, state.listener.take(), measured, run)
         })
     }
 

@@ -4,8 +4,8 @@ use nix::errno::Errno;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::error::{Error, ErrorKind};
-use crate::report::Report;
+use crate::base::error::{Error, ErrorKind};
+use crate::measure::Measured;
 
 /// The name of the class in `v4l_dmabuf.errors`.
 fn class_name(error: &Error) -> &'static str {
@@ -43,11 +43,15 @@ fn class_name(error: &Error) -> &'static str {
 
 /// Makes the exception that fits; with the report of what was done until then
 /// if frames could flow already.
-pub fn to_python(py: Python<'_>, error: &Error, report: &Report) -> PyErr {
+pub fn to_python(py: Python<'_>, error: &Error, report: &Measured) -> PyErr {
     exception(py, error, report).map_or_else(|failure| failure, PyErr::from_value)
 }
 
-fn exception<'py>(py: Python<'py>, error: &Error, report: &Report) -> PyResult<Bound<'py, PyAny>> {
+fn exception<'py>(
+    py: Python<'py>,
+    error: &Error,
+    report: &Measured,
+) -> PyResult<Bound<'py, PyAny>> {
     let fields = PyDict::new(py);
     if let Some(errno) = error.errno_value() {
         fields.set_item("errno", errno as i32)?;

@@ -186,7 +186,7 @@ pub fn within(time: Duration, status: i32) {
             std::thread::sleep(time);
             // Where this hangs in turn, on a terminal that is stopped, it is left behind.
             let saying = std::thread::Builder::new().spawn(|| {
-                for call in crate::blocking::under_way() {
+                for call in crate::base::blocking::under_way() {
                     eprintln!("{call} delays the exit");
                 }
             });

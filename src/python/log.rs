@@ -10,7 +10,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::text::escaped;
+use crate::base::text::escaped;
 
 /// Records that are kept for a Python thread that is slow to take them.
 const MOST: usize = 10_000;

@@ -33,13 +33,13 @@ mod _core {
     /// What the hypervisor calls itself in CPUID; None where nothing signs.
     #[pyfunction]
     fn cpuid_hypervisor() -> Option<String> {
-        crate::hypervisor::signature()
+        crate::base::hypervisor::signature()
     }
 
     /// The system calls that have not returned, and may keep the process from ending.
     #[pyfunction]
     fn under_way() -> Vec<String> {
-        crate::blocking::under_way()
+        crate::base::blocking::under_way()
     }
 
     /// Ends the process after a time, with an exit status, whatever it is at.

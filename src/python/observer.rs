@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::hung::Thread;
-use crate::report::Report;
-use crate::run::Observer;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::hung::Thread;
+use crate::base::run::{Observer, Stop};
+use crate::measure::{Measured, Measuring};
 
 /// What the two threads ask and tell each other.
 pub struct Link {
@@ -19,7 +19,7 @@ pub struct Link {
     bell: EventFd,
     aborted: AtomicBool,
     wanted: AtomicBool,
-    so_far: Mutex<Option<Box<Report>>>,
+    so_far: Mutex<Option<Box<Measured>>>,
     /// The run's; None where the kernel does not tell.
     thread: OnceLock<Option<Thread>>,
     /// Rings at the Python thread: there is a state, a log record, or the run is over.
@@ -61,7 +61,7 @@ impl Link {
     }
 
     /// The state that was asked for, if it has come.
-    pub fn take_so_far(&self) -> Option<Box<Report>> {
+    pub fn take_so_far(&self) -> Option<Box<Measured>> {
         self.lock().take()
     }
 
@@ -82,7 +82,7 @@ impl Link {
         let _ = self.bell.write(1);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Box<Report>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Measured>>> {
         self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -98,14 +98,29 @@ impl Drop for Over {
 }
 
 /// The run's end of the link.
-pub struct Linked(pub Arc<Link>);
+pub struct Linked<'a> {
+    /// By what it is asked.
+    pub link: Arc<Link>,
+    /// Its stop.
+    pub stop: Arc<Stop>,
+    /// What it tells of.
+    pub measured: &'a Measuring,
+}
 
-impl Observer for Linked {
-    fn tick(&mut self, report: &Report) -> Result<()> {
-        let link = &self.0;
+impl Linked<'_> {
+    fn tell(&self) {
+        let mut so_far = Box::new(self.measured.borrow().so_far());
+        so_far.stopped = self.stop.is_requested();
+        *self.link.lock() = Some(so_far);
+    }
+}
+
+impl Observer for Linked<'_> {
+    fn tick(&mut self) -> Result<()> {
+        let link = &self.link;
         if link.is_aborted() {
             // In case that what is taken down now hangs.
-            *link.lock() = Some(Box::new(report.so_far()));
+            self.tell();
             // The bell rings on: no wait lasts any more.
             return Err(super::running::aborted());
         }
@@ -115,7 +130,7 @@ impl Observer for Linked {
             if link.is_aborted() {
                 link.ring();
             }
-            *link.lock() = Some(Box::new(report.so_far()));
+            self.tell();
             // As in `ring`.
             let _ = link.news.write(1);
         }
@@ -123,7 +138,7 @@ impl Observer for Linked {
     }
 
     fn bell(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.bell.as_fd())
+        Some(self.link.bell.as_fd())
     }
 
     fn patience(&self) -> Option<Duration> {

@@ -10,11 +10,11 @@ use pyo3::types::{PyDict, PyList};
 
 use super::observer::Link;
 use super::running;
-use crate::capture_clock::CaptureClock;
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::run::Stop;
+use crate::frame::capture_clock::CaptureClock;
+use crate::measure::Measured;
 use crate::probe::{DeviceProbe, Wanted, Works};
-use crate::report::Report;
-use crate::run::Stop;
 
 /// Tries all that a device might capture into; gives a `v4l_dmabuf.probe.DeviceProbe`.
 #[pyfunction]
@@ -33,11 +33,11 @@ pub fn probe(
             .transpose()
             .map_err(|error: Error| PyValueError::new_err(error.to_string()))?,
     };
-    let failed = |error: &Error| super::error::to_python(py, error, &Report::default());
+    let failed = |error: &Error| super::error::to_python(py, error, &Measured::default());
     let stop = Arc::new(Stop::new().map_err(|error| failed(&error))?);
     let link = Arc::new(Link::new().map_err(|error| failed(&error))?);
     let name = device.display().to_string();
-    let outcome = running::run(py, &link, &stop, None, move |run| {
+    let outcome = running::run(py, &link, &stop, None, move |_, run| {
         crate::probe::probe(&device, &wanted, run)
     })?;
     match (outcome.raised, outcome.result) {

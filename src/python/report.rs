@@ -1,18 +1,18 @@
-//! The core's report as Python's `Report`, and the rest of it as plain data.
+//! The core's report as Python's `Measured`, and the rest of it as plain data.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::accounting::Account;
-use crate::capture_clock::CaptureClock;
-use crate::field;
-use crate::passage::Passage;
-use crate::report::Report;
-use crate::sequence::Bursts;
-use crate::series::Interval;
+use crate::frame::capture_clock::CaptureClock;
+use crate::frame::field;
+use crate::measure::Measured;
+use crate::measure::passage::Passage;
+use crate::measure::sequence::Bursts;
+use crate::measure::series::Interval;
+use crate::report::account::Account;
 
-/// Makes a `v4l_dmabuf.Report`.
-pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyAny>> {
+/// Makes a `v4l_dmabuf.Measured`.
+pub fn to_python<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py, PyAny>> {
     let fields = PyDict::new(py);
     fields.set_item("frames", report.frames)?;
     fields.set_item("bytes", report.bytes)?;
@@ -96,7 +96,7 @@ pub fn to_python<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, P
         fields.set_item("round_trip", offset.least_round_trip as f64 / 1e9)?;
         fields.set_item("clock_readings", offset.readings)?;
     }
-    module.getattr("Report")?.call((), Some(&fields))
+    module.getattr("Measured")?.call((), Some(&fields))
 }
 
 fn lengths(bursts: &Bursts) -> std::collections::BTreeMap<u64, u64> {
@@ -123,7 +123,7 @@ fn set_account(fields: &Bound<'_, PyDict>, account: &Account) -> PyResult<()> {
 
 /// What a result has beside the report: histograms, series, samples, the sender's
 /// description.
-pub fn details<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
+pub fn details<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py, PyDict>> {
     let details = PyDict::new(py);
     let histograms = PyDict::new(py);
     for (stage, values) in report.stages.values() {
@@ -158,7 +158,7 @@ pub fn details<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyD
 }
 
 /// The connection's addresses, and what TCP_INFO told.
-fn network<'py>(py: Python<'py>, report: &Report) -> PyResult<Option<Bound<'py, PyDict>>> {
+fn network<'py>(py: Python<'py>, report: &Measured) -> PyResult<Option<Bound<'py, PyDict>>> {
     let Some(network) = &report.network else {
         return Ok(None);
     };
@@ -171,7 +171,7 @@ fn network<'py>(py: Python<'py>, report: &Report) -> PyResult<Option<Bound<'py, 
 }
 
 /// Single frames' times in seconds, column by column; None for what is unknown.
-fn samples<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
+fn samples<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py, PyDict>> {
     let passages = report.samples.passages();
     let since = |later: u64, earlier: u64| {
         (later != 0 && earlier != 0).then(|| later.saturating_sub(earlier) as f64 / 1e9)

@@ -19,10 +19,10 @@ use super::exit::{Entering, Entry};
 use super::log;
 use super::observer::{Link, Linked, Over};
 use super::signals::Signals;
-use crate::blocking;
-use crate::error::{Error, ErrorKind};
-use crate::report::Report;
-use crate::run::{Run, Stop};
+use crate::base::blocking;
+use crate::base::error::{Error, ErrorKind};
+use crate::base::run::{Run, Stop};
+use crate::measure::{Measured, Measuring};
 
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -43,7 +43,7 @@ pub struct Outcome<T> {
     /// What the work gave, or what it is given up at.
     pub result: std::result::Result<T, GivenUp>,
     /// The run's last state; of a run that was given up, the last one that it told.
-    pub report: Report,
+    pub report: Measured,
 }
 
 /// The calls that the kernel did not let go when the run was aborted.
@@ -55,7 +55,7 @@ pub fn run<T: Send + 'static>(
     link: &Arc<Link>,
     stop: &Arc<Stop>,
     progress: Option<Py<PyAny>>,
-    work: impl FnOnce(&mut Run<'_>) -> T + Send + 'static,
+    work: impl FnOnce(&Measuring, &mut Run<'_>) -> T + Send + 'static,
 ) -> PyResult<Outcome<T>> {
     let signals = Signals::watch(py)?;
     let (sender, result) = channel();
@@ -73,11 +73,17 @@ pub fn run<T: Send + 'static>(
             if let Err(errno) = SigSet::all().thread_block() {
                 ::log::debug!("signals can't be kept off the run's thread: {errno}");
             }
-            let mut observer = Linked(own);
+            let measured = Measuring::default();
+            let mut observer = Linked {
+                link: own,
+                stop: Arc::clone(&its_stop),
+                measured: &measured,
+            };
             let mut run = Run::new(&its_stop, &mut observer);
-            let result = work(&mut run);
+            let result = work(&measured, &mut run);
+            measured.borrow_mut().stopped = run.was_stopped();
             // Nobody may wait any more.
-            let _ = sender.send((result, run.report));
+            let _ = sender.send((result, measured.into_inner()));
         })
         .map_err(|error| PyOSError::new_err(format!("cannot start a thread: {error}")))?;
     let mut waiting = Waiting {
@@ -123,7 +129,7 @@ pub fn run<T: Send + 'static>(
 /// How a wait ended.
 enum Ended<T> {
     /// The run is over.
-    With(Box<(T, Report)>),
+    With(Box<(T, Measured)>),
     /// It was aborted, and hangs in the kernel.
     NotYet(GivenUp),
     /// Its thread failed.
@@ -136,10 +142,10 @@ struct Waiting<'a, T> {
     stop: &'a Stop,
     signals: Signals,
     progress: Option<Py<PyAny>>,
-    result: Receiver<(T, Report)>,
+    result: Receiver<(T, Measured)>,
     raised: Option<PyErr>,
     aborted: Option<Instant>,
-    last: Box<Report>,
+    last: Box<Measured>,
 }
 
 impl<T> Waiting<'_, T> {

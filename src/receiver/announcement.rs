@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::dump::DumpTarget;
-use crate::ffmpeg::FfmpegOptions;
+use crate::receiver::ffmpeg::FfmpegOptions;
+use crate::sink::dump::DumpTarget;
 use crate::wire::{Description, Version};
 
 /// Says what is coming, and how to look at it.

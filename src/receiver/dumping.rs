@@ -3,17 +3,19 @@
 
 use std::collections::VecDeque;
 
-use crate::buffer::{Filled, Free};
-use crate::dump::{Dump, Written};
-use crate::error::Result;
-use crate::monotonic::Monotonic;
-use crate::output::Output;
-use crate::passage::Passage;
-use crate::run::Run;
-use crate::stages::Stage;
+use crate::base::error::Result;
+use crate::base::monotonic::Monotonic;
+use crate::base::output::Output;
+use crate::base::run::Run;
+use crate::frame::buffer::{Filled, Free};
+use crate::measure::Measuring;
+use crate::measure::passage::Passage;
+use crate::measure::stages::Stage;
+use crate::sink::dump::{Dump, Written};
 
 /// The dump, if one is wanted.
-pub(super) struct Dumping {
+pub(super) struct Dumping<'m> {
+    measured: &'m Measuring,
     dump: Option<Dump>,
     /// The passages of the frames that are lent to it, in order.
     lent: VecDeque<Passage>,
@@ -21,9 +23,13 @@ pub(super) struct Dumping {
     written: Vec<Passage>,
 }
 
-impl Dumping {
+impl<'m> Dumping<'m> {
     /// A stream is about to come: empties the file. None on a stop.
-    pub(super) fn begin(output: Option<Output>, run: &mut Run<'_>) -> Result<Option<Self>> {
+    pub(super) fn begin(
+        output: Option<Output>,
+        measured: &'m Measuring,
+        run: &mut Run<'_>,
+    ) -> Result<Option<Self>> {
         let dump = match output {
             None => None,
             Some(output) => match output.empty(run)? {
@@ -32,6 +38,7 @@ impl Dumping {
             },
         };
         Ok(Some(Dumping {
+            measured,
             dump,
             lent: VecDeque::new(),
             written: Vec::new(),
@@ -55,12 +62,12 @@ impl Dumping {
     }
 
     /// Takes back the next buffer whose frame was written, if there is one.
-    pub(super) fn take(&mut self, run: &mut Run<'_>) -> Result<Option<(Free, Passage)>> {
+    pub(super) fn take(&mut self) -> Result<Option<(Free, Passage)>> {
         let Some(dump) = &mut self.dump else {
             return Ok(None);
         };
         let written = dump.take()?;
-        Ok(written.map(|written| done(&mut self.lent, written, run)))
+        Ok(written.map(|written| done(&mut self.lent, written, self.measured)))
     }
 
     /// Waits for it; None on a stop.
@@ -69,12 +76,13 @@ impl Dumping {
             return Ok(None);
         };
         let written = dump.wait(run)?;
-        Ok(written.map(|written| done(&mut self.lent, written, run)))
+        Ok(written.map(|written| done(&mut self.lent, written, self.measured)))
     }
 
     /// Waits until all frames are written.
     pub(super) fn finish(&mut self, run: &mut Run<'_>) -> Result<()> {
         let Dumping {
+            measured,
             dump: Some(dump),
             lent,
             written,
@@ -82,7 +90,7 @@ impl Dumping {
         else {
             return Ok(());
         };
-        dump.finish(run, |frame, run| written.push(done(lent, frame, run).1))
+        dump.finish(run, |frame| written.push(done(lent, frame, measured).1))
     }
 
     /// The passages of the frames that did not come back before the end, written or not.
@@ -94,11 +102,11 @@ impl Dumping {
 }
 
 /// A frame was written: the first of those that were lent.
-fn done(lent: &mut VecDeque<Passage>, written: Written, run: &mut Run<'_>) -> (Free, Passage) {
+fn done(lent: &mut VecDeque<Passage>, written: Written, measured: &Measuring) -> (Free, Passage) {
     let mut passage = lent.pop_front().unwrap_or_default();
     passage.done = written.at.nanoseconds();
     let complete = Monotonic::of_nanoseconds(passage.complete);
-    let stages = &mut run.report.stages;
+    let stages = &mut measured.borrow_mut().stages;
     stages.record(Stage::IntoDump, written.at.since(complete));
     (written.free, passage)
 }

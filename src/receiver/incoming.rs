@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::buffer::{Filled, Frame, Free, Payload, Timestamp};
-use crate::connection::{Connection, Received};
-use crate::control::Life;
-use crate::error::{Error, ErrorKind, Result};
-use crate::field;
-use crate::monotonic::Monotonic;
-use crate::run::Run;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::monotonic::Monotonic;
+use crate::base::run::Run;
+use crate::frame::buffer::{Filled, Frame, Free, Payload, Timestamp};
+use crate::frame::field;
+use crate::link::{Connection, Received};
+use crate::measure::Measuring;
+use crate::session::control::Life;
 use crate::wire::v3::{
     End, FRAME_FIXED_SIZE, MESSAGE_HEADER_SIZE, MessageHeader, NextField, Unwritten, kind,
 };
@@ -54,6 +55,7 @@ pub(super) struct Told {
 
 /// A stream that comes.
 pub(super) struct Incoming<'a> {
+    pub(super) measured: &'a Measuring,
     pub(super) connection: &'a Connection,
     pub(super) version: Version,
     pub(super) description: &'a Description,
@@ -79,7 +81,7 @@ impl Incoming<'_> {
         if connection.receive_by(run, &mut header, deadline)? != Received::All {
             return Ok(None);
         }
-        let header = MessageHeader::decode(&header).map_err(|error| self.wrong(run, &error))?;
+        let header = MessageHeader::decode(&header).map_err(|error| self.wrong(&error))?;
         if header.kind != kind::END {
             return Ok(None);
         }
@@ -89,30 +91,34 @@ impl Incoming<'_> {
         }
         End::decode(&body)
             .map(Some)
-            .map_err(|error| self.wrong(run, &error))
+            .map_err(|error| self.wrong(&error))
     }
 
     fn next_v2(&self, free: Free, run: &mut Run<'_>) -> Result<Arrival> {
         let mut bytes = [0; v2::FrameHeader::SIZE];
         // The other flow's headers may be shorter, and more comes only when we answer: the
         // first frame's magic is looked at alone.
-        let ahead = if run.report.frames == 0 { 4 } else { 0 };
+        let ahead = if self.measured.borrow().frames == 0 {
+            4
+        } else {
+            0
+        };
         let (magic, rest) = bytes.split_at_mut(ahead);
         for (part, before) in [(magic, 0), (rest, ahead)] {
             match self.connection.receive_bytes(run, part)? {
                 Received::All => {}
                 Received::Stopped => return Ok(Arrival::Stopped),
                 Received::Closed(0) if before == 0 => return Ok(Arrival::End(None)),
-                early => self.check(run, early.after(before), "header", v2::FrameHeader::SIZE)?,
+                early => self.check(early.after(before), "header", v2::FrameHeader::SIZE)?,
             }
             if let Some(magic) = part.first_chunk().filter(|_| before == 0) {
-                v2::FrameHeader::check_magic(*magic).map_err(|error| self.wrong(run, &error))?;
+                v2::FrameHeader::check_magic(*magic).map_err(|error| self.wrong(&error))?;
             }
         }
         let sizeimage = self.description.planes.first();
         let sizeimage = sizeimage.map_or(0, |plane| plane.sizeimage.get());
         let header =
-            v2::FrameHeader::decode(&bytes, sizeimage).map_err(|error| self.wrong(run, &error))?;
+            v2::FrameHeader::decode(&bytes, sizeimage).map_err(|error| self.wrong(&error))?;
         let taken = Monotonic::now();
         let lengths = [header.bytesused];
         self.receive_payload(&free, &lengths, run)?;
@@ -140,18 +146,18 @@ impl Incoming<'_> {
                 Received::Stopped => return Ok(Arrival::Stopped),
                 // Its source is silent, and it is not.
                 Received::Silent(0) if self.is_alive() => continue,
-                early => self.check(run, early, "header", MESSAGE_HEADER_SIZE)?,
+                early => self.check(early, "header", MESSAGE_HEADER_SIZE)?,
             }
-            let header = MessageHeader::decode(&bytes).map_err(|error| self.wrong(run, &error))?;
+            let header = MessageHeader::decode(&bytes).map_err(|error| self.wrong(&error))?;
             if header.kind == kind::FRAME {
                 break header;
             }
             let mut body = vec![0; header.length as usize];
             match self.connection.receive_bytes(run, &mut body)? {
                 Received::Stopped => return Ok(Arrival::Stopped),
-                received => self.check(run, received, "message", body.len())?,
+                received => self.check(received, "message", body.len())?,
             }
-            let wrong = |error| self.wrong(run, &error);
+            let wrong = |error| self.wrong(&error);
             match header.kind {
                 kind::END => {
                     let end = End::decode(&body).map_err(wrong)?;
@@ -167,7 +173,7 @@ impl Incoming<'_> {
         let mut body = vec![0; FRAME_FIXED_SIZE + v3::FrameHeader::sizes_bytes(planes)];
         self.fill(run, &mut body, "header")?;
         let header = v3::FrameHeader::decode(header.length, &body, self.description)
-            .map_err(|error| self.wrong(run, &error))?;
+            .map_err(|error| self.wrong(&error))?;
         let taken = Monotonic::now();
         self.receive_payload(&free, &header.planes, run)?;
         let frame = Frame {
@@ -191,7 +197,7 @@ impl Incoming<'_> {
     fn fill(&self, run: &mut Run<'_>, bytes: &mut [u8], part: &str) -> Result<()> {
         // Begun, and so not ended by a stop: half a frame is worth nothing.
         let received = self.connection.receive_rest(run, bytes)?;
-        self.check(run, received, part, bytes.len())
+        self.check(received, part, bytes.len())
     }
 
     fn receive_payload(&self, free: &Free, lengths: &[u32], run: &mut Run<'_>) -> Result<()> {
@@ -202,27 +208,27 @@ impl Incoming<'_> {
             let access = plane.write()?;
             let received = self.connection.receive_view(run, access.view(0, length)?)?;
             access.end()?;
-            self.check(run, received.after(before), "payload", total)?;
+            self.check(received.after(before), "payload", total)?;
             before += length;
         }
         Ok(())
     }
 
-    fn what(run: &Run<'_>) -> String {
-        format!("frame {}", run.report.frames + 1)
+    fn what(&self) -> String {
+        format!("frame {}", self.measured.borrow().frames + 1)
     }
 
-    fn wrong(&self, run: &Run<'_>, error: &WireError) -> Error {
-        wrong(self.connection, &Self::what(run), error).next(match error {
+    fn wrong(&self, error: &WireError) -> Error {
+        wrong(self.connection, &self.what(), error).next(match error {
             WireError::Grants => "use the reference's sender, or v4l-dmabuf-sender",
             _ => "the sender is at fault, or bytes were lost on the way",
         })
     }
 
     /// An error if a part of a frame did not come whole.
-    fn check(&self, run: &Run<'_>, received: Received, part: &str, size: usize) -> Result<()> {
-        let whole = run.report.frames;
-        let what = Self::what(run);
+    fn check(&self, received: Received, part: &str, size: usize) -> Result<()> {
+        let whole = self.measured.borrow().frames;
+        let what = self.what();
         let missing = |count: usize| {
             let count = size - count;
             format!(

@@ -6,6 +6,7 @@
 mod announcement;
 mod door;
 mod dumping;
+pub mod ffmpeg;
 mod incoming;
 mod pool;
 mod receiving;
@@ -19,16 +20,17 @@ use self::door::{Door, Offer};
 use self::dumping::Dumping;
 use self::pool::Heaps;
 use self::receiving::Receiving;
-use crate::buffer::Free;
-use crate::connection::{Connection, Listener};
-use crate::control::Answering;
-use crate::dump::DumpTarget;
-use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::Ledger;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::run::Run;
+use crate::frame::buffer::Free;
+use crate::frame::stream::{Origin, Stream};
+use crate::link::{Connection, Listener};
+use crate::measure::Measuring;
+use crate::measure::ledger::Ledger;
+use crate::measure::verify::Verified;
 use crate::memory::{HeapChoice, read_rate};
-use crate::report::{Origin, Stream};
-use crate::run::Run;
-use crate::verify::Verified;
+use crate::session::control::Answering;
+use crate::sink::dump::DumpTarget;
 use crate::wire::Version;
 use crate::wire::v3::{kind, message, text_bytes};
 
@@ -61,6 +63,7 @@ pub fn receive(
     config: &ReceiverConfig,
     frames: Option<NonZeroU64>,
     listener: Option<Listener>,
+    measured: &Measuring,
     run: &mut Run<'_>,
 ) -> Result<()> {
     let heaps = Heaps::open(&config.heap)?;
@@ -71,7 +74,7 @@ pub fn receive(
             output => output,
         },
     };
-    let Some(ledger) = Ledger::open(config.records.as_deref(), run)? else {
+    let Some(ledger) = Ledger::open(config.records.as_deref(), measured, run)? else {
         return Ok(());
     };
     let listener = match listener {
@@ -100,7 +103,7 @@ pub fn receive(
     let ready = heaps
         .allocate(&description, config.max_memory)
         .and_then(|pool| {
-            let Some(dump) = Dumping::begin(output, run)? else {
+            let Some(dump) = Dumping::begin(output, measured, run)? else {
                 return Ok(None);
             };
             let read_rate = read_rate(pool.free.first().map_or(&[], Free::planes))?;
@@ -127,7 +130,7 @@ pub fn receive(
             control => control,
         },
     };
-    run.report.stream = Some(Stream {
+    let stream = Stream {
         width: description.width,
         height: description.height,
         pixel_format: description.pixel_format,
@@ -137,13 +140,18 @@ pub fn receive(
         heap: Some(pool.heap.to_string()),
         read_rate,
         origin: Origin::default(),
-    });
-    run.report.version = Some(version);
-    run.report.verified = description.verify.then(Verified::default);
-    run.report.describe(description.clone());
+    };
+    {
+        let mut measured = measured.borrow_mut();
+        measured.stream = Some(stream);
+        measured.version = Some(version);
+        measured.verified = description.verify.then(Verified::default);
+        measured.describe(description.clone());
+    }
     announce(&description, version, config.output.as_ref());
     let stream = (version, &description);
     Receiving {
+        measured,
         pool: pool.free,
         dump,
         ledger,

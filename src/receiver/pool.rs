@@ -3,10 +3,10 @@
 
 use std::num::NonZeroU32;
 
-use crate::buffer::Free;
-use crate::error::{Error, ErrorKind, Result};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::frame::buffer::Free;
+use crate::memory::MemoryUsed;
 use crate::memory::{Heap, HeapChoice, HeapName, Pages};
-use crate::report::MemoryUsed;
 use crate::wire::Description;
 
 /// The most buffers worth having (V4L2's `VIDEO_MAX_FRAME`), whatever number the
@@ -140,8 +140,8 @@ fn over_the_limit(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pixel_format::FourCc;
-    use crate::wire::PlaneLayout;
+    use crate::frame::pixel_format::FourCc;
+    use crate::frame::stream::PlaneLayout;
 
     fn stream(buffers: u32, sizes: &[u32]) -> Description {
         let mut header = Description::from(crate::wire::v2::StreamHeader {

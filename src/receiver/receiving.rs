@@ -4,31 +4,33 @@ use std::num::NonZeroU64;
 
 use super::dumping::Dumping;
 use super::incoming::{Arrival, Incoming, Told};
-use crate::accounting::Account;
-use crate::buffer::{Filled, Free};
-use crate::connection::Connection;
-use crate::control::Answering;
-use crate::error::{Error, ErrorKind, Result, keep_first};
-use crate::ledger::{Expected, Ledger};
-use crate::monotonic::Monotonic;
-use crate::one_way::Settle;
-use crate::passage::Passage;
-use crate::run::Run;
-use crate::stages::Stage;
+use crate::base::error::{Error, ErrorKind, Result, keep_first};
+use crate::base::monotonic::Monotonic;
+use crate::base::run::Run;
+use crate::frame::buffer::{Filled, Free};
+use crate::link::Connection;
+use crate::measure::Measuring;
+use crate::measure::ledger::{Expected, Ledger};
+use crate::measure::one_way::Settle;
+use crate::measure::passage::Passage;
+use crate::measure::stages::Stage;
+use crate::report::account::Account;
+use crate::session::control::Answering;
 use crate::wire::v3::{Ack, End, Outcome};
 use crate::wire::{Description, Version};
 
 /// A stream that is being received.
-pub(super) struct Receiving {
+pub(super) struct Receiving<'m> {
+    pub(super) measured: &'m Measuring,
     pub(super) pool: Vec<Free>,
-    pub(super) dump: Dumping,
-    pub(super) ledger: Ledger,
+    pub(super) dump: Dumping<'m>,
+    pub(super) ledger: Ledger<'m>,
     pub(super) control: Option<Answering>,
     /// The counter that the next frame should have.
     pub(super) expected: u64,
 }
 
-impl Receiving {
+impl Receiving<'_> {
     pub(super) fn receive_all(
         mut self,
         connection: Connection,
@@ -37,6 +39,7 @@ impl Receiving {
         run: &mut Run<'_>,
     ) -> Result<()> {
         let incoming = Incoming {
+            measured: self.measured,
             connection: &connection,
             version,
             description,
@@ -50,8 +53,8 @@ impl Receiving {
         {
             return result;
         }
-        run.report.network = connection.network();
-        let told = self.tell(&result, run);
+        self.measured.borrow_mut().network = connection.network();
+        let told = self.tell(&result);
         // Whoever sends sees by this that nothing more is taken.
         drop(connection);
         let mut result = result.and(told);
@@ -59,7 +62,9 @@ impl Receiving {
             match control.finish(run) {
                 Ok(pieces) => {
                     result = self.ledger.close(result, run);
-                    run.report.settle_one_way(pieces, Settle::All);
+                    self.measured
+                        .borrow_mut()
+                        .settle_one_way(pieces, Settle::All);
                 }
                 Err(error) => result = self.ledger.close(result.and(Err(error)), run),
             }
@@ -67,7 +72,7 @@ impl Receiving {
             result = self.ledger.close(result, run);
         }
         result?;
-        Account::of_receiver(&run.report).check()
+        Account::of_receiver(&self.measured.borrow()).check()
     }
 
     fn receive_frames(
@@ -76,7 +81,7 @@ impl Receiving {
         frames: Option<NonZeroU64>,
         run: &mut Run<'_>,
     ) -> Result<()> {
-        while frames.is_none_or(|frames| run.report.frames < frames.get()) {
+        while frames.is_none_or(|frames| self.measured.borrow().frames < frames.get()) {
             run.tick()?;
             if run.is_stopped() {
                 return Ok(());
@@ -90,14 +95,15 @@ impl Receiving {
                     self.take(filled, told, run)?;
                 }
                 Arrival::End(end) => {
-                    run.report.end = end;
+                    self.measured.borrow_mut().end = end;
                     return Ok(());
                 }
                 Arrival::Stopped => return Ok(()),
             }
         }
         if self.control.is_some() {
-            run.report.end = incoming.end(run)?;
+            let end = incoming.end(run)?;
+            self.measured.borrow_mut().end = end;
         }
         Ok(())
     }
@@ -105,7 +111,7 @@ impl Receiving {
     /// A buffer for the next frame. Where the dump has all of them it is waited for, and the
     /// stream with it; None on a stop.
     fn free(&mut self, run: &mut Run<'_>) -> Result<Option<Free>> {
-        while let Some((free, passage)) = self.dump.take(run)? {
+        while let Some((free, passage)) = self.dump.take()? {
             self.pool.push(free);
             self.enter(passage, run)?;
         }
@@ -125,7 +131,7 @@ impl Receiving {
         let header = told.as_ref().map(|told| &told.header);
         let frame = filled.frame().clone();
         let mut passage = Passage {
-            counter: run.report.frames,
+            counter: self.measured.borrow().frames,
             sequence: frame.sequence,
             flags: frame.flags,
             field: frame.field,
@@ -151,29 +157,33 @@ impl Receiving {
                 complete: passage.complete,
                 done: passage.done,
             });
-            if run.report.one_way.is_due() {
-                run.report.settle_one_way(control.turn(), Settle::Covered);
+            let mut measured = self.measured.borrow_mut();
+            if measured.one_way.is_due() {
+                measured.settle_one_way(control.turn(), Settle::Covered);
             }
         }
-        let stages = &mut run.report.stages;
+        let mut borrowed = self.measured.borrow_mut();
+        let measured = &mut *borrowed;
+        let stages = &mut measured.stages;
         stages.record(Stage::IntoBuffer, complete.since(frame.taken));
         if let Some(header) = header {
             // Numbers that go back would be another stream's; it can't be told how many
             // are missing then.
             let missing = header.counter.saturating_sub(self.expected);
-            run.report.missing = run.report.missing.saturating_add(missing);
+            measured.missing = measured.missing.saturating_add(missing);
             self.expected = header.counter.saturating_add(1);
         }
         let checksum = header.and_then(|header| header.checksum);
-        if let (Some(verified), Some(_)) = (&mut run.report.verified, checksum) {
+        if let (Some(verified), Some(_)) = (&mut measured.verified, checksum) {
             verified.look(&filled, checksum)?;
-            run.report.stages.record(Stage::Verify, complete.elapsed());
+            measured.stages.record(Stage::Verify, complete.elapsed());
         }
-        if let (Some(verified), Some(told)) = (&mut run.report.verified, &told) {
+        if let (Some(verified), Some(told)) = (&mut measured.verified, &told) {
             verified.note(told.unwritten);
         }
-        run.report.saw(&frame);
-        run.report.count(&frame);
+        measured.saw(&frame);
+        measured.count(&frame);
+        drop(borrowed);
         match self.dump.write(filled, passage) {
             None => Ok(()),
             Some(free) => {
@@ -210,11 +220,11 @@ impl Receiving {
     }
 
     /// Tells the sender what came of it, and says whether the sender failed.
-    fn tell(&self, result: &Result<()>, run: &Run<'_>) -> Result<()> {
+    fn tell(&self, result: &Result<()>) -> Result<()> {
         let Some(control) = &self.control else {
             return Ok(());
         };
-        let report = &run.report;
+        let report = self.measured.borrow();
         control.tell(&Outcome {
             received: report.frames,
             spoiled: report.verified.as_ref().map_or(0, |it| it.spoiled),

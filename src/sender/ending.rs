@@ -3,11 +3,11 @@
 use nix::errno::Errno;
 
 use super::Sending;
-use crate::accounting::Account;
-use crate::clock_sync::Piece;
-use crate::error::{Error, ErrorKind, Result, keep_first};
-use crate::one_way::Settle;
-use crate::run::Run;
+use crate::base::error::{Error, ErrorKind, Result, keep_first};
+use crate::base::run::Run;
+use crate::measure::clock_sync::Piece;
+use crate::measure::one_way::Settle;
+use crate::report::account::Account;
 use crate::wire::Version;
 use crate::wire::v3::{End, Outcome};
 
@@ -15,17 +15,17 @@ use crate::wire::v3::{End, Outcome};
 /// receiver is gone: what the sockets' buffers take.
 const AT_ONCE: u64 = 8;
 
-impl Sending {
+impl Sending<'_> {
     /// Ends the stream after its last frame, or after `result` if that is an error.
     pub(super) fn end(mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
-        run.report.network = self.transmitter.connection().network();
+        self.measured.borrow_mut().network = self.transmitter.connection().network();
         match &result {
             Err(error) if error.kind() == ErrorKind::Interrupted => return result,
             _ if self.control.is_none() => {
-                self.close_ledger(result.map_err(|error| self.hint(error, run)), run)?;
+                self.close_ledger(result.map_err(|error| self.hint(error)), run)?;
                 self.transmitter.finish(run)?;
                 // By these versions no receiver tells what came of it.
-                return Account::of_sender(&run.report).check();
+                return Account::of_sender(&self.measured.borrow()).check();
             }
             _ => {}
         }
@@ -41,18 +41,20 @@ impl Sending {
             Ok(pieces) => (pieces, Ok(())),
             Err(error) => (None, Err(error)),
         };
-        let verdict = self.verdict(result, run);
+        let verdict = self.verdict(result);
         let ended = self.close_ledger(keep_first(verdict, settled), run);
         if let Some(pieces) = pieces {
-            run.report.settle_one_way(pieces, Settle::All);
+            self.measured
+                .borrow_mut()
+                .settle_one_way(pieces, Settle::All);
         }
         ended
     }
 
     /// A receiver that is gone at once may not speak versions 1 and 2: they have no answer, so
     /// that it can't say so.
-    fn hint(&self, error: Error, run: &Run<'_>) -> Error {
-        if error.kind() != ErrorKind::PeerLost || run.report.frames > AT_ONCE {
+    fn hint(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::PeerLost || self.measured.borrow().frames > AT_ONCE {
             return error;
         }
         let other = match self.framing.version() {
@@ -66,8 +68,9 @@ impl Sending {
     }
 
     /// Whether the stream was sent to its end and arrived, by what both sides say.
-    fn verdict(&self, result: Result<()>, run: &Run<'_>) -> Result<()> {
-        match (&run.report.outcome, result) {
+    fn verdict(&self, result: Result<()>) -> Result<()> {
+        let measured = self.measured.borrow();
+        match (&measured.outcome, result) {
             // What went wrong here is nothing that the receiver could tell of.
             (_, Err(error)) if !is_of_the_peer(&error) => return Err(error),
             // Who went away tells why by the other connection, if it can.
@@ -86,12 +89,12 @@ impl Sending {
                     .next("its own output says why"));
             }
         }
-        Account::of_sender(&run.report).check()
+        Account::of_sender(&self.measured.borrow()).check()
     }
 
     /// Sends the totals, and waits until the receiver has taken them.
     fn tell_end(&mut self, result: &Result<()>, run: &mut Run<'_>) -> Result<()> {
-        let report = &run.report;
+        let report = self.measured.borrow();
         let end = End {
             captured: report.captured,
             sent: report.frames,
@@ -103,6 +106,7 @@ impl Sending {
                 Err(error) => error.to_string(),
             },
         };
+        drop(report);
         let connection = self.transmitter.connection();
         if self.mid_frame {
             // The rest will not come: the receiver need not wait for it.
@@ -121,7 +125,8 @@ impl Sending {
         let Some(control) = self.control.take() else {
             return Ok(None);
         };
-        run.report.outcome = control.outcome(run)?;
+        let outcome = control.outcome(run)?;
+        self.measured.borrow_mut().outcome = outcome;
         for told in control.acknowledged() {
             self.ledger.acknowledge(&told);
         }
@@ -130,7 +135,7 @@ impl Sending {
 
     /// Nothing more will be learned of the frames. `result` is how the run went by then.
     fn close_ledger(&mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
-        let returned = self.transmitter.returned(run, &mut self.ledger);
+        let returned = self.transmitter.returned(&mut self.ledger);
         self.ledger
             .close(keep_first(result, returned.map(drop)), run)
     }

@@ -1,16 +1,16 @@
 //! How a stream begins, and how its frames' headers look, in the version spoken.
 
-use crate::buffer::Filled;
-use crate::connection::Connection;
-use crate::control::Asking;
-use crate::error::{Error, ErrorKind, Result};
-use crate::field;
-use crate::handshake;
-use crate::passage::Passage;
-use crate::report::Stream;
-use crate::run::Run;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::run::Run;
+use crate::frame::buffer::Filled;
+use crate::frame::field;
+use crate::frame::stream::Stream;
+use crate::link::Connection;
+use crate::measure::passage::Passage;
+use crate::measure::verify::Inspection;
 use crate::sender::Protocol;
-use crate::verify::Inspection;
+use crate::session::control::Asking;
+use crate::session::handshake;
 use crate::wire::v3::{NextField, Unwritten};
 use crate::wire::{Colorimetry, Description, Version, v2, v3};
 

@@ -2,6 +2,7 @@
 
 mod ending;
 mod greeting;
+pub mod intake;
 mod next_frame;
 
 use std::num::NonZeroU64;
@@ -11,22 +12,23 @@ use std::time::Duration;
 use self::greeting::Framing;
 pub(crate) use self::greeting::describe;
 use self::next_frame::next_frame;
-use crate::buffer::Departure;
-use crate::camera::{Camera, Capture};
-use crate::connection;
-use crate::control::Asking;
-use crate::error::{Error, ErrorKind, Result};
-use crate::intake::{Intake, OnOverrun, Taken};
-use crate::ledger::{Expected, Ledger};
-use crate::monotonic::Monotonic;
-use crate::one_way::Settle;
-use crate::passage::Passage;
-use crate::run::Run;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::monotonic::Monotonic;
+use crate::base::run::Run;
+use crate::frame::buffer::Departure;
+use crate::link;
+use crate::measure::Measuring;
+use crate::measure::ledger::{Expected, Ledger};
+use crate::measure::one_way::Settle;
+use crate::measure::passage::Passage;
+use crate::measure::stages::Stage;
+use crate::measure::verify::Verified;
+use crate::sender::intake::{Intake, OnOverrun, Taken};
+use crate::session::control::Asking;
+use crate::sink::transmitter::{self, Transmitter, ZeroCopyMode};
+use crate::source::camera::{Camera, Capture};
+use crate::source::test::{Picture, TestSource};
 use crate::source::{self, Source};
-use crate::stages::Stage;
-use crate::test_source::{Picture, TestSource};
-use crate::transmitter::{self, Transmitter, ZeroCopyMode};
-use crate::verify::Verified;
 
 /// Bytes that may wait in the socket where frames may be dropped. The kernel
 /// calls for more when half of them are left. Little beside a frame, since what
@@ -96,16 +98,26 @@ pub struct SenderConfig {
 /// Sends until `frames` are sent, the source or the receiver ends, or a stop.
 ///
 /// The first frame is fresh: streaming starts after the receiver is there.
-pub fn send(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>) -> Result<()> {
-    let result = send_stream(config, frames, run);
-    run.report.stages.settle();
+pub fn send(
+    config: &SenderConfig,
+    frames: Option<NonZeroU64>,
+    measured: &Measuring,
+    run: &mut Run<'_>,
+) -> Result<()> {
+    let result = send_stream(config, frames, measured, run);
+    measured.borrow_mut().stages.settle();
     result
 }
 
-fn send_stream(config: &SenderConfig, frames: Option<NonZeroU64>, run: &mut Run<'_>) -> Result<()> {
+fn send_stream(
+    config: &SenderConfig,
+    frames: Option<NonZeroU64>,
+    measured: &Measuring,
+    run: &mut Run<'_>,
+) -> Result<()> {
     match open(config, run)? {
         None => Ok(()),
-        Some(source) => send_from(source, config, frames, run),
+        Some(source) => send_from(source, config, frames, measured, run),
     }
 }
 
@@ -114,9 +126,10 @@ fn send_from(
     source: Box<dyn Source>,
     config: &SenderConfig,
     frames: Option<NonZeroU64>,
+    measured: &Measuring,
     run: &mut Run<'_>,
 ) -> Result<()> {
-    let begun = begin(config, source.as_ref(), run);
+    let begun = begin(config, source.as_ref(), measured, run);
     let Ok(Some(mut sending)) = begun else {
         let torn_down = source::tear_down(source, ())?;
         return source::end_with(torn_down, begun.map(|_| ()), run);
@@ -133,18 +146,25 @@ fn send_from(
 }
 
 /// Connects, and tells the receiver what comes. None on a stop.
-fn begin(config: &SenderConfig, source: &dyn Source, run: &mut Run<'_>) -> Result<Option<Sending>> {
-    let Some(ledger) = Ledger::open(config.records.as_deref(), run)? else {
+fn begin<'m>(
+    config: &SenderConfig,
+    source: &dyn Source,
+    measured: &'m Measuring,
+    run: &mut Run<'_>,
+) -> Result<Option<Sending<'m>>> {
+    let Some(ledger) = Ledger::open(config.records.as_deref(), measured, run)? else {
         return Ok(None);
     };
-    run.report.stream = Some(source.stream().clone());
-    run.report.verified = config.capture.verify.then(Verified::default);
-    let zero_copy = transmitter::choose(config.zero_copy, source, run)?;
+    {
+        let mut measured = measured.borrow_mut();
+        measured.stream = Some(source.stream().clone());
+        measured.verified = config.capture.verify.then(Verified::default);
+    }
+    let zero_copy = transmitter::choose(config.zero_copy, source, measured)?;
     let description = greeting::describe(source.stream(), zero_copy, config.capture.verify)?;
-    run.report.describe(description.clone());
+    measured.borrow_mut().describe(description.clone());
     let framing = Framing::new(config.protocol, &description)?;
-    let Some(connection) =
-        connection::connect(run, &config.address, config.port, config.peer_timeout)?
+    let Some(connection) = link::connect(run, &config.address, config.port, config.peer_timeout)?
     else {
         return Ok(None);
     };
@@ -153,12 +173,13 @@ fn begin(config: &SenderConfig, source: &dyn Source, run: &mut Run<'_>) -> Resul
         greeting::Greeted::Stopped => return Ok(None),
         greeting::Greeted::By(control) => control,
     };
-    run.report.version = Some(framing.version());
+    measured.borrow_mut().version = Some(framing.version());
     if config.on_overrun != OnOverrun::Block {
         connection.limit_unsent(UNSENT_BYTES)?;
     }
-    let transmitter = Transmitter::new(connection, config.zero_copy, zero_copy, run)?;
+    let transmitter = Transmitter::new(connection, config.zero_copy, zero_copy, measured)?;
     Ok(Some(Sending {
+        measured,
         transmitter,
         control,
         ledger,
@@ -176,16 +197,17 @@ fn open(config: &SenderConfig, run: &mut Run<'_>) -> Result<Option<Box<dyn Sourc
 }
 
 /// A stream that is being sent.
-struct Sending {
-    transmitter: Transmitter,
+struct Sending<'m> {
+    measured: &'m Measuring,
+    transmitter: Transmitter<'m>,
     control: Option<Asking>,
-    ledger: Ledger,
+    ledger: Ledger<'m>,
     framing: Framing,
     /// Whether a part of a frame has been sent, and not the rest.
     mid_frame: bool,
 }
 
-impl Sending {
+impl Sending<'_> {
     fn send_frames(
         &mut self,
         source: &mut dyn Source,
@@ -193,11 +215,11 @@ impl Sending {
         frames: Option<NonZeroU64>,
         run: &mut Run<'_>,
     ) -> Result<()> {
-        let mut intake = Intake::new(source, on_overrun);
+        let mut intake = Intake::new(source, on_overrun, self.measured);
         let result = self.send_all(&mut intake, frames, run);
-        intake.end(&mut run.report);
+        intake.end();
         // Captured, and not sent whole.
-        run.report.left_over += u64::from(self.mid_frame);
+        self.measured.borrow_mut().left_over += u64::from(self.mid_frame);
         result
     }
 
@@ -207,10 +229,10 @@ impl Sending {
         frames: Option<NonZeroU64>,
         run: &mut Run<'_>,
     ) -> Result<()> {
-        while frames.is_none_or(|frames| run.report.frames < frames.get()) {
+        while frames.is_none_or(|frames| self.measured.borrow().frames < frames.get()) {
             run.tick()?;
             let (transmitter, ledger) = (&mut self.transmitter, &mut self.ledger);
-            let Some(taken) = next_frame(intake, transmitter, ledger, run)? else {
+            let Some(taken) = next_frame(intake, transmitter, ledger, self.measured, run)? else {
                 break;
             };
             self.send_frame(taken, intake, run)?;
@@ -228,17 +250,17 @@ impl Sending {
         let Taken { filled, age } = taken;
         let frame = filled.frame().clone();
         let begun = Monotonic::now();
-        let found = match &mut run.report.verified {
+        let found = match &mut self.measured.borrow_mut().verified {
             None => None,
             Some(verified) => Some(verified.look(&filled, None)?),
         };
         let handed = Monotonic::now();
         if found.is_some() {
-            let stages = &mut run.report.stages;
+            let stages = &mut self.measured.borrow_mut().stages;
             stages.record(Stage::Verify, handed.since(begun));
         }
         let mut passage = Passage {
-            counter: run.report.frames,
+            counter: self.measured.borrow().frames,
             sequence: frame.sequence,
             flags: frame.flags,
             field: frame.field,
@@ -257,15 +279,18 @@ impl Sending {
         self.mid_frame = false;
         let sent = Monotonic::now();
         passage.sent = sent.nanoseconds();
-        let stages = &mut run.report.stages;
-        stages.record(Stage::BeforeSocket, handed.since(frame.taken));
-        stages.record(Stage::IntoSocket, sent.since(handed));
+        {
+            let mut measured = self.measured.borrow_mut();
+            let stages = &mut measured.stages;
+            stages.record(Stage::BeforeSocket, handed.since(frame.taken));
+            stages.record(Stage::IntoSocket, sent.since(handed));
+            measured.count(&frame);
+        }
         let expected = Expected {
             acknowledgement: self.control.is_some(),
             completion,
         };
         self.ledger.enter(passage, expected);
-        run.report.count(&frame);
         Ok(())
     }
 
@@ -275,8 +300,9 @@ impl Sending {
             for told in control.acknowledged() {
                 self.ledger.acknowledge(&told);
             }
-            if run.report.one_way.is_due() {
-                run.report.settle_one_way(control.turn(), Settle::Covered);
+            let mut measured = self.measured.borrow_mut();
+            if measured.one_way.is_due() {
+                measured.settle_one_way(control.turn(), Settle::Covered);
             }
         }
         self.ledger.turn_over(run)

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 
-use crate::connection::Progress;
-use crate::error::Result;
-use crate::intake::{Intake, Taken};
-use crate::ledger::Ledger;
-use crate::run::{OnStop, Run, Woken};
-use crate::source::WaitsFor;
-use crate::transmitter::Transmitter;
+use crate::base::error::Result;
+use crate::base::run::{OnStop, Run, WaitsFor, Woken};
+use crate::link::Progress;
+use crate::measure::Measuring;
+use crate::measure::ledger::Ledger;
+use crate::sender::intake::{Intake, Taken};
+use crate::sink::transmitter::Transmitter;
 use crate::wire::Version;
 
 /// A source that is silent for longer than this is worth a warning.
@@ -19,8 +19,9 @@ const SILENT_SOURCE: Duration = Duration::from_secs(5);
 /// Waits for a frame; None at the source's end and on a stop.
 pub(super) fn next_frame(
     intake: &mut Intake<'_>,
-    transmitter: &mut Transmitter,
-    ledger: &mut Ledger,
+    transmitter: &mut Transmitter<'_>,
+    ledger: &mut Ledger<'_>,
+    measured: &Measuring,
     run: &mut Run<'_>,
 ) -> Result<Option<Taken>> {
     let mut warn_at = Some(Instant::now() + SILENT_SOURCE);
@@ -28,15 +29,15 @@ pub(super) fn next_frame(
     let mut starved: Option<Progress> = None;
     let mut has_room = false;
     loop {
-        let returned = transmitter.returned(run, ledger)?;
+        let returned = transmitter.returned(ledger)?;
         intake.recycle(returned)?;
-        intake.take_in(&mut run.report)?;
+        intake.take_in()?;
         if run.is_stopped() {
             return Ok(None);
         }
         let waits_for_room = intake.may_change() && !has_room;
         if !waits_for_room {
-            if let Some(taken) = intake.take(&mut run.report) {
+            if let Some(taken) = intake.take() {
                 return Ok(Some(taken));
             }
         }
@@ -55,7 +56,7 @@ pub(super) fn next_frame(
             // The source is not to blame for this silence.
             warn_at = None;
             starved.get_or_insert_with(|| {
-                let counts = &mut run.report.zero_copy;
+                let counts = &mut measured.borrow_mut().zero_copy;
                 match connection.unacknowledged() {
                     0 => counts.waits_for_completion += 1,
                     _ => counts.waits_for_network += 1,
@@ -77,7 +78,8 @@ pub(super) fn next_frame(
             let peer = events.next().unwrap_or(PollFlags::empty());
             has_room = peer.contains(PollFlags::POLLOUT);
             if peer.intersects(!PollFlags::POLLOUT) {
-                connection.check(run.report.version == Some(Version::V3))?;
+                let may_speak = measured.borrow().version == Some(Version::V3);
+                connection.check(may_speak)?;
             }
             source_failed = events.any(|source| {
                 source.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL)

@@ -5,17 +5,18 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::buffer::Free;
-use crate::camera::MemoryMode;
+use crate::base::run::WaitsFor;
+use crate::base::run::{Observer, Stop};
+use crate::frame::buffer::Free;
+use crate::frame::stream::Stream;
 use crate::memory::{HeapChoice, HeapName};
-use crate::report::{Report, Stream};
-use crate::run::{Observer, Stop};
-use crate::source::{Next, WaitsFor};
+use crate::source::Next;
+use crate::source::camera::MemoryMode;
 
 struct Nobody;
 
 impl Observer for Nobody {
-    fn tick(&mut self, _: &Report) -> Result<()> {
+    fn tick(&mut self) -> Result<()> {
         Ok(())
     }
 }
@@ -109,6 +110,7 @@ fn the_stream_ends_though_the_device_hangs_in_its_teardown() {
             source,
             &config,
             NonZeroU64::new(1),
+            &Measuring::default(),
             &mut Run::new(&stop, &mut Nobody),
         );
         assert!(sent.is_ok(), "{sent:?}");
@@ -127,7 +129,13 @@ fn a_device_that_hangs_in_its_teardown_does_not_keep_a_failed_connection_s_news(
     let test_source = TestSource::new(&config.capture, Picture::Still).unwrap();
     let source = Box::new(Hangs(test_source, kept));
     let stop = Stop::new().unwrap();
-    let sent = send_from(source, &config, None, &mut Run::new(&stop, &mut Nobody));
+    let sent = send_from(
+        source,
+        &config,
+        None,
+        &Measuring::default(),
+        &mut Run::new(&stop, &mut Nobody),
+    );
     assert_eq!(sent.unwrap_err().kind(), ErrorKind::Connect);
     drop(let_go);
 }

@@ -4,15 +4,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use super::*;
-use crate::blocking::under_way;
-use crate::error::ErrorKind;
-use crate::report::Report;
-use crate::run::{Observer, Stop};
+use crate::base::blocking::under_way;
+use crate::base::error::ErrorKind;
+use crate::base::run::{Observer, Stop};
 
 struct Nobody;
 
 impl Observer for Nobody {
-    fn tick(&mut self, _: &Report) -> Result<()> {
+    fn tick(&mut self) -> Result<()> {
         Ok(())
     }
 }

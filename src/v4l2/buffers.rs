@@ -5,7 +5,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use v4l2_sys_mit as sys;
 
-use super::{BufType, MAX_PLANES, Plain, retry, zeroed};
+use super::{BufType, Plain, retry, zeroed};
+use crate::frame::flags::MAX_PLANES;
 
 mod raw {
     use v4l2_sys_mit as sys;

@@ -5,8 +5,10 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::errno::Errno;
 use v4l2_sys_mit as sys;
 
-use super::{BufType, MAX_PLANES, Plain, retry, zeroed};
-use crate::pixel_format::FourCc;
+use super::{BufType, Plain, retry, zeroed};
+use crate::frame::flags::MAX_PLANES;
+use crate::frame::pixel_format::FourCc;
+use crate::frame::stream::{Appearance, Capability, Interval};
 
 mod raw {
     use v4l2_sys_mit as sys;
@@ -28,42 +30,6 @@ unsafe impl Plain for sys::v4l2_format {}
 // SAFETY: an integer, and a union of structures of integers.
 unsafe impl Plain for sys::v4l2_streamparm {}
 
-/// What VIDIOC_QUERYCAP tells.
-#[derive(Debug, Clone)]
-pub struct Capability {
-    /// The driver's name, such as `vivid` or `uvcvideo`.
-    pub driver: String,
-    /// The device's name.
-    pub card: String,
-    /// Where the device sits.
-    pub bus_info: String,
-    /// The capabilities of this node (`device_caps` where the driver has them).
-    pub capabilities: u32,
-}
-
-impl Capability {
-    /// The capture API to use, single-planar first; None if it doesn't capture.
-    pub fn capture_type(&self) -> Option<BufType> {
-        if self.capabilities & sys::V4L2_CAP_VIDEO_CAPTURE != 0 {
-            Some(BufType::Capture)
-        } else if self.capabilities & sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE != 0 {
-            Some(BufType::CaptureMplane)
-        } else {
-            None
-        }
-    }
-
-    /// Whether what is before the node is set by way of the Media Controller.
-    pub fn has_media_controller(&self) -> bool {
-        self.capabilities & sys::V4L2_CAP_IO_MC != 0
-    }
-
-    /// Whether the node has streaming I/O (REQBUFS and what follows).
-    pub fn can_stream(&self) -> bool {
-        self.capabilities & sys::V4L2_CAP_STREAMING != 0
-    }
-}
-
 /// A capture format, as asked for or as granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Format {
@@ -79,21 +45,6 @@ pub struct Format {
     pub appearance: Appearance,
 }
 
-/// How a frame's rows and colours are to be understood, in V4L2's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Appearance {
-    /// `enum v4l2_field`
-    pub field: u32,
-    /// `enum v4l2_colorspace`
-    pub colorspace: u32,
-    /// `enum v4l2_xfer_func`
-    pub transfer: u32,
-    /// `enum v4l2_ycbcr_encoding`, or of HSV.
-    pub encoding: u32,
-    /// `enum v4l2_quantization`
-    pub quantization: u32,
-}
-
 /// The layout of one memory plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaneFormat {
@@ -105,7 +56,7 @@ pub struct PlaneFormat {
 
 fn text(bytes: &[u8]) -> String {
     let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    crate::text::of_bytes(bytes)
+    crate::base::text::of_bytes(bytes)
 }
 
 /// VIDIOC_QUERYCAP: what the node is.
@@ -235,32 +186,6 @@ pub fn set_format(fd: BorrowedFd<'_>, buf_type: BufType, wanted: &Format) -> nix
     // SAFETY: the request number fits the structure, which outlives the call.
     retry(|| unsafe { raw::s_fmt(fd.as_raw_fd(), &mut format) })?;
     Ok(read_format(buf_type, &format))
-}
-
-/// A frame interval in seconds, as a fraction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Interval {
-    /// Seconds, times `denominator`.
-    pub numerator: u32,
-    /// Never 0 in what a driver grants; a driver that says so has no rate.
-    pub denominator: u32,
-}
-
-impl Interval {
-    /// The interval of so many frames a second, to a thousandth of a frame.
-    pub fn of_rate(fps: f64) -> Self {
-        let thousandths = (fps * 1000.0).round().clamp(1.0, f64::from(u32::MAX));
-        Interval {
-            numerator: 1000,
-            denominator: thousandths as u32,
-        }
-    }
-
-    /// Frames a second; None for an interval that has no rate.
-    pub fn rate(self) -> Option<f64> {
-        (self.numerator != 0 && self.denominator != 0)
-            .then(|| f64::from(self.denominator) / f64::from(self.numerator))
-    }
 }
 
 /// VIDIOC_S_PARM: asks for a frame interval; None if the device has none to set.

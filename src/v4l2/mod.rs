@@ -7,8 +7,10 @@
 #![allow(unsafe_code)]
 
 mod buffers;
+pub mod device;
 mod format;
 mod ioctl;
+pub mod queue;
 mod source;
 
 use std::mem;
@@ -21,32 +23,12 @@ pub use buffers::{
     expbuf, qbuf, query_state, querybuf, reqbufs, streamoff, streamon,
 };
 pub use format::{
-    Appearance, Capability, Format, Interval, PlaneFormat, enum_formats, get_interval, querycap,
-    set_format, set_interval,
+    Format, PlaneFormat, enum_formats, get_interval, querycap, set_format, set_interval,
 };
 pub use ioctl::Ioctl;
 pub use source::{Timings, has_source_changed, query_timings, subscribe_source_change};
 
-/// The most memory planes that a frame can have (`VIDEO_MAX_PLANES`).
-pub const MAX_PLANES: usize = sys::VIDEO_MAX_PLANES as usize;
-
-/// `V4L2_BUF_FLAG_ERROR`: the frame may be corrupt, streaming goes on.
-pub const BUF_FLAG_ERROR: u32 = sys::V4L2_BUF_FLAG_ERROR;
-
-/// `V4L2_BUF_FLAG_LAST`: the stream ends with this buffer.
-pub const BUF_FLAG_LAST: u32 = sys::V4L2_BUF_FLAG_LAST;
-
-/// `V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC`: the timestamp is of CLOCK_MONOTONIC.
-pub const BUF_FLAG_TIMESTAMP_MONOTONIC: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
-
-/// `V4L2_BUF_FLAG_TIMESTAMP_COPY`: the timestamp is that of another buffer.
-pub const BUF_FLAG_TIMESTAMP_COPY: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_COPY;
-
-/// `V4L2_BUF_FLAG_TIMESTAMP_MASK`: what a frame's flags say of its timestamp.
-pub const BUF_FLAG_TIMESTAMP_MASK: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_MASK;
-
-/// `V4L2_BUF_FLAG_TSTAMP_SRC_MASK`: what a frame's flags say of the timestamp's moment.
-pub const BUF_FLAG_TSTAMP_SRC_MASK: u32 = sys::V4L2_BUF_FLAG_TSTAMP_SRC_MASK;
+use crate::frame::stream::Capability;
 
 /// Which of the two capture APIs a device speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +40,17 @@ pub enum BufType {
 }
 
 impl BufType {
+    /// The API to use with a node, single-planar first; None if it doesn't capture.
+    pub fn of_node(capability: &Capability) -> Option<BufType> {
+        if capability.capabilities & sys::V4L2_CAP_VIDEO_CAPTURE != 0 {
+            Some(BufType::Capture)
+        } else if capability.capabilities & sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE != 0 {
+            Some(BufType::CaptureMplane)
+        } else {
+            None
+        }
+    }
+
     fn number(self) -> u32 {
         match self {
             BufType::Capture => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE,

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::WireError;
 use super::v2::StreamHeader;
-use crate::field;
-use crate::pixel_format::FourCc;
-use crate::v4l2::MAX_PLANES;
+use crate::frame::field;
+use crate::frame::flags::MAX_PLANES;
+use crate::frame::pixel_format::FourCc;
+use crate::frame::stream::PlaneLayout;
 
 /// Bytes of a description at most.
 pub const MAX_DESCRIPTION: usize = 64 * 1024;
@@ -73,16 +74,6 @@ pub struct Description {
     /// What sends, and its version.
     #[serde(default)]
     pub tool: Option<String>,
-}
-
-/// The layout of a memory plane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlaneLayout {
-    /// Bytes: no frame has more in this plane.
-    pub sizeimage: NonZeroU32,
-    /// Bytes from a row to the next; None where that is unknown, 0 for compressed formats.
-    #[serde(default)]
-    pub bytesperline: Option<u32>,
 }
 
 /// `enum v4l2_colorspace` and what goes with it.

@@ -18,7 +18,7 @@ pub mod v3;
 use std::fmt;
 
 pub use assembler::Assembler;
-pub use description::{Colorimetry, Description, PlaneLayout};
+pub use description::{Colorimetry, Description};
 pub use greeting::{Greeting, Said};
 
 /// `V4LB`: how every connection begins.

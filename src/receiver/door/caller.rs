@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use socket2::Socket;
 
-use crate::io;
+use crate::link::socket;
 use crate::wire::{Greeting, STREAM_MAGIC, Said, WireError};
 
 /// How long one that was refused may take to read that.
@@ -73,13 +73,13 @@ impl Caller {
     /// Reads once what has come.
     pub(super) fn hear(&mut self) -> Heard {
         let Manner::Speaks(greeting) = &mut self.manner else {
-            return match io::receive_now(self.socket.as_fd(), &mut [0; 4096]) {
+            return match socket::receive_now(self.socket.as_fd(), &mut [0; 4096]) {
                 Ok(1..) | Err(Errno::EAGAIN | Errno::EINTR) => Heard::Nothing,
                 _ => Heard::Gone,
             };
         };
         let taken = greeting.taken();
-        match io::receive_now(self.socket.as_fd(), greeting.room()) {
+        match socket::receive_now(self.socket.as_fd(), greeting.room()) {
             Ok(0) => Heard::Stranger(format!(
                 "it closed the connection after {taken} bytes that describe no stream"
             )),
@@ -98,11 +98,11 @@ impl Caller {
 
     /// Sends a message that is small beside a new socket's room. Whether it went whole.
     pub(super) fn say(&self, message: &[u8]) -> bool {
-        let what = io::Gather {
+        let what = socket::Gather {
             header: message,
             payloads: &[],
         };
-        io::send_now(self.socket.as_fd(), &what, 0) == Ok(message.len())
+        socket::send_now(self.socket.as_fd(), &what, 0) == Ok(message.len())
     }
 
     /// Says farewell: it has been refused, and gets a moment to read that.

@@ -10,8 +10,8 @@ use nix::sys::resource::{Resource, getrlimit};
 use super::caller::{Caller, Heard};
 use super::turned_away::TurnedAway;
 use super::{News, Offer, Teller};
-use crate::connection::{Accepted, Connection, Listener};
-use crate::error::{Error, ErrorKind, Result};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::link::{Accepted, Connection, Listener};
 use crate::wire::v3::{kind, message, text_bytes};
 use crate::wire::{Description, Said, Version, WireError};
 

@@ -19,9 +19,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use socket2::Socket;
 
 use self::keeper::Keeper;
-use crate::connection::{Connection, Listener};
-use crate::error::{Error, ErrorKind, Result};
-use crate::run::{OnStop, Run, Woken};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::run::{OnStop, Run, Woken};
+use crate::link::{Connection, Listener};
 use crate::wire::v3::{STREAM_ID_SIZE, StreamId};
 use crate::wire::{Description, Version};
 

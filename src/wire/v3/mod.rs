@@ -10,7 +10,7 @@ mod control;
 mod next_frame;
 
 use super::{Description, Reader, WireError, Writer};
-use crate::v4l2::MAX_PLANES;
+use crate::frame::flags::MAX_PLANES;
 
 pub use control::{Ack, Answered, Outcome, Ping, Pong};
 pub use next_frame::{NextField, Unwritten};
@@ -113,7 +113,7 @@ pub fn message(kind: u32, body: &[u8]) -> Vec<u8> {
 pub fn text(bytes: &[u8]) -> String {
     let bytes = bytes.get(..MAX_TEXT).unwrap_or(bytes);
     // What stands for the bytes may be longer than they were.
-    cut(&crate::text::of_bytes(bytes)).to_owned()
+    cut(&crate::base::text::of_bytes(bytes)).to_owned()
 }
 
 /// A text's bytes, cut to what a message may have.

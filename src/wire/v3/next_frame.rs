@@ -2,7 +2,7 @@
 //! room for others.
 
 use super::{fields, kind, message, read_fields};
-use crate::field;
+use crate::frame::field;
 use crate::wire::WireError;
 
 /// The next frame's `v4l2_buffer.field`.

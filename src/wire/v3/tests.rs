@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::{Assembler, PlaneLayout, v2};
+use crate::frame::stream::PlaneLayout;
+use crate::wire::{Assembler, v2};
 
 fn stream(sizes: &[u32]) -> Description {
     let header = v2::StreamHeader {

@@ -1,0 +1,278 @@
+//! A run as seen from outside: it can be stopped from any thread, is observed,
+//! and every wait of it goes through here, so that none of them is deaf.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
+
+use crate::base::blocking::Blocking;
+use crate::base::error::{Error, ErrorKind, Result};
+
+/// How often the observer is asked while there is something to do, and how long a call
+/// that waits by itself may take: each half of the 100 ms within which an interrupt has
+/// to work.
+pub(crate) const TICK: Duration = Duration::from_millis(50);
+
+/// A request to stop, from any thread.
+#[derive(Debug)]
+pub struct Stop {
+    requested: AtomicBool,
+    waker: EventFd,
+}
+
+impl Stop {
+    /// Nothing requested yet.
+    pub fn new() -> Result<Self> {
+        let waker =
+            EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+                .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))?;
+        Ok(Stop {
+            requested: AtomicBool::new(false),
+            waker,
+        })
+    }
+
+    /// Ends the run that is going on, or else the next, at the end of its frame.
+    pub fn request(&self) {
+        self.requested.store(true, Ordering::SeqCst);
+        // EAGAIN, the only error left, says that the counter is full of requests.
+        let _ = self.waker.write(1);
+    }
+
+    /// Makes ready for the next run.
+    pub fn reset(&self) {
+        self.requested.store(false, Ordering::SeqCst);
+        // EAGAIN says that nothing was requested.
+        let _ = self.waker.read();
+    }
+
+    /// What is readable once a stop was requested.
+    pub fn waker(&self) -> BorrowedFd<'_> {
+        self.waker.as_fd()
+    }
+
+    /// Takes back a wake-up that no request goes with. A forked child shares the eventfd, and
+    /// its requests are its own.
+    fn settle(&self) {
+        if !self.is_requested() {
+            // EAGAIN says that somebody else has taken it.
+            let _ = self.waker.read();
+        }
+    }
+
+    /// Whether one was requested.
+    pub fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::SeqCst)
+    }
+}
+
+/// Who watches a run, and may abort it.
+pub trait Observer {
+    /// Called every 50 ms while there is something to do, and in waits as the other
+    /// methods say. An error ends the run at once, as it is.
+    fn tick(&mut self) -> Result<()>;
+
+    /// What becomes readable when it wants to be called in a wait, at once.
+    fn bell(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// How long a wait may last without a call; None: until the bell.
+    fn patience(&self) -> Option<Duration> {
+        Some(TICK)
+    }
+}
+
+/// What to wait for until there may be a frame.
+#[derive(Debug)]
+pub enum WaitsFor<'a> {
+    /// A descriptor to become readable, or to have an event.
+    Readable(BorrowedFd<'a>),
+    /// A time.
+    Time(Instant),
+    /// One of its buffers to be given back: all are elsewhere.
+    Buffer,
+}
+
+impl<'a> WaitsFor<'a> {
+    /// What to poll for it, and until when. Neither, for a buffer: whoever has it
+    /// knows when it comes back.
+    pub fn poll(self) -> (Option<PollFd<'a>>, Option<Instant>) {
+        match self {
+            WaitsFor::Readable(fd) => (
+                Some(PollFd::new(fd, PollFlags::POLLIN | PollFlags::POLLPRI)),
+                None,
+            ),
+            WaitsFor::Time(due) => (None, Some(due)),
+            WaitsFor::Buffer => (None, None),
+        }
+    }
+}
+
+/// Why a wait ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Woken {
+    /// A descriptor has an event; what each of them has.
+    Ready(Vec<PollFlags>),
+    /// The time is up.
+    TimedOut,
+    /// A stop was requested.
+    Stopped,
+}
+
+/// What polling once came to.
+enum Polled {
+    /// Its time is up.
+    Nothing,
+    /// The observer wants to be called.
+    Bell,
+    /// Descriptors have events.
+    Events(Vec<PollFlags>),
+    /// A stop was requested, and no more.
+    Stop,
+}
+
+/// Whether a wait heeds a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnStop {
+    /// Nothing is under way: end.
+    End,
+    /// A frame is under way: finish it.
+    Finish,
+}
+
+/// A run that is going on.
+pub struct Run<'a> {
+    stop: &'a Stop,
+    observer: &'a mut dyn Observer,
+    ticked: Instant,
+    stopped: bool,
+}
+
+impl<'a> Run<'a> {
+    /// Begins a run.
+    pub fn new(stop: &'a Stop, observer: &'a mut dyn Observer) -> Self {
+        Run {
+            stop,
+            observer,
+            ticked: Instant::now(),
+            stopped: false,
+        }
+    }
+
+    /// Whether to begin nothing new. What asks this must then end the run.
+    pub fn is_stopped(&mut self) -> bool {
+        self.stopped |= self.stop.is_requested();
+        self.stopped
+    }
+
+    /// Whether a stop has ended it.
+    pub fn was_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Asks the observer if that is due. To be called by loops that may never wait.
+    pub fn tick(&mut self) -> Result<()> {
+        if self.ticked.elapsed() >= TICK {
+            self.tick_now()?;
+        }
+        Ok(())
+    }
+
+    fn tick_now(&mut self) -> Result<()> {
+        self.ticked = Instant::now();
+        self.observer.tick()
+    }
+
+    /// Waits for an event on one of `fds`, for `deadline`, or for a stop.
+    ///
+    /// A signal ends no wait, but lets the observer look.
+    pub fn wait(
+        &mut self,
+        fds: &[PollFd<'_>],
+        deadline: Option<Instant>,
+        on_stop: OnStop,
+    ) -> Result<Woken> {
+        loop {
+            if on_stop == OnStop::End && self.is_stopped() {
+                return Ok(Woken::Stopped);
+            }
+            let rest = self.observer.patience();
+            let rest = rest.map(|rest| rest.saturating_sub(self.ticked.elapsed()));
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match self.poll(fds, [left, rest].into_iter().flatten().min(), on_stop) {
+                Ok(Polled::Nothing)
+                    if left.is_some_and(|left| rest.is_none_or(|it| left <= it)) =>
+                {
+                    // A deadline that is always due lets no wait last until the next tick.
+                    self.tick()?;
+                    return Ok(Woken::TimedOut);
+                }
+                Ok(Polled::Nothing | Polled::Bell) => self.tick_now()?,
+                Ok(Polled::Stop) => self.stop.settle(),
+                Ok(Polled::Events(events)) => {
+                    self.tick()?;
+                    return Ok(Woken::Ready(events));
+                }
+                // A signal: its handler may be the observer's to run.
+                Err(Errno::EINTR) => self.tick_now()?,
+                Err(errno) => {
+                    return Err(Error::new(ErrorKind::System, "wait (ppoll)").errno(errno));
+                }
+            }
+        }
+    }
+
+    fn poll(
+        &self,
+        fds: &[PollFd<'_>],
+        timeout: Option<Duration>,
+        on_stop: OnStop,
+    ) -> nix::Result<Polled> {
+        let bell = self.observer.bell();
+        let stop = (on_stop == OnStop::End).then(|| self.stop.waker.as_fd());
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut polled: Vec<PollFd<'_>> = fds.to_vec();
+        polled.extend(bell.map(readable));
+        polled.extend(stop.map(readable));
+        if ppoll(&mut polled, timeout.map(TimeSpec::from), None)? == 0 {
+            return Ok(Polled::Nothing);
+        }
+        let mut events = polled
+            .iter()
+            .map(|fd| fd.revents().unwrap_or(PollFlags::POLLERR));
+        let of_fds: Vec<PollFlags> = events.by_ref().take(fds.len()).collect();
+        // The bell first: a stop may be what it rang for.
+        Ok(
+            if bell.is_some() && events.next().is_some_and(|bell| !bell.is_empty()) {
+                Polled::Bell
+            } else if of_fds.iter().any(|events| !events.is_empty()) {
+                Polled::Events(of_fds)
+            } else {
+                Polled::Stop
+            },
+        )
+    }
+
+    /// Waits for a call that can't be polled for. None if a stop came first, where stops are
+    /// heeded: the call is then left to end by itself.
+    pub fn wait_for<T: Send + 'static>(
+        &mut self,
+        mut blocking: Blocking<T>,
+        on_stop: OnStop,
+    ) -> Result<Option<T>> {
+        loop {
+            if self.wait(&[blocking.poll_fd()], None, on_stop)? == Woken::Stopped {
+                return Ok(None);
+            }
+            if let Some(result) = blocking.take()? {
+                return Ok(Some(result));
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The sender's way to a connection.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+
+use super::{Connection, resolve, resolve_error, tcp_socket};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::run::{OnStop, Run, Woken};
+
+/// Connects to the first address of `host` that answers; None on a stop.
+pub fn connect(
+    run: &mut Run<'_>,
+    host: &str,
+    port: u16,
+    patience: Duration,
+) -> Result<Option<Connection>> {
+    let Some(addresses) = resolve(run, host, port)? else {
+        return Ok(None);
+    };
+    let mut failure = resolve_error(host);
+    for address in addresses {
+        match connect_to(run, address, patience, patience) {
+            Ok(connection) => return Ok(connection),
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                log::debug!("{error}");
+                failure = error;
+            }
+        }
+    }
+    Err(failure)
+}
+
+/// Connects to `address` within a time; None on a stop. From then on the peer may be silent
+/// for `patience`.
+pub fn connect_to(
+    run: &mut Run<'_>,
+    address: SocketAddr,
+    within: Duration,
+    patience: Duration,
+) -> Result<Option<Connection>> {
+    let failed = |error: &std::io::Error| connect_error(address, error);
+    let socket = tcp_socket(&address).map_err(|error| failed(&error))?;
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {
+            let polled = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+            match run.wait(&polled, Some(Instant::now() + within), OnStop::End)? {
+                Woken::Ready(_) => {
+                    if let Some(error) = socket.take_error().map_err(|error| failed(&error))? {
+                        return Err(failed(&error));
+                    }
+                }
+                Woken::TimedOut => {
+                    return Err(failed(&Errno::ETIMEDOUT.into()));
+                }
+                Woken::Stopped => return Ok(None),
+            }
+        }
+        Err(error) => return Err(failed(&error)),
+    }
+    socket
+        .set_tcp_user_timeout(Some(patience))
+        .and_then(|()| Connection::new(socket, address, patience))
+        .map(Some)
+        .map_err(|error| failed(&error))
+}
+
+fn connect_error(address: SocketAddr, error: &std::io::Error) -> Error {
+    let next = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ECONNREFUSED) => {
+            "nothing listens there: start the receiver first, and check \
+                                      address and port"
+        }
+        Some(Errno::ETIMEDOUT) => {
+            "nothing answers there: check the address, the route and firewalls"
+        }
+        Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH) => {
+            "check the address, and that the network is up (ip route)"
+        }
+        _ => "check the address and the network",
+    };
+    Error::new(ErrorKind::Connect, format!("connect to {address}"))
+        .object(address.to_string())
+        .io(error)
+        .next(next)
+}

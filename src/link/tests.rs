@@ -1,0 +1,223 @@
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::Duration;
+
+use nix::unistd::pipe;
+
+use super::*;
+use crate::base::run::{Observer, Stop};
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn tick(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A source whose descriptor reports a hang-up for ever, and that says nothing of it.
+struct HungUp {
+    fd: OwnedFd,
+    looks: u32,
+}
+
+impl Meanwhile for HungUp {
+    fn waits_for(&self) -> Option<WaitsFor<'_>> {
+        Some(WaitsFor::Readable(self.fd.as_fd()))
+    }
+
+    fn look(&mut self, _: Vec<Free>) {
+        self.looks += 1;
+    }
+}
+
+#[test]
+fn a_source_that_has_failed_does_not_keep_the_sender_awake() {
+    const BYTES: usize = 32 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let receiver = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // Long enough that the sender has to wait.
+        thread::sleep(Duration::from_millis(300));
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        received.len()
+    });
+    let (reader, writer) = pipe().unwrap();
+    drop(writer);
+    let mut source = HungUp {
+        fd: reader,
+        looks: 0,
+    };
+    let stop = Stop::new().unwrap();
+    let mut observer = Nobody;
+    let mut run = Run::new(&stop, &mut observer);
+    let connection = connect(&mut run, "127.0.0.1", port, Duration::from_secs(20))
+        .unwrap()
+        .unwrap();
+    let what = Gather {
+        header: &vec![7; BYTES],
+        payloads: &[],
+    };
+    connection.send(&mut run, what, None, &mut source).unwrap();
+    drop(connection);
+    assert_eq!(receiver.join().unwrap(), BYTES);
+    // Room in the socket ends a wait a few hundred times for as many bytes.
+    assert!(
+        source.looks < 2000,
+        "looked {} times while it waited for room",
+        source.looks
+    );
+}
+
+/// A peer that has said so many bytes, and a run that listens to it.
+fn with_talker(listen: impl FnOnce(&Stop, &mut Run<'_>, &Connection)) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let stop = Stop::new().unwrap();
+    let mut observer = Nobody;
+    let mut run = Run::new(&stop, &mut observer);
+    let connection = connect(&mut run, "127.0.0.1", port, Duration::from_secs(20))
+        .unwrap()
+        .unwrap();
+    let (mut talker, _) = listener.accept().unwrap();
+    talker.write_all(&[7; 800]).unwrap();
+    listen(&stop, &mut run, &connection);
+}
+
+#[test]
+fn a_stop_ends_receiving_between_whole_pieces_that_have_come() {
+    with_talker(|stop, run, connection| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut piece = [0; 8];
+        let received = connection.receive_by(run, &mut piece, deadline).unwrap();
+        assert_eq!(received, Received::All);
+        stop.request();
+        let received = connection.receive_by(run, &mut piece, deadline).unwrap();
+        assert_eq!(received, Received::Stopped);
+        let received = connection.receive_bytes(run, &mut piece).unwrap();
+        assert_eq!(received, Received::Stopped);
+        // What has begun is finished.
+        let received = connection.receive_rest(run, &mut piece).unwrap();
+        assert_eq!(received, Received::All);
+    });
+}
+
+#[test]
+fn a_deadline_ends_receiving_between_whole_pieces_that_have_come() {
+    with_talker(|_, run, connection| {
+        let mut piece = [0; 8];
+        let received = connection.receive_by(run, &mut piece, Instant::now());
+        assert_eq!(received.unwrap(), Received::Silent(0));
+    });
+}
+
+/// A run, a connection whose peer may take nothing for so long, and the peer, whose window
+/// is small.
+fn with_taker(patience: Duration, send: impl FnOnce(&mut Run<'_>, &mut Connection, TcpStream)) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    socket2::SockRef::from(&listener)
+        .set_recv_buffer_size(256 * 1024)
+        .unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let stop = Stop::new().unwrap();
+    let mut observer = Nobody;
+    let mut run = Run::new(&stop, &mut observer);
+    let mut connection = connect(&mut run, "127.0.0.1", port, patience)
+        .unwrap()
+        .unwrap();
+    let (taker, _) = listener.accept().unwrap();
+    send(&mut run, &mut connection, taker);
+}
+
+#[test]
+fn a_peer_that_takes_little_is_not_given_up() {
+    const BYTES: usize = 8 << 20;
+    with_taker(Duration::from_secs(2), |run, connection, mut taker| {
+        connection.socket.set_send_buffer_size(2 * BYTES).unwrap();
+        let taking = thread::spawn(move || {
+            let mut taken = 0;
+            // For longer than it may take nothing.
+            for _ in 0..16 {
+                taken += taker.read(&mut vec![0; 256 * 1024]).unwrap();
+                thread::sleep(Duration::from_millis(250));
+            }
+            let mut rest = Vec::new();
+            taken + taker.read_to_end(&mut rest).unwrap()
+        });
+        connection.send_bytes(run, &vec![7; BYTES]).unwrap();
+        connection
+            .finish(run, None)
+            .expect("it takes a little every quarter of a second");
+        assert_eq!(taking.join().unwrap(), BYTES);
+    });
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_given_up() {
+    with_taker(Duration::from_secs(1), |run, connection, taker| {
+        connection.socket.set_send_buffer_size(4 << 20).unwrap();
+        connection.send_bytes(run, &vec![7; 1 << 20]).unwrap();
+        let begun = Instant::now();
+        let error = connection.finish(run, None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PeerTimeout, "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        drop(taker);
+    });
+}
+
+#[test]
+fn completions_that_wait_keep_no_wait_awake() {
+    with_taker(Duration::from_secs(20), |run, connection, mut taker| {
+        let mut flights = connection.enable_zero_copy().unwrap();
+        let filled = crate::link::flights::tests::filled(7, 64 * 1024);
+        let departure = crate::frame::buffer::Departure {
+            counter: 0,
+            header: Box::new([]),
+        };
+        let taking = thread::spawn(move || {
+            let mut all = Vec::new();
+            taker.read_to_end(&mut all).unwrap();
+            // All is taken and completed, and the stream is not ended.
+            thread::sleep(Duration::from_secs(1));
+        });
+        connection
+            .send_zero_copy(run, &mut flights, departure, filled, &mut Nothing)
+            .unwrap();
+        let before = cpu_time();
+        connection.finish(run, Some(&mut flights)).unwrap();
+        let took = cpu_time().saturating_sub(before);
+        taking.join().unwrap();
+        assert!(
+            took < Duration::from_millis(300),
+            "a second's wait took {took:?} of the CPU"
+        );
+    });
+}
+
+/// This thread's time on the CPU.
+fn cpu_time() -> Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .map(Duration::from)
+        .unwrap()
+}
+
+#[test]
+fn what_a_receiver_says_is_passed_over_where_it_may_speak() {
+    with_taker(Duration::from_secs(20), |_, connection, mut taker| {
+        taker.write_all(&[7; 800]).unwrap();
+        while socket::receive_now(connection.socket.as_fd(), &mut [0; 1]) == Err(Errno::EAGAIN) {
+            thread::yield_now();
+        }
+        connection.check(true).expect("it is passed over");
+        taker.write_all(&[7; 800]).unwrap();
+        while socket::receive_now(connection.socket.as_fd(), &mut [0; 1]) == Err(Errno::EAGAIN) {
+            thread::yield_now();
+        }
+        let error = connection.check(false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+    });
+}

@@ -1,0 +1,193 @@
+//! The passages of a run's frames: put together as news of them comes, written to a
+//! file of records, and reported.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::Duration;
+
+use super::Measuring;
+use crate::base::error::{Result, keep_first};
+use crate::base::monotonic::Monotonic;
+use crate::base::run::Run;
+use crate::measure::passage::Passage;
+use crate::measure::records::Records;
+use crate::measure::stages::Stage;
+use crate::wire::v3::Ack;
+
+/// Frames that are followed until all is learned of them. More than are ever in flight:
+/// with frames of no more than a header it takes 20 MB of sockets' buffers.
+pub const MOST_OPEN: usize = 1 << 18;
+
+/// Why times are unknown that the receiver's acknowledgements tell.
+const UNACKNOWLEDGED: &str =
+    "the receiver left frames unacknowledged, or more were in flight than are followed";
+
+/// What is to be learned of each frame before its passage is finished.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected {
+    /// The receiver's acknowledgement.
+    pub acknowledgement: bool,
+    /// The kernel's completion.
+    pub completion: bool,
+}
+
+/// A frame that the receiver has acknowledged, and when that was learned.
+#[derive(Debug, Clone, Copy)]
+pub struct Acknowledged {
+    /// What it says, by its clock.
+    pub ack: Ack,
+    /// When it came, by ours.
+    pub at: Monotonic,
+}
+
+/// The passages of a run.
+pub struct Ledger<'m> {
+    measured: &'m Measuring,
+    open: VecDeque<(Passage, Expected)>,
+    records: Option<Records>,
+    /// The counter of the next frame that is to be acknowledged: it is done in order.
+    next: u64,
+    /// Frames that were acknowledged.
+    acknowledged: u64,
+    /// Whether a frame was not whose time it was.
+    was_passed_over: bool,
+}
+
+impl<'m> Ledger<'m> {
+    /// With a file of records, if there is to be one. None on a stop.
+    pub fn open(
+        records: Option<&Path>,
+        measured: &'m Measuring,
+        run: &mut Run<'_>,
+    ) -> Result<Option<Self>> {
+        let records = match records {
+            None => None,
+            Some(path) => match Records::open(path, run)? {
+                None => return Ok(None),
+                records => records,
+            },
+        };
+        Ok(Some(Ledger {
+            measured,
+            open: VecDeque::new(),
+            records,
+            next: 0,
+            acknowledged: 0,
+            was_passed_over: false,
+        }))
+    }
+
+    /// A frame has gone as far as this side sees it by itself.
+    pub fn enter(&mut self, passage: Passage, expected: Expected) {
+        self.open.push_back((passage, expected));
+    }
+
+    fn entry(&mut self, counter: u64) -> Option<&mut (Passage, Expected)> {
+        let first = self.open.front()?.0.counter;
+        let place = usize::try_from(counter.checked_sub(first)?).ok()?;
+        self.open.get_mut(place)
+    }
+
+    /// The receiver has a frame. Those before it that it has not acknowledged it never
+    /// will.
+    pub fn acknowledge(&mut self, told: &Acknowledged) {
+        let counter = told.ack.counter;
+        let Some((passage, expected)) = self.entry(counter) else {
+            return;
+        };
+        if !std::mem::take(&mut expected.acknowledgement) {
+            return;
+        }
+        passage.header = told.ack.header;
+        passage.complete = told.ack.complete;
+        passage.done = told.ack.done;
+        passage.acknowledged = told.at.nanoseconds();
+        self.acknowledged += 1;
+        for earlier in self.next..counter {
+            if let Some((_, expected)) = self.entry(earlier) {
+                expected.acknowledgement = false;
+            }
+            self.was_passed_over = true;
+        }
+        self.next = counter.saturating_add(1);
+    }
+
+    /// It is known that the kernel is done with a frame, so long after its last byte
+    /// was handed over.
+    pub fn complete(&mut self, counter: u64, after: Duration) {
+        if let Some((passage, expected)) = self.entry(counter) {
+            passage.completed = passage.sent.saturating_add(after.as_nanos() as u64);
+            expected.completion = false;
+        }
+    }
+
+    /// Writes down the passages that are finished, and reports them.
+    pub fn turn_over(&mut self, run: &mut Run<'_>) -> Result<()> {
+        while let Some((_, expected)) = self.open.front() {
+            let is_open = expected.acknowledgement || expected.completion;
+            if is_open && self.open.len() <= MOST_OPEN {
+                break;
+            }
+            let Some((passage, expected)) = self.open.pop_front() else {
+                break;
+            };
+            self.was_passed_over |= expected.acknowledgement;
+            self.next = self.next.max(passage.counter.saturating_add(1));
+            self.write_down(&passage, run)?;
+        }
+        self.be_fair();
+        Ok(())
+    }
+
+    /// The frames that were passed over are no fair selection: the slow ones, as likely as
+    /// not. What is known of the others then stays untold.
+    fn be_fair(&self) {
+        if self.was_passed_over {
+            let measured = &mut *self.measured.borrow_mut();
+            measured
+                .one_way
+                .give_up(UNACKNOWLEDGED, &mut measured.stages);
+        }
+    }
+
+    /// Nothing more will be learned: writes down and reports the rest, and waits until the
+    /// records are written. `result` is how the run went by then, and stays what is told:
+    /// what goes wrong with the records on top of an error is a warning.
+    pub fn close(&mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
+        let mut closed = Ok(());
+        for (passage, _) in std::mem::take(&mut self.open) {
+            closed = closed.and(self.write_down(&passage, run));
+        }
+        let received = self
+            .measured
+            .borrow()
+            .outcome
+            .as_ref()
+            .map(|it| it.received);
+        self.was_passed_over |= received.is_some_and(|it| it > self.acknowledged);
+        self.be_fair();
+        if let Some(records) = &mut self.records {
+            closed = closed.and_then(|()| records.finish(run));
+        }
+        keep_first(result, closed)
+    }
+
+    fn write_down(&mut self, passage: &Passage, run: &mut Run<'_>) -> Result<()> {
+        let mut measured = self.measured.borrow_mut();
+        measured.samples.take(passage);
+        measured.one_way.take(passage);
+        if passage.acknowledged != 0 {
+            let after = passage.acknowledged.saturating_sub(passage.handed);
+            let after = Duration::from_nanos(after);
+            measured.stages.record(Stage::Acknowledged, after);
+        }
+        drop(measured);
+        match &mut self.records {
+            Some(records) => records.line(passage, run),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

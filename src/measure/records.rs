@@ -1,0 +1,148 @@
+//! The file of records: a line a frame, comma-separated, beneath a line of names, written
+//! beside the stream.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::base::background::{Background, Reins, Work};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::output::{Contents, Failure, Output};
+use crate::base::run::Run;
+use crate::measure::passage::Passage;
+
+/// Bytes of lines that are written at once.
+const CHUNK: usize = 32 * 1024;
+/// What is not so much is written after so long.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Chunks that may wait for the disk before the stream does.
+const MOST_WAITING: usize = 16;
+
+const OPTION: &str = "--records";
+
+/// The records of a run.
+pub struct Records {
+    work: Background<Writing>,
+    /// Whole lines that wait to be written.
+    chunk: String,
+    since: Instant,
+    name: String,
+}
+
+impl Records {
+    /// Opens the file anew; None on a stop.
+    pub fn open(path: &Path, run: &mut Run<'_>) -> Result<Option<Self>> {
+        let Some(output) = Output::open(path, Contents::Emptied, ("the records ", OPTION), run)?
+        else {
+            return Ok(None);
+        };
+        let name = output.name().to_owned();
+        let mut chunk = Passage::COLUMNS.join(",");
+        chunk.push('\n');
+        let mut records = Records {
+            work: Background::start(Writing { output, bytes: 0 })?,
+            chunk,
+            since: Instant::now(),
+            name,
+        };
+        records.hand_over();
+        Ok(Some(records))
+    }
+
+    /// Adds a frame's line. If the disk can't keep up it waits, and a stop ends that.
+    pub fn line(&mut self, passage: &Passage, run: &mut Run<'_>) -> Result<()> {
+        self.chunk.push_str(&passage.line());
+        self.chunk.push('\n');
+        if self.chunk.len() < CHUNK && self.since.elapsed() < PAUSE {
+            return Ok(());
+        }
+        while self.work.take()?.is_some() {}
+        while self.work.lent() >= MOST_WAITING {
+            if self.work.wait(run)?.is_none() {
+                return Ok(());
+            }
+        }
+        self.hand_over();
+        Ok(())
+    }
+
+    fn hand_over(&mut self) {
+        let chunk = std::mem::take(&mut self.chunk);
+        if !chunk.is_empty() {
+            self.work.give(chunk);
+        }
+        self.since = Instant::now();
+    }
+
+    /// Waits until all lines are written. After a stop, a file that takes nothing is given up.
+    pub fn finish(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.hand_over();
+        let name = &self.name;
+        self.work.finish(
+            run,
+            |()| {},
+            |_| {
+                Error::new(
+                    ErrorKind::Output,
+                    format!("write the last records to {name}"),
+                )
+                .object(name)
+                .cause("a stop came, and it has taken nothing since")
+                .next("see what reads it, or whether its file system answers")
+            },
+        )
+    }
+}
+
+impl Drop for Records {
+    /// However a run ends, what is known is handed over; the thread has a moment for it.
+    fn drop(&mut self) {
+        self.hand_over();
+    }
+}
+
+/// What the thread does.
+struct Writing {
+    output: Output,
+    /// Bytes of whole lines that it has.
+    bytes: u64,
+}
+
+impl Work for Writing {
+    type Job = String;
+    type Done = ();
+
+    fn call(&self) -> String {
+        self.output.call()
+    }
+
+    fn open(&mut self, reins: &Reins) -> Result<()> {
+        self.output.wait_for_reader(reins)
+    }
+
+    fn work(&mut self, lines: String, reins: &Reins) -> Result<()> {
+        let lines = lines.as_bytes();
+        let rest = |written| lines.get(written..).unwrap_or_default();
+        let written = self.output.write(lines.len(), reins, |file, written| {
+            nix::unistd::write(file, rest(written))
+        });
+        let Err((failure, written)) = written else {
+            self.bytes += lines.len() as u64;
+            return Ok(());
+        };
+        // Up to the last line that is whole.
+        let head = lines.get(..written).unwrap_or_default();
+        let whole = head.iter().rposition(|byte| *byte == b'\n');
+        self.bytes += whole.map_or(0, |end| end as u64 + 1);
+        self.output.cut_back(self.bytes);
+        Err(match failure {
+            Failure::Errno(errno) => self.output.error("write", errno),
+            Failure::Aborted => self.output.error("write", Errno::ECANCELED),
+        })
+    }
+
+    fn close(self) -> Result<()> {
+        self.output.close()
+    }
+}

@@ -1,0 +1,193 @@
+//! Frames out of a source, and which of them to give up when the network is
+//! slower than it.
+
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::run::WaitsFor;
+use crate::frame::buffer::{Filled, Free};
+use crate::link::Meanwhile;
+use crate::measure::Measuring;
+use crate::source::{Next, Source};
+
+/// Frames taken in between two looks at a stop, a deadline and the network: as many
+/// as a V4L2 queue has buffers, so that the freshest of a camera's is found at once.
+const FRAMES_A_ROUND: u32 = 32;
+
+/// And how long that may take: a source may make its frames while it is asked.
+const ROUND: Duration = Duration::from_millis(20);
+
+/// What becomes of frames that the network has no time for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnOverrun {
+    /// They stay with the driver, which drops what it has no buffer for.
+    Block,
+    /// The freshest waits, and what waited before it is dropped.
+    DropOldest,
+    /// What waits stays, and what comes meanwhile is dropped.
+    DropNewest,
+}
+
+impl FromStr for OnOverrun {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "block" => Ok(OnOverrun::Block),
+            "drop-oldest" => Ok(OnOverrun::DropOldest),
+            "drop-newest" => Ok(OnOverrun::DropNewest),
+            _ => Err(
+                Error::new(ErrorKind::Format, format!("use {name:?} on overrun"))
+                    .cause("it is block, drop-oldest or drop-newest"),
+            ),
+        }
+    }
+}
+
+/// A source, and the frame of it that is next.
+pub struct Intake<'a> {
+    source: &'a mut dyn Source,
+    on_overrun: OnOverrun,
+    measured: &'a Measuring,
+    waiting: Option<Taken>,
+    /// Frames dropped since one was taken to be sent.
+    burst: u64,
+    has_ended: bool,
+    /// Why it gives no more, which is to be told once the frame under way is out.
+    failed: Option<Error>,
+}
+
+/// A frame out of the source.
+#[derive(Debug)]
+pub struct Taken {
+    /// The frame.
+    pub filled: Filled,
+    /// How old it was when it was dequeued, if that is known.
+    pub age: Option<Duration>,
+}
+
+impl<'a> Intake<'a> {
+    /// Takes frames from `source`.
+    pub fn new(source: &'a mut dyn Source, on_overrun: OnOverrun, measured: &'a Measuring) -> Self {
+        Intake {
+            source,
+            on_overrun,
+            measured,
+            waiting: None,
+            burst: 0,
+            has_ended: false,
+            failed: None,
+        }
+    }
+
+    /// The frame that is next, if there is one.
+    pub fn take(&mut self) -> Option<Taken> {
+        let taken = self.waiting.take()?;
+        let burst = std::mem::take(&mut self.burst);
+        self.measured.borrow_mut().sender_drops.count(burst);
+        Some(taken)
+    }
+
+    /// The run is over: what was taken in and not sent is left over.
+    pub fn end(mut self) {
+        let left_over = self.take().is_some();
+        let mut measured = self.measured.borrow_mut();
+        measured.left_over += u64::from(left_over);
+        measured.sender_drops.count(self.burst);
+    }
+
+    /// Whether the frame that is next had better be taken when it can leave at
+    /// once: until then a fresher one may take its place.
+    pub fn may_change(&self) -> bool {
+        self.waiting.is_some() && self.on_overrun == OnOverrun::DropOldest
+    }
+
+    /// Whether the source has given its last frame.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// What to wait for until there may be a frame.
+    pub fn waits_for(&self) -> WaitsFor<'_> {
+        self.source.waits_for()
+    }
+
+    /// See `Source::poll_error`.
+    pub fn poll_error(&self) -> Error {
+        self.source.poll_error()
+    }
+
+    /// Gives buffers back to the source.
+    pub fn recycle(&mut self, returned: Vec<Free>) -> Result<()> {
+        returned
+            .into_iter()
+            .try_for_each(|free| self.source.recycle(free))
+    }
+
+    /// Takes in what the source has, a round of it at most, and drops what the
+    /// policy says. A source without a pace always has another frame.
+    pub fn take_in(&mut self) -> Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let begun = Instant::now();
+        for _ in 0..FRAMES_A_ROUND {
+            let is_full = self.waiting.is_some();
+            if is_full && (self.on_overrun == OnOverrun::Block || begun.elapsed() >= ROUND) {
+                break;
+            }
+            let filled = match self.source.next()? {
+                Next::Frame(filled) => filled,
+                Next::NotReady => return Ok(()),
+                Next::Ended => {
+                    self.has_ended = true;
+                    return Ok(());
+                }
+            };
+            let age = self.measured.borrow_mut().captured(filled.frame())?;
+            let taken = Taken { filled, age };
+            let dropped = match (self.on_overrun, self.waiting.take()) {
+                (_, None) => {
+                    self.waiting = Some(taken);
+                    continue;
+                }
+                (OnOverrun::DropNewest, Some(waiting)) => {
+                    self.waiting = Some(waiting);
+                    taken
+                }
+                (OnOverrun::Block | OnOverrun::DropOldest, Some(waiting)) => {
+                    self.waiting = Some(taken);
+                    waiting
+                }
+            };
+            self.burst += 1;
+            let at = dropped.filled.frame().taken;
+            let series = &mut self.measured.borrow_mut().series;
+            series.count(at, |interval| interval.sender_drops += 1);
+            self.source.recycle(dropped.filled.release())?;
+        }
+        Ok(())
+    }
+}
+
+impl Meanwhile for Intake<'_> {
+    fn waits_for(&self) -> Option<WaitsFor<'_>> {
+        let looks = self.on_overrun != OnOverrun::Block && self.failed.is_none();
+        looks.then(|| self.source.waits_for())
+    }
+
+    fn look(&mut self, returned: Vec<Free>) {
+        if self.failed.is_some() {
+            return;
+        }
+        let looked = self.recycle(returned).and_then(|()| match self.on_overrun {
+            OnOverrun::Block => Ok(()),
+            _ => self.take_in(),
+        });
+        self.failed = looked.err();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! The control connection's socket, and the thread that listens to it.
+//!
+//! A thread of its own, because a clock reading that waits until a frame is copied
+//! tells nothing.
+
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use socket2::Socket;
+
+use super::conversation::{Channel, Conversation, Handler};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::monotonic::Monotonic;
+use crate::base::run::{OnStop, Run};
+use crate::wire::WireError;
+
+/// Bytes that may wait for a peer that doesn't read.
+const MOST_WAITING: usize = 64 * 1024;
+
+/// The connection, as both the thread and the run use it.
+pub(super) struct Line {
+    socket: Socket,
+    waiting: Mutex<Vec<u8>>,
+    /// Wakes the thread.
+    waker: EventFd,
+    /// Wakes whoever waits for something to come.
+    news: EventFd,
+    closing: AtomicBool,
+}
+
+/// Locks what no thread leaves half-done: a panic elsewhere changes nothing of it.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Channel for Line {
+    fn post(&self, message: &[u8]) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let has_room = waiting.len() + message.len() <= MOST_WAITING;
+        if has_room {
+            waiting.extend_from_slice(message);
+        }
+        self.flush(&mut waiting);
+        has_room
+    }
+
+    fn tell(&self) {
+        // EAGAIN, the only error, says that it has been told often.
+        let _ = self.news.write(1);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    fn now(&self) -> Monotonic {
+        Monotonic::now()
+    }
+}
+
+impl Line {
+    fn flush(&self, waiting: &mut Vec<u8>) {
+        while !waiting.is_empty() {
+            match (&self.socket).write(waiting) {
+                Ok(written) => {
+                    waiting.drain(..written);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // No room now, or no peer any more, which the thread will notice.
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        // As above.
+        let _ = self.waker.write(1);
+    }
+
+    fn listen(&self, conversation: &mut Conversation<impl Handler>) -> Result<()> {
+        let mut bytes = [0; 4096];
+        let failed = |what: &str| Error::new(ErrorKind::System, what.to_owned());
+        let wrong = |error: WireError| {
+            Error::new(ErrorKind::Protocol, "understand the control connection")
+                .cause(error.to_string())
+        };
+        loop {
+            let now = Monotonic::now();
+            let left = conversation.due(self).map(|due| due.since(now));
+            let timeout = match left {
+                // Rounded up: 0 ms before it is due would spin.
+                Some(left) => PollTimeout::try_from(left.as_micros().div_ceil(1000))
+                    .unwrap_or(PollTimeout::MAX),
+                None => PollTimeout::NONE,
+            };
+            let mut events = PollFlags::POLLIN;
+            events.set(PollFlags::POLLOUT, !lock(&self.waiting).is_empty());
+            let mut polled = [
+                PollFd::new(self.socket.as_fd(), events),
+                PollFd::new(self.waker.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut polled, timeout) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(failed("wait (poll)").errno(errno)),
+            }
+            let [_, waker] = &polled;
+            if waker.any().unwrap_or(true) {
+                // EAGAIN says that nothing woke it.
+                let _ = self.waker.read();
+            }
+            self.flush(&mut lock(&self.waiting));
+            match (&self.socket).read(&mut bytes) {
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    // After the read: what has come, came before this.
+                    let at = Monotonic::now();
+                    let bytes = bytes.get(..count).unwrap_or_default();
+                    conversation.came(self, bytes, at).map_err(wrong)?;
+                }
+                Err(error) => match error.kind() {
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted => {}
+                    _ => return Err(failed("read the control connection").io(&error)),
+                },
+            }
+            if !conversation.go_on(self) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A control connection whose thread runs.
+pub(super) struct Listening {
+    pub(super) line: Arc<Line>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listening {
+    /// Starts the thread.
+    pub fn start(socket: Socket, handler: impl Handler + 'static) -> Result<Self> {
+        socket.set_nonblocking(true).map_err(|error| {
+            Error::new(ErrorKind::System, "set up the control connection").io(&error)
+        })?;
+        let event = || {
+            EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+                .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))
+        };
+        let line = Arc::new(Line {
+            socket,
+            waiting: Mutex::default(),
+            waker: event()?,
+            news: event()?,
+            closing: AtomicBool::new(false),
+        });
+        let own = Arc::clone(&line);
+        let thread = std::thread::Builder::new()
+            .name("v4l-dmabuf-control".to_owned())
+            .spawn(move || {
+                let mut conversation = Conversation::new(handler);
+                if let Err(error) = own.listen(&mut conversation) {
+                    log::debug!("the control connection ended: {error}");
+                }
+                conversation.closed();
+                // The peer may be gone already.
+                let _ = own.socket.shutdown(std::net::Shutdown::Both);
+                own.tell();
+            })
+            .map_err(|error| Error::new(ErrorKind::System, "start a thread").io(&error))?;
+        Ok(Listening {
+            line,
+            thread: Some(thread),
+        })
+    }
+
+    /// Lets the thread end what it does.
+    pub fn close(&self) {
+        self.line.close();
+    }
+
+    /// Waits until `is_so`, or until `deadline`; says which.
+    pub fn wait_until(
+        &self,
+        run: &mut Run<'_>,
+        deadline: Instant,
+        is_so: impl Fn() -> bool,
+    ) -> Result<bool> {
+        loop {
+            // Before the look, so that what comes after it wakes.
+            let _ = self.line.news.read();
+            if is_so() {
+                return Ok(true);
+            }
+            let polled = [PollFd::new(self.line.news.as_fd(), PollFlags::POLLIN)];
+            run.wait(&polled, Some(deadline), OnStop::Finish)?;
+            // Looked at rather than told by the wait: a peer that brings news without end would
+            // never let it time out.
+            if Instant::now() >= deadline {
+                return Ok(is_so());
+            }
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.line.close();
+        // It may be closed already. The thread's read then ends, and with it the thread.
+        let _ = self.line.socket.shutdown(std::net::Shutdown::Both);
+        if let Some(thread) = self.thread.take() {
+            if thread.join().is_err() {
+                log::error!("the control connection's thread failed");
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! How a sender comes to a version 3 stream: it offers it, the receiver accepts or refuses
+//! it, and a control connection is bound to it.
+
+mod offering;
+
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::run::Run;
+use crate::link::{Connection, Received};
+use crate::wire::WireError;
+use crate::wire::v3::{MAX_MESSAGE, MESSAGE_HEADER_SIZE, MessageHeader};
+
+pub use offering::offer;
+
+/// How long either side may take for its part.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn wrong(connection: &Connection, what: &str, error: &WireError) -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        format!("{what} with {}", connection.peer()),
+    )
+    .object(connection.peer())
+    .cause(error.to_string())
+}
+
+/// A message, what it is not being unknown to us. None on a stop.
+fn receive_message(
+    connection: &Connection,
+    run: &mut Run<'_>,
+    what: &str,
+    deadline: Instant,
+) -> Result<Option<(u32, Vec<u8>)>> {
+    let peer = connection.peer();
+    let ended = |received: Received| {
+        let error = |kind| Error::new(kind, format!("{what} with {peer}")).object(peer);
+        match received {
+            Received::All => Ok(true),
+            Received::Stopped => Ok(false),
+            Received::Closed(_) => {
+                Err(error(ErrorKind::PeerLost).cause("it closed the connection"))
+            }
+            Received::Silent(_) => Err(error(ErrorKind::PeerTimeout)
+                .errno(Errno::ETIMEDOUT)
+                .cause("it did not answer in time")),
+        }
+    };
+    let mut header = [0; MESSAGE_HEADER_SIZE];
+    if !ended(connection.receive_by(run, &mut header, deadline)?)? {
+        return Ok(None);
+    }
+    let header = MessageHeader::decode(&header).map_err(|error| wrong(connection, what, &error))?;
+    if header.length > MAX_MESSAGE {
+        let error = WireError::Length {
+            kind: header.kind,
+            length: header.length,
+        };
+        return Err(wrong(connection, what, &error));
+    }
+    let mut body = vec![0; header.length as usize];
+    if !ended(connection.receive_by(run, &mut body, deadline)?)? {
+        return Ok(None);
+    }
+    Ok(Some((header.kind, body)))
+}

@@ -1,0 +1,66 @@
+//! The sender's half: it offers a stream, and binds a control connection to it.
+
+use std::time::Instant;
+
+use super::{PATIENCE, receive_message, wrong};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::run::Run;
+use crate::link::{Connection, connect_to};
+use crate::session::control::Asking;
+use crate::wire::v3::{kind, message, text};
+use crate::wire::{Description, Version};
+
+const SPEAKS_2: &str = "it may be busy with another stream, or speak wire version 2 only, as the \
+                        C reference does: use --protocol 2";
+
+/// Offers a stream, and binds a control connection to it. None on a stop.
+pub fn offer(
+    connection: &Connection,
+    description: &Description,
+    run: &mut Run<'_>,
+) -> Result<Option<Asking>> {
+    const WHAT: &str = "agree on a stream";
+    let body = description
+        .encode()
+        .map_err(|error| wrong(connection, WHAT, &error))?;
+    let mut hello = Version::V3.preamble().to_vec();
+    hello.extend_from_slice(&message(kind::STREAM, &body));
+    connection.send_bytes(run, &hello)?;
+    let deadline = Instant::now() + PATIENCE;
+    let id = loop {
+        let answer = receive_message(connection, run, WHAT, deadline);
+        let answer = answer.map_err(|error| match error.kind() {
+            ErrorKind::PeerLost | ErrorKind::PeerTimeout => error.next(SPEAKS_2),
+            ErrorKind::Protocol => error.next("is it a receiver of this protocol?"),
+            _ => error,
+        })?;
+        match answer {
+            None => return Ok(None),
+            Some((kind::ACCEPT, body)) => break body,
+            Some((kind::REFUSE, why)) => {
+                return Err(Error::new(
+                    ErrorKind::Refused,
+                    format!("send to {}", connection.peer()),
+                )
+                .object(connection.peer())
+                .cause(format!("the receiver refuses: {}", text(&why))));
+            }
+            Some(_) => {}
+        }
+    };
+    let Some(control) = connect_to(run, connection.address(), PATIENCE, connection.patience())?
+    else {
+        return Ok(None);
+    };
+    let mut bind = Version::V3.preamble().to_vec();
+    bind.extend_from_slice(&message(kind::BIND, &id));
+    control.send_bytes(run, &bind)?;
+    loop {
+        match receive_message(&control, run, "open a control connection", deadline)? {
+            None => return Ok(None),
+            Some((kind::BOUND, _)) => break,
+            Some(_) => {}
+        }
+    }
+    Asking::start(control.into_socket(), connection.patience(), run).map(Some)
+}

@@ -1,0 +1,4 @@
+//! Where frames go.
+
+pub mod dump;
+pub mod transmitter;

@@ -1,0 +1,307 @@
+//! A V4L2 device as a source.
+
+mod filling;
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use self::filling::{Filling, fill_queue, prepared};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::run::Run;
+use crate::base::run::WaitsFor;
+use crate::frame::buffer::Free;
+use crate::frame::field;
+use crate::frame::layout::Layout;
+use crate::frame::pixel_format::FourCc;
+use crate::frame::poison::Places;
+use crate::frame::stream::PlaneLayout;
+use crate::frame::stream::{Interval, Origin, Stream};
+use crate::memory::HeapChoice;
+use crate::memory::MemoryUsed;
+use crate::source::{self, Next, Source};
+use crate::v4l2::Format;
+use crate::v4l2::device::Device;
+use crate::v4l2::queue::{Dequeue, Queue, QueueError};
+
+/// Whose memory to capture into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryMode {
+    /// A heap's DMABUFs if the driver takes them, else the driver's own buffers.
+    Auto,
+    /// A heap's DMABUFs.
+    DmaBuf,
+    /// The driver's own buffers.
+    Mmap,
+}
+
+impl FromStr for MemoryMode {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(MemoryMode::Auto),
+            "dmabuf" => Ok(MemoryMode::DmaBuf),
+            "mmap" => Ok(MemoryMode::Mmap),
+            _ => Err(
+                Error::new(ErrorKind::Format, format!("use {name:?} as a memory mode"))
+                    .cause("it is auto, dmabuf or mmap"),
+            ),
+        }
+    }
+}
+
+/// What to capture.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    /// Pixels.
+    pub width: NonZeroU32,
+    /// Pixels.
+    pub height: NonZeroU32,
+    /// The pixel format.
+    pub pixel_format: FourCc,
+    /// Buffers to ask the driver for.
+    pub buffers: NonZeroU32,
+    /// Where DMABUFs come from.
+    pub heap: HeapChoice,
+    /// Whose memory to use.
+    pub memory: MemoryMode,
+    /// Frames a second; None leaves the rate as it is.
+    pub fps: Option<f64>,
+    /// Whether frames are to be verified: what the driver leaves unwritten has to show.
+    pub verify: bool,
+}
+
+/// A capture device with all its buffers queued.
+#[derive(Debug)]
+pub struct Camera {
+    device: Arc<Device>,
+    queue: Queue<Device>,
+    stream: Stream,
+    source: Watch,
+    /// Where buffers are poisoned, if frames are to be verified.
+    poisoned: Option<Arc<Places>>,
+}
+
+impl Camera {
+    /// As `open`, on a thread of its own: a device may take its time. None on a stop.
+    pub fn open_beside(
+        path: &Path,
+        capture: Capture,
+        run: &mut Run<'_>,
+    ) -> Result<Option<Box<dyn Source>>> {
+        let own = path.to_owned();
+        let open = move || {
+            let camera = Camera::open(&own, &capture)?;
+            Ok(Box::new(camera) as Box<dyn Source>)
+        };
+        source::open(&path.display().to_string(), open, run)
+    }
+
+    /// Opens the device, negotiates, allocates and queues.
+    pub fn open(path: &Path, capture: &Capture) -> Result<Self> {
+        let device = Arc::new(Device::open(path)?);
+        let format = device.negotiate(capture.width, capture.height, capture.pixel_format)?;
+        let planes = layout(&device, &format)?;
+        let source = Watch::new(&device);
+        let poisoned = capture.verify.then(|| {
+            let (width, height) = (format.width, format.height);
+            let layout = Layout::new(width, height, format.pixel_format, &planes);
+            Arc::new(Places::new(layout))
+        });
+        let interval = match capture.fps {
+            Some(fps) => device.set_rate(fps)?,
+            None => device.interval(),
+        };
+        log::info!(
+            "capturing {}x{} {} at {} from {} ({}, {})",
+            format.width,
+            format.height,
+            format.pixel_format,
+            interval
+                .and_then(Interval::rate)
+                .map_or("an unknown rate".to_owned(), |rate| {
+                    // The rate is the frames', two fields each.
+                    if format.appearance.field == field::ALTERNATE {
+                        format!("{:.2} fields a second", 2.0 * rate)
+                    } else {
+                        format!("{rate:.2} fps")
+                    }
+                }),
+            device.path(),
+            device.capability().card,
+            device.capability().driver,
+        );
+        let Filling {
+            queue,
+            heap,
+            read_rate,
+        } = fill_queue(&device, &format, capture, poisoned.as_ref())?;
+        let stream = Stream {
+            width: format.width,
+            height: format.height,
+            pixel_format: format.pixel_format,
+            planes,
+            buffers: queue.count(),
+            memory: match heap {
+                Some(_) => MemoryUsed::DmaBuf,
+                None => MemoryUsed::Mmap,
+            },
+            heap: heap.map(|name| name.to_string()),
+            read_rate,
+            origin: Origin {
+                interval,
+                appearance: Some(format.appearance),
+                timestamp_flags: queue.timestamp_flags(),
+                capability: Some(device.capability().clone()),
+            },
+        };
+        if queue.count() != capture.buffers {
+            log::warn!(
+                "{} buffers wanted, {} granted",
+                capture.buffers,
+                queue.count()
+            );
+        }
+        Ok(Camera {
+            device,
+            queue,
+            stream,
+            source,
+            poisoned,
+        })
+    }
+}
+
+/// What is known of changes of the source.
+#[derive(Debug)]
+struct Watch {
+    /// Whether the driver tells of them.
+    is_told: bool,
+    /// The signal that the stream began with, where there is one to look at.
+    signal: Option<String>,
+    /// Whether there was no frame the last time: what woke us then may be an event.
+    is_idle: bool,
+}
+
+impl Watch {
+    fn new(device: &Device) -> Self {
+        Watch {
+            is_told: device.watch_source(),
+            signal: device.signal(),
+            is_idle: false,
+        }
+    }
+
+    /// Fails if the driver has told of a change.
+    fn look(&self, device: &Device) -> Result<()> {
+        if self.is_told && device.has_source_changed() {
+            return Err(device.source_changed());
+        }
+        Ok(())
+    }
+
+    /// As `look`, once frames have ended: not every driver tells.
+    fn explain(&self, device: &Device) -> Result<()> {
+        self.look(device)?;
+        let now = self.signal.as_ref().and_then(|_| device.signal());
+        if now.is_some() && now != self.signal {
+            return Err(device.source_changed());
+        }
+        Ok(())
+    }
+}
+
+/// What the driver grants, known to hold something.
+fn layout(device: &Device, format: &Format) -> Result<Vec<PlaneLayout>> {
+    let planes = format.planes.iter().map(|plane| {
+        let sizeimage = NonZeroU32::new(plane.sizeimage).ok_or_else(|| {
+            device
+                .error("negotiate a format", Errno::EINVAL)
+                .cause("the driver grants a frame of 0 bytes")
+        })?;
+        Ok(PlaneLayout {
+            sizeimage,
+            bytesperline: Some(plane.bytesperline),
+        })
+    });
+    planes.collect()
+}
+
+impl Source for Camera {
+    fn name(&self) -> String {
+        self.device.path()
+    }
+
+    fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    fn can_pin(&self) -> nix::Result<()> {
+        self.queue.try_pin()
+    }
+
+    fn start(&mut self) -> Result<()> {
+        self.queue.start().map_err(|errno| {
+            let what = format!(
+                "start streaming on {} (VIDIOC_STREAMON)",
+                self.device.path()
+            );
+            self.device.error(&what, errno)
+        })
+    }
+
+    fn next(&mut self) -> Result<Next> {
+        match self.queue.dequeue() {
+            Ok(Dequeue::Frame(filled)) => {
+                self.source.is_idle = false;
+                Ok(Next::Frame(filled))
+            }
+            Ok(Dequeue::NotReady) => {
+                // No call more where frames follow each other.
+                if std::mem::replace(&mut self.source.is_idle, true) {
+                    self.source.look(&self.device)?;
+                }
+                Ok(Next::NotReady)
+            }
+            Ok(Dequeue::Ended) => {
+                self.source.explain(&self.device)?;
+                Ok(Next::Ended)
+            }
+            Err(error) => {
+                if error != QueueError::Errno(Errno::ENODEV) {
+                    self.source.explain(&self.device)?;
+                }
+                let what = format!("capture a frame from {} (VIDIOC_DQBUF)", self.device.path());
+                Err(self.device.queue_error(&what, error))
+            }
+        }
+    }
+
+    fn waits_for(&self) -> WaitsFor<'_> {
+        if self.queue.has_queued() {
+            WaitsFor::Readable(self.device.fd())
+        } else {
+            WaitsFor::Buffer
+        }
+    }
+
+    fn poll_error(&self) -> Error {
+        if let Err(changed) = self.source.explain(&self.device) {
+            return changed;
+        }
+        let what = format!("wait for a frame from {}", self.device.path());
+        self.device.error(&what, Errno::EIO)
+    }
+
+    fn recycle(&mut self, free: Free) -> Result<()> {
+        let free = prepared(free, self.poisoned.as_ref())?;
+        self.queue.enqueue(free).map_err(|(_, errno)| {
+            let what = format!("queue a buffer on {} (VIDIOC_QBUF)", self.device.path());
+            self.device.error(&what, errno)
+        })
+    }
+}

@@ -1,0 +1,244 @@
+//! The built-in source (`-d test`): frames that a receiver can check byte by
+//! byte, in the same kind of buffers as a camera's. Standing still (`-d test:still`)
+//! it gives frame 0 again and again, drawn once into each buffer: what then sets the
+//! pace is the network alone.
+//!
+//! With `L = ⌈sizeimage / height⌉` bytes a row, byte `x` of row `y` of frame `n`
+//! is `(⌊x/8⌋ + x mod 4 + y + 5·⌊y/256⌋ + 7·n) mod 256`.
+//!
+//! Between two frames less than 256 apart every byte differs, so a single torn
+//! byte shows; within a frame the terms tell bytes apart that are displaced by
+//! a few bytes, by rows or by pages. On a screen it is a slope that moves.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::monotonic::Monotonic;
+use crate::base::run::WaitsFor;
+use crate::frame::buffer::{Frame, Free, Payload, Timestamp};
+use crate::frame::field;
+use crate::frame::flags;
+use crate::frame::pixel_format::FourCc;
+use crate::frame::stream::PlaneLayout;
+use crate::frame::stream::{Interval, Origin, Stream};
+use crate::memory::{self, Heap, HeapChoice, HeapName, View, read_rate};
+use crate::source::camera::Capture;
+use crate::source::{Next, Source};
+
+/// Bytes after which the ramp repeats: 256 steps of 8.
+const PERIOD: usize = 2048;
+
+/// What the built-in source shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Picture {
+    /// Another one in each frame.
+    Moving,
+    /// The same one.
+    Still,
+}
+
+/// The built-in source.
+#[derive(Debug)]
+pub struct TestSource {
+    picture: Picture,
+    stream: Stream,
+    sizeimage: NonZeroU32,
+    /// The one that was used last comes next: it is still in the CPU's caches.
+    free: Vec<Free>,
+    interval: Duration,
+    due: Instant,
+    sequence: u32,
+    ramp: Ramp,
+}
+
+impl TestSource {
+    /// Allocates the buffers. `memory` is of no concern to it: there is no driver.
+    pub fn new(capture: &Capture, picture: Picture) -> Result<Self> {
+        let (width, height) = (capture.width.get(), capture.height.get());
+        let format = capture.pixel_format;
+        let sizeimage = format
+            .frame_size(width, height)
+            .and_then(NonZeroU32::new)
+            .ok_or_else(|| {
+                let known: Vec<String> =
+                    FourCc::known_raw().map(|known| known.to_string()).collect();
+                Error::new(
+                    ErrorKind::Format,
+                    format!("make {width}x{height} {format} test frames"),
+                )
+                .errno(Errno::EINVAL)
+                .cause("the format is compressed or unknown, or the frame too big")
+                .next(format!("use one of {}", known.join(", ")))
+            })?;
+        let heap = match &capture.heap {
+            HeapChoice::Named(name) => Heap::open(name)?,
+            HeapChoice::Auto => {
+                let mut candidates = HeapName::candidates();
+                candidates.push(HeapName::Memfd);
+                Heap::first_usable(&candidates)?
+            }
+        };
+        let free = (0..capture.buffers.get())
+            .map(|index| {
+                Ok(Free::new(
+                    index,
+                    vec![heap.allocate(sizeimage.get() as usize)?],
+                ))
+            })
+            .collect::<Result<Vec<Free>>>()?;
+        let ramp = Ramp::new();
+        if picture == Picture::Still {
+            for free in &free {
+                ramp.draw(free, (sizeimage, height), 0)?;
+            }
+        }
+        let read_rate = read_rate(free.first().map_or(&[], Free::planes))?;
+        log::info!(
+            "test source: {width}x{height} {format}, {}, {} x {sizeimage} bytes from {}",
+            capture
+                .fps
+                .map_or("as fast as it can".to_owned(), |fps| format!("{fps} fps")),
+            capture.buffers,
+            heap.name()
+        );
+        Ok(TestSource {
+            picture,
+            stream: Stream {
+                width,
+                height,
+                pixel_format: format,
+                planes: vec![PlaneLayout {
+                    sizeimage,
+                    bytesperline: None,
+                }],
+                buffers: capture.buffers,
+                memory: heap.memory_used(),
+                heap: Some(heap.name().to_string()),
+                read_rate,
+                origin: Origin {
+                    interval: capture.fps.map(Interval::of_rate),
+                    timestamp_flags: Some(flags::BUF_FLAG_TIMESTAMP_MONOTONIC),
+                    ..Origin::default()
+                },
+            },
+            sizeimage,
+            free,
+            interval: capture
+                .fps
+                .map_or(Duration::ZERO, |fps| Duration::from_secs_f64(1.0 / fps)),
+            due: Instant::now(),
+            sequence: 0,
+            ramp,
+        })
+    }
+}
+
+/// `⌊x/8⌋ + x mod 4`, two periods of it. To add `c` to it is to begin `8·c` bytes
+/// later, so that every row is a window of it and drawing is copying.
+#[derive(Debug)]
+struct Ramp(Vec<u8>);
+
+impl Ramp {
+    fn new() -> Self {
+        Ramp((0..2 * PERIOD).map(|x| (x / 8 + x % 4) as u8).collect())
+    }
+
+    /// Draws frame `number`, of so many bytes and rows.
+    fn draw(&self, free: &Free, (size, rows): (NonZeroU32, u32), number: u32) -> Result<()> {
+        let row_bytes = size.get().div_ceil(rows) as usize;
+        for plane in free.planes() {
+            let access = plane.write()?;
+            let view = access.view(0, size.get() as usize)?;
+            self.draw_rows(view, row_bytes, number);
+            access.end()?;
+        }
+        Ok(())
+    }
+
+    fn draw_rows(&self, view: View<'_>, row_bytes: usize, number: u32) {
+        for (y, start) in (0..view.length()).step_by(row_bytes).enumerate() {
+            let terms = y + 5 * (y / 256) + 7 * number as usize;
+            let begin = terms % 256 * 8;
+            let window = self.0.get(begin..begin + PERIOD).unwrap_or_default();
+            let end = view.length().min(start + row_bytes);
+            for start in (start..end).step_by(PERIOD) {
+                let piece = window.get(..end - start).unwrap_or(window);
+                if let Some(rest) = view.skip(start) {
+                    rest.copy_from(piece);
+                }
+            }
+        }
+    }
+}
+
+impl Source for TestSource {
+    fn name(&self) -> String {
+        "the test source".to_owned()
+    }
+
+    fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    fn can_pin(&self) -> nix::Result<()> {
+        self.free
+            .iter()
+            .flat_map(Free::planes)
+            .try_for_each(memory::try_pin)
+    }
+
+    fn start(&mut self) -> Result<()> {
+        self.due = Instant::now();
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Next> {
+        let now = Instant::now();
+        if now < self.due {
+            return Ok(Next::NotReady);
+        }
+        let Some(free) = self.free.pop() else {
+            return Ok(Next::NotReady);
+        };
+        // A frame that is more than an interval late moves the schedule: no
+        // burst makes up for what the network did not take.
+        self.due = (self.due + self.interval).max(now);
+        let length = self.sizeimage.get() as usize;
+        if self.picture == Picture::Moving {
+            let rows = self.stream.height;
+            self.ramp
+                .draw(&free, (self.sizeimage, rows), self.sequence)?;
+        }
+        let taken = Monotonic::now();
+        let frame = Frame {
+            sequence: u64::from(self.sequence),
+            flags: flags::BUF_FLAG_TIMESTAMP_MONOTONIC,
+            field: field::UNKNOWN,
+            timestamp: Timestamp::of_nanoseconds(taken.nanoseconds()),
+            payloads: vec![Payload { offset: 0, length }],
+            taken,
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        Ok(Next::Frame(free.filled(frame)))
+    }
+
+    fn waits_for(&self) -> WaitsFor<'_> {
+        if self.free.is_empty() {
+            WaitsFor::Buffer
+        } else {
+            WaitsFor::Time(self.due)
+        }
+    }
+
+    fn poll_error(&self) -> Error {
+        Error::new(ErrorKind::System, "wait for the test source")
+    }
+
+    fn recycle(&mut self, free: Free) -> Result<()> {
+        self.free.push(free);
+        Ok(())
+    }
+}

@@ -1,0 +1,314 @@
+//! A V4L2 capture device: opened, looked at, and its format negotiated.
+
+mod advice;
+
+use std::fs::{File, OpenOptions};
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::libc::O_NONBLOCK;
+
+use crate::base::blocking::Calls;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::frame::pixel_format::FourCc;
+use crate::frame::stream::{Appearance, Capability, Interval};
+use crate::memory::Mapping;
+use crate::v4l2::queue::{Driver, QueueError};
+use crate::v4l2::{
+    self, BufType, BufferState, Dequeued, Format, Ioctl, MemoryType, PlaneInfo, PlaneToQueue,
+};
+
+/// An open capture device.
+#[derive(Debug)]
+pub struct Device {
+    file: File,
+    path: PathBuf,
+    buf_type: BufType,
+    capability: Capability,
+    calls: Calls,
+}
+
+impl Device {
+    /// Opens `path`, which must be a capture device with streaming I/O.
+    pub fn open(path: &Path) -> Result<Self> {
+        let shown = path.display().to_string();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(O_NONBLOCK)
+            .open(path)
+            .map_err(|error| open_error(&shown, &error))?;
+        let no_capture = |cause: String| {
+            Error::new(
+                ErrorKind::NotACaptureDevice,
+                format!("capture from {shown}"),
+            )
+            .object(&shown)
+            .cause(cause)
+            .next(devices_here())
+        };
+        if !file
+            .metadata()
+            .is_ok_and(|metadata| metadata.file_type().is_char_device())
+        {
+            return Err(no_capture("it is not a device".to_owned()).errno(Errno::ENOTTY));
+        }
+        let calls = Calls::on(&shown, Ioctl::NAMES);
+        let querycap = || v4l2::querycap(file.as_fd());
+        let capability = calls
+            .during(Ioctl::QueryCap as usize, querycap)
+            .map_err(|errno| {
+                no_capture("it does not answer VIDIOC_QUERYCAP, so it is no V4L2 device".to_owned())
+                    .errno(errno)
+            })?;
+        let buf_type = BufType::of_node(&capability).ok_or_else(|| {
+            no_capture(format!(
+                "{} ({}) does not capture video: it is an output, metadata, radio or codec node",
+                capability.card, capability.driver
+            ))
+            .errno(Errno::EINVAL)
+        })?;
+        if !capability.can_stream() {
+            return Err(no_capture(format!(
+                "{} ({}) has no streaming I/O",
+                capability.card, capability.driver
+            ))
+            .errno(Errno::EINVAL));
+        }
+        Ok(Device {
+            file,
+            path: path.to_owned(),
+            buf_type,
+            capability,
+            calls,
+        })
+    }
+
+    /// The path that it was opened by.
+    pub fn path(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// What it says it is.
+    pub fn capability(&self) -> &Capability {
+        &self.capability
+    }
+
+    /// For poll(2).
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Makes an ioctl. The device may take its time, and is named meanwhile.
+    fn call<T>(
+        &self,
+        ioctl: Ioctl,
+        call: impl FnOnce(BorrowedFd<'_>, BufType) -> nix::Result<T>,
+    ) -> nix::Result<T> {
+        self.calls
+            .during(ioctl as usize, || call(self.fd(), self.buf_type))
+    }
+
+    /// Sets the format. Another size is a warning, another pixel format an error
+    /// that lists what the device offers.
+    pub fn negotiate(
+        &self,
+        width: NonZeroU32,
+        height: NonZeroU32,
+        pixel_format: FourCc,
+    ) -> Result<Format> {
+        let (width, height) = (width.get(), height.get());
+        let wanted = Format {
+            width,
+            height,
+            pixel_format,
+            planes: Vec::new(),
+            appearance: Appearance::default(),
+        };
+        let what = format!("set {width}x{height} {pixel_format} on {}", self.path());
+        let granted = self
+            .call(Ioctl::SetFmt, |fd, kind| {
+                v4l2::set_format(fd, kind, &wanted)
+            })
+            .map_err(|errno| self.error(&what, errno))?;
+        if granted.pixel_format != pixel_format {
+            return Err(Error::new(ErrorKind::Format, what)
+                .object(self.path())
+                .errno(Errno::EINVAL)
+                .cause(format!("the driver gives {} instead", granted.pixel_format))
+                .next(self.offered()));
+        }
+        if (granted.width, granted.height) != (width, height) {
+            log::warn!(
+                "{}: {width}x{height} wanted, {}x{} granted",
+                self.path(),
+                granted.width,
+                granted.height
+            );
+        }
+        Ok(granted)
+    }
+
+    /// The pixel formats that the device offers.
+    pub fn formats(&self) -> Result<Vec<FourCc>> {
+        self.call(Ioctl::EnumFmt, v4l2::enum_formats)
+            .map_err(|errno| {
+                let what = format!("list the formats of {} (VIDIOC_ENUM_FMT)", self.path());
+                self.error(&what, errno)
+            })
+    }
+
+    /// The pixel formats that the device offers, in words.
+    pub fn offered(&self) -> String {
+        match self.call(Ioctl::EnumFmt, v4l2::enum_formats) {
+            Ok(formats) if formats.is_empty() => format!("{} offers no format", self.path()),
+            Ok(formats) => {
+                let formats: Vec<String> = formats.iter().map(FourCc::to_string).collect();
+                format!("it offers {}", formats.join(", "))
+            }
+            Err(errno) => format!("it does not tell what it offers ({})", errno.desc()),
+        }
+    }
+
+    /// Asks for a frame rate. Answers with the interval that was granted, None if
+    /// the device has no rate to set, which is a warning.
+    pub fn set_rate(&self, fps: f64) -> Result<Option<Interval>> {
+        let granted = match self.call(Ioctl::SetParm, |fd, kind| {
+            v4l2::set_interval(fd, kind, Interval::of_rate(fps))
+        }) {
+            Ok(interval) => interval,
+            Err(Errno::ENOTTY | Errno::EINVAL) => None,
+            Err(errno) => {
+                let what = format!("set {fps} fps on {}", self.path());
+                return Err(self.error(&what, errno));
+            }
+        };
+        match granted.and_then(Interval::rate) {
+            None => log::warn!(
+                "{}: {fps} fps wanted, but the device has no rate to set (VIDIOC_S_PARM)",
+                self.path()
+            ),
+            Some(rate) if (rate - fps).abs() > fps * 0.001 => {
+                log::warn!("{}: {fps} fps wanted, {rate:.3} granted", self.path());
+            }
+            Some(_) => {}
+        }
+        Ok(granted)
+    }
+
+    /// The frame interval; None if the device doesn't tell.
+    pub fn interval(&self) -> Option<Interval> {
+        self.call(Ioctl::GetParm, v4l2::get_interval).ok().flatten()
+    }
+
+    /// An error of the queue's in an operation on this device.
+    pub fn queue_error(&self, operation: &str, error: QueueError) -> Error {
+        match error {
+            QueueError::Errno(errno) => self.error(operation, errno),
+            QueueError::Nonsense(told) => Error::new(ErrorKind::Device, operation)
+                .object(self.path())
+                .cause(format!("the driver contradicts itself: {told}"))
+                .next("try another pixel format (-f) or memory (-m), and report it to the driver's authors"),
+        }
+    }
+}
+
+impl Driver for Device {
+    fn reqbufs(&self, memory: MemoryType, count: u32) -> nix::Result<u32> {
+        self.call(Ioctl::ReqBufs, |fd, kind| {
+            v4l2::reqbufs(fd, kind, memory, count)
+        })
+    }
+
+    fn querybuf(&self, index: u32) -> nix::Result<Vec<PlaneInfo>> {
+        self.call(Ioctl::QueryBuf, |fd, kind| v4l2::querybuf(fd, kind, index))
+    }
+
+    fn buffer_state(&self, memory: MemoryType, index: u32) -> nix::Result<BufferState> {
+        self.call(Ioctl::QueryBuf, |fd, kind| {
+            v4l2::query_state(fd, kind, memory, index)
+        })
+    }
+
+    fn expbuf(&self, index: u32, plane: u32) -> nix::Result<OwnedFd> {
+        self.call(Ioctl::ExpBuf, |fd, kind| {
+            v4l2::expbuf(fd, kind, index, plane)
+        })
+    }
+
+    fn map(&self, plane: PlaneInfo) -> nix::Result<Mapping> {
+        Mapping::new(
+            self.fd(),
+            plane.length as usize,
+            i64::from(plane.mem_offset),
+        )
+    }
+
+    fn qbuf(&self, memory: MemoryType, index: u32, planes: &[PlaneToQueue<'_>]) -> nix::Result<()> {
+        self.call(Ioctl::QBuf, |fd, kind| {
+            v4l2::qbuf(fd, kind, memory, index, planes)
+        })
+    }
+
+    fn dqbuf(&self, memory: MemoryType) -> nix::Result<Dequeued> {
+        self.call(Ioctl::DqBuf, |fd, kind| v4l2::dqbuf(fd, kind, memory))
+    }
+
+    fn streamon(&self) -> nix::Result<()> {
+        self.call(Ioctl::StreamOn, v4l2::streamon)
+    }
+
+    fn streamoff(&self) -> nix::Result<()> {
+        self.call(Ioctl::StreamOff, v4l2::streamoff)
+    }
+}
+
+fn open_error(path: &str, error: &std::io::Error) -> Error {
+    let open = |kind| {
+        Error::new(kind, format!("open {path}"))
+            .object(path)
+            .io(error)
+    };
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO | Errno::ENOTDIR) => {
+            open(ErrorKind::DeviceNotFound)
+                .cause("there is no such device")
+                .next(devices_here())
+        }
+        Some(Errno::EACCES | Errno::EPERM) => open(ErrorKind::DevicePermission)
+            .cause("this user may not use it")
+            .next("join the group video (usermod -aG video USER), or run as root"),
+        Some(Errno::EBUSY) => open(ErrorKind::DeviceBusy)
+            .cause("another program is using the device")
+            .next(format!("find it with fuser -v {path}")),
+        Some(Errno::EISDIR) => open(ErrorKind::NotACaptureDevice)
+            .cause("it is not a device")
+            .next(devices_here()),
+        _ => open(ErrorKind::Device).next(devices_here()),
+    }
+}
+
+/// Which V4L2 nodes this machine has, in words.
+fn devices_here() -> String {
+    let mut devices: Vec<String> = std::fs::read_dir("/sys/class/video4linux")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| {
+            let node = format!("/dev/{}", entry.file_name().to_string_lossy());
+            match std::fs::read_to_string(entry.path().join("name")) {
+                Ok(name) => format!("{node} ({})", name.trim()),
+                Err(_) => node,
+            }
+        })
+        .collect();
+    devices.sort();
+    if devices.is_empty() {
+        "this machine has no V4L2 device; -d test needs none".to_owned()
+    } else {
+        format!("V4L2 devices here: {}", devices.join(", "))
+    }
+}

@@ -1,0 +1,112 @@
+//! What an errno means on a device, and what comes into it.
+
+use nix::errno::Errno;
+
+use super::Device;
+use crate::base::error::{Error, ErrorKind};
+use crate::v4l2::{self, Ioctl};
+
+impl Device {
+    /// An error of an operation on this device, with what its errno means there.
+    pub fn error(&self, operation: &str, errno: Errno) -> Error {
+        let error = |kind| Error::new(kind, operation).object(self.path()).errno(errno);
+        match errno {
+            Errno::EBUSY => error(ErrorKind::DeviceBusy)
+                .cause("another program is using the device")
+                .next(format!("find it with fuser -v {}", self.path())),
+            Errno::ENODEV | Errno::ENXIO => error(ErrorKind::DeviceGone)
+                .cause("the device was unplugged, or its driver unloaded")
+                .next("plug it in again; the kernel log (dmesg) tells more"),
+            Errno::EIO => error(ErrorKind::Device)
+                .cause(match self.signal() {
+                    Some(signal) => format!("the driver reports a fatal error; there is {signal}"),
+                    None => {
+                        "the driver reports a fatal error, as when the signal is lost".to_owned()
+                    }
+                })
+                .next("check signal and cable; the kernel log (dmesg) may tell more"),
+            Errno::ENOMEM => error(ErrorKind::Device)
+                .cause("the driver has no memory left for it")
+                .next("use fewer buffers (-b) or a smaller size; contiguous memory is set by cma="),
+            Errno::ENOSPC => error(ErrorKind::Device)
+                .cause("the bus has no bandwidth left for it")
+                .next("use a smaller size, a lower rate, or another USB controller"),
+            Errno::EPIPE => error(ErrorKind::Device)
+                .cause("what the parts of the device's pipeline are set to does not fit together")
+                .next(self.where_to_look()),
+            Errno::ENOLINK => error(ErrorKind::Device)
+                .cause("a part of the device's pipeline has no link, or the input no signal")
+                .next(self.where_to_look()),
+            _ => error(ErrorKind::Device).next(self.where_to_look()),
+        }
+    }
+
+    /// Where the reason for a refusal may be found, by what kind of device it is.
+    fn where_to_look(&self) -> String {
+        if self.capability.has_media_controller() {
+            return "its pipeline is set by other means: media-ctl -p shows links and formats; give \
+                    each pad (media-ctl -V) the size and format asked for here"
+                .to_owned();
+        }
+        let path = self.path();
+        match self.signal() {
+            Some(signal) => format!(
+                "there is {signal}: v4l2-ctl -d {path} --set-dv-bt-timings query sets the device to it"
+            ),
+            None => format!("v4l2-ctl -d {path} --all shows what it is set to"),
+        }
+    }
+
+    /// The digital video signal that comes in, in words; None if the device has no such input.
+    pub fn signal(&self) -> Option<String> {
+        match self.call(Ioctl::QueryDvTimings, |fd, _| v4l2::query_timings(fd)) {
+            Ok(timings) => Some(format!(
+                "a signal of {}x{}{} at {:.0} frames/s",
+                timings.width,
+                timings.height,
+                if timings.interlaced {
+                    " interlaced"
+                } else {
+                    ""
+                },
+                timings.rate
+            )),
+            Err(Errno::ENOLINK) => Some("no signal".to_owned()),
+            Err(Errno::ENOLCK) => Some("an unstable signal".to_owned()),
+            Err(Errno::ERANGE) => Some("a signal that the device can't take".to_owned()),
+            Err(_) => None,
+        }
+    }
+
+    /// Asks the driver to tell when the source changes. Most have nothing to tell.
+    pub fn watch_source(&self) -> bool {
+        let subscribe = self.call(Ioctl::SubscribeEvent, |fd, _| {
+            v4l2::subscribe_source_change(fd)
+        });
+        subscribe.is_ok()
+    }
+
+    /// Whether the driver has told of another source since the last look.
+    pub fn has_source_changed(&self) -> bool {
+        let told = self.call(Ioctl::DqEvent, |fd, _| v4l2::has_source_changed(fd));
+        told.unwrap_or(false)
+    }
+
+    /// The error that the source is not what the stream began with.
+    pub fn source_changed(&self) -> Error {
+        let path = self.path();
+        let error =
+            Error::new(ErrorKind::Device, format!("go on capturing from {path}")).object(&path);
+        match self.signal() {
+            Some(signal) => error
+                .cause(format!("its source changed: now there is {signal}"))
+                .next(format!(
+                    "set the device to it (v4l2-ctl -d {path} --set-dv-bt-timings query), and start \
+                     again with its size (-W, -H)"
+                )),
+            None => error
+                .cause("its source changed, and the driver does not tell into what")
+                .next(format!("v4l2-ctl -d {path} --all shows what it is set to")),
+        }
+    }
+}

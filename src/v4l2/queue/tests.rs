@@ -1,0 +1,404 @@
+//! The queue against a driver whose answers are scripted.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use super::*;
+use std::os::fd::AsFd;
+
+use nix::sys::memfd::MFdFlags;
+
+use crate::memory::{Heap, HeapName};
+use crate::v4l2::PlaneUsed;
+
+const LENGTH: usize = 4096;
+const PLANE: PlaneFormat = PlaneFormat {
+    sizeimage: LENGTH as u32,
+    bytesperline: 0,
+};
+
+/// Answers as it is told to, and notes what it is asked.
+#[derive(Default)]
+struct Script {
+    asked: Mutex<Vec<String>>,
+    granted: Mutex<Option<u32>>,
+    /// What QUERYBUF tells of buffers in any memory.
+    state: Mutex<Option<BufferState>>,
+    /// What EXPBUF exports; nothing unless there is one.
+    exported: Mutex<Option<OwnedFd>>,
+    /// The planes' lengths of the latest QBUF.
+    queued: Mutex<Vec<u32>>,
+    qbuf_error: Mutex<Option<Errno>>,
+    streamoff_error: Mutex<Option<Errno>>,
+    dequeues: Mutex<VecDeque<nix::Result<Dequeued>>>,
+}
+
+impl Script {
+    fn note(&self, what: impl Into<String>) {
+        self.asked.lock().unwrap().push(what.into());
+    }
+
+    fn will_dequeue(&self, told: nix::Result<Dequeued>) {
+        self.dequeues.lock().unwrap().push_back(told);
+    }
+
+    fn will_fill(&self, index: u32, bytesused: u32, data_offset: u32) {
+        self.will_dequeue(Ok(Dequeued::Buffer(DequeuedBuffer {
+            index,
+            flags: 0,
+            field: 0,
+            sequence: 7,
+            timestamp: (1, 2),
+            planes: vec![PlaneUsed {
+                bytesused,
+                data_offset,
+            }],
+        })));
+    }
+}
+
+impl Driver for Script {
+    fn buffer_state(&self, _: MemoryType, _: u32) -> nix::Result<BufferState> {
+        let state = self.state.lock().unwrap().clone();
+        state.ok_or(Errno::ENOTTY)
+    }
+
+    fn reqbufs(&self, _: MemoryType, count: u32) -> nix::Result<u32> {
+        self.note(format!("reqbufs {count}"));
+        Ok(self.granted.lock().unwrap().unwrap_or(count))
+    }
+
+    fn querybuf(&self, _: u32) -> nix::Result<Vec<PlaneInfo>> {
+        Ok(vec![PlaneInfo {
+            length: LENGTH as u32,
+            mem_offset: 0,
+        }])
+    }
+
+    fn expbuf(&self, _: u32, _: u32) -> nix::Result<OwnedFd> {
+        match &*self.exported.lock().unwrap() {
+            Some(exported) => exported.try_clone().map_err(|_| Errno::EMFILE),
+            None => Err(Errno::ENOTTY),
+        }
+    }
+
+    fn map(&self, plane: PlaneInfo) -> nix::Result<Mapping> {
+        let memfd = nix::sys::memfd::memfd_create(c"test", MFdFlags::MFD_CLOEXEC)?;
+        nix::unistd::ftruncate(&memfd, i64::from(plane.length))?;
+        Mapping::new(memfd.as_fd(), plane.length as usize, 0)
+    }
+
+    fn qbuf(&self, _: MemoryType, index: u32, planes: &[PlaneToQueue<'_>]) -> nix::Result<()> {
+        self.note(format!("qbuf {index}"));
+        *self.queued.lock().unwrap() = planes.iter().map(|plane| plane.length).collect();
+        self.qbuf_error.lock().unwrap().map_or(Ok(()), Err)
+    }
+
+    fn dqbuf(&self, _: MemoryType) -> nix::Result<Dequeued> {
+        self.dequeues
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or(Ok(Dequeued::NotReady))
+    }
+
+    fn streamon(&self) -> nix::Result<()> {
+        Ok(())
+    }
+
+    fn streamoff(&self) -> nix::Result<()> {
+        self.note("streamoff");
+        self.streamoff_error.lock().unwrap().map_or(Ok(()), Err)
+    }
+}
+
+fn free(index: u32) -> Free {
+    let heap = Heap::open(&HeapName::Memfd).unwrap();
+    Free::new(index, vec![heap.allocate(LENGTH).unwrap()])
+}
+
+/// A queue of two buffers, both queued.
+fn queue() -> (Arc<Script>, Queue<Script>) {
+    let script = Arc::new(Script::default());
+    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 2, &[PLANE]).unwrap();
+    for index in 0..2 {
+        queue.enqueue(free(index)).unwrap();
+    }
+    (script, queue)
+}
+
+fn dequeue_frame(queue: &mut Queue<Script>) -> Filled {
+    match queue.dequeue() {
+        Ok(Dequeue::Frame(filled)) => filled,
+        other => panic!("a frame was expected, not {other:?}"),
+    }
+}
+
+/// Still mapped: a write to freed memory would end the test with SIGSEGV.
+fn is_alive(free: &Free) -> bool {
+    let access = free.planes()[0].write().unwrap();
+    access.view(0, LENGTH).unwrap().copy_from(&[1; LENGTH]) == LENGTH
+}
+
+#[test]
+fn a_frame_goes_round() {
+    let (script, mut queue) = queue();
+    assert!(matches!(queue.dequeue(), Ok(Dequeue::NotReady)));
+    script.will_fill(1, 100, 0);
+    let filled = dequeue_frame(&mut queue);
+    assert_eq!(filled.index(), 1);
+    assert_eq!(filled.frame().sequence, 7);
+    assert_eq!(filled.frame().bytes(), 100);
+    queue.enqueue(filled.release()).unwrap();
+    assert_eq!(
+        *script.asked.lock().unwrap(),
+        ["reqbufs 2", "qbuf 0", "qbuf 1", "qbuf 1"]
+    );
+}
+
+#[test]
+fn the_driver_decides_how_many_buffers_there_are() {
+    let script = Arc::new(Script::default());
+    *script.granted.lock().unwrap() = Some(5);
+    let queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 2, &[PLANE]).unwrap();
+    assert_eq!(queue.count().get(), 5);
+    *script.granted.lock().unwrap() = Some(0);
+    let none = Queue::request(script, MemoryType::DmaBuf, 2, &[PLANE]).map(|queue| queue.count());
+    assert_eq!(none, Err(QueueError::Errno(Errno::ENOMEM)));
+}
+
+#[test]
+fn a_driver_that_exports_nothing_is_mapped() {
+    let script = Arc::new(Script::default());
+    let queue = Queue::request(script, MemoryType::Mmap, 3, &[PLANE]).unwrap();
+    let buffers = queue.driver_buffers().unwrap();
+    assert_eq!(buffers.len(), 3);
+    for buffer in &buffers {
+        assert!(buffer.planes()[0].dmabuf().is_none());
+        assert!(is_alive(buffer));
+    }
+}
+
+#[test]
+fn a_driver_whose_exports_cannot_be_mapped_is_mapped_itself() {
+    let script = Arc::new(Script::default());
+    // No file of this kind can be mapped.
+    let (unmappable, _) = nix::unistd::pipe().unwrap();
+    *script.exported.lock().unwrap() = Some(unmappable);
+    let queue = Queue::request(script, MemoryType::Mmap, 2, &[PLANE]).unwrap();
+    let buffers = queue
+        .driver_buffers()
+        .expect("the device can be mapped where its exports cannot");
+    assert_eq!(buffers.len(), 2);
+    for plane in buffers.iter().flat_map(Free::planes) {
+        assert!(plane.dmabuf().is_none());
+        assert_eq!(plane.length(), LENGTH);
+    }
+}
+
+#[test]
+fn a_failed_qbuf_gives_the_buffer_back() {
+    let script = Arc::new(Script::default());
+    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 1, &[PLANE]).unwrap();
+    *script.qbuf_error.lock().unwrap() = Some(Errno::EFAULT);
+    let (buffer, errno) = queue.enqueue(free(0)).unwrap_err();
+    assert_eq!((buffer.index(), errno), (0, Errno::EFAULT));
+    assert!(is_alive(&buffer));
+    *script.qbuf_error.lock().unwrap() = None;
+    queue.enqueue(buffer).unwrap();
+}
+
+#[test]
+fn streamoff_gives_back_what_was_queued_and_nothing_else() {
+    let (script, mut queue) = queue();
+    script.will_fill(0, 100, 0);
+    let filled = dequeue_frame(&mut queue);
+    let buffers = queue.stop().unwrap();
+    let indices: Vec<u32> = buffers.iter().map(Free::index).collect();
+    assert_eq!(indices, [1], "buffer 0 is the caller's already");
+    assert!(is_alive(&buffers[0]));
+    queue.enqueue(filled.release()).unwrap();
+}
+
+#[test]
+fn a_failed_streamoff_leaves_the_buffers_queued() {
+    let (script, mut queue) = queue();
+    *script.streamoff_error.lock().unwrap() = Some(Errno::ENODEV);
+    assert_eq!(
+        queue.stop().map(|buffers| buffers.len()),
+        Err(Errno::ENODEV)
+    );
+    *script.streamoff_error.lock().unwrap() = None;
+    assert_eq!(queue.stop().unwrap().len(), 2);
+}
+
+#[test]
+fn a_buffer_that_is_queued_or_foreign_never_reaches_the_driver() {
+    let (script, mut queue) = queue();
+    let asked = script.asked.lock().unwrap().len();
+    for index in [0, 2] {
+        let (buffer, errno) = queue.enqueue(free(index)).unwrap_err();
+        assert_eq!((buffer.index(), errno), (index, Errno::EINVAL));
+    }
+    assert_eq!(script.asked.lock().unwrap().len(), asked, "QBUF was called");
+}
+
+#[test]
+fn a_driver_that_contradicts_itself_is_not_believed() {
+    for (index, bytesused, data_offset) in [
+        (2, 1, 0),
+        (u32::MAX, 1, 0),
+        (0, LENGTH as u32 + 1, 0),
+        (0, 10, 11),
+        (0, u32::MAX, u32::MAX),
+    ] {
+        let (script, mut queue) = queue();
+        script.will_fill(index, bytesused, data_offset);
+        let told = queue.dequeue().map(|_| ());
+        assert!(
+            matches!(told, Err(QueueError::Nonsense(_))),
+            "buffer {index} with bytes {data_offset} to {bytesused}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_buffer_comes_back_once() {
+    let (script, mut queue) = queue();
+    script.will_fill(0, 1, 0);
+    script.will_fill(0, 1, 0);
+    let _out = dequeue_frame(&mut queue);
+    assert!(matches!(queue.dequeue(), Err(QueueError::Nonsense(_))));
+}
+
+#[test]
+fn a_data_offset_is_no_part_of_the_picture() {
+    let (script, mut queue) = queue();
+    script.will_fill(0, 100, 28);
+    let filled = dequeue_frame(&mut queue);
+    let (_, payload) = filled.planes().next().unwrap();
+    assert_eq!((payload.offset, payload.length), (28, 72));
+}
+
+#[test]
+fn errnos_of_dqbuf_are_handed_on() {
+    let (script, mut queue) = queue();
+    script.will_dequeue(Err(Errno::ENODEV));
+    script.will_dequeue(Ok(Dequeued::LastBuffer));
+    assert_eq!(
+        queue.dequeue().unwrap_err(),
+        QueueError::Errno(Errno::ENODEV)
+    );
+    assert!(matches!(queue.dequeue(), Ok(Dequeue::Ended)));
+}
+
+#[test]
+fn the_driver_lets_go_before_memory_is_freed() {
+    let (script, queue) = queue();
+    drop(queue);
+    let asked = script.asked.lock().unwrap();
+    assert_eq!(asked[asked.len() - 2..], ["streamoff", "reqbufs 0"]);
+}
+
+#[test]
+fn buffers_have_the_planes_of_the_format() {
+    let script = Arc::new(Script::default());
+    // QUERYBUF tells of one plane.
+    let queue = Queue::request(Arc::clone(&script), MemoryType::Mmap, 2, &[PLANE; 3]).unwrap();
+    let told = queue.driver_buffers().map(|buffers| buffers.len());
+    assert!(
+        matches!(&told, Err(QueueError::Nonsense(told)) if told.contains("3 memory planes")),
+        "a format of 3 planes and buffers of 1: {told:?}"
+    );
+    *script.state.lock().unwrap() = Some(BufferState {
+        flags: 0,
+        lengths: vec![LENGTH as u32],
+    });
+    for memory in [MemoryType::Mmap, MemoryType::DmaBuf] {
+        let told = Queue::request(Arc::clone(&script), memory, 2, &[PLANE; 3]).map(|_| ());
+        assert!(matches!(told, Err(QueueError::Nonsense(_))), "{told:?}");
+    }
+    let asked = script.asked.lock().unwrap();
+    assert_eq!(asked.last().unwrap(), "reqbufs 0", "buffers stay requested");
+}
+
+#[test]
+fn a_frame_has_no_more_bytes_than_its_format() {
+    let script = Arc::new(Script::default());
+    let plane = PlaneFormat {
+        sizeimage: 1000,
+        ..PLANE
+    };
+    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 1, &[plane]).unwrap();
+    queue.enqueue(free(0)).unwrap();
+    for (bytesused, data_offset, sent, is_corrupt) in [
+        (1000, 0, 1000, false),
+        (1028, 28, 1000, false),
+        (1001, 0, 1000, true),
+        (LENGTH as u32, 28, 1000, true),
+    ] {
+        script.will_fill(0, bytesused, data_offset);
+        let filled = dequeue_frame(&mut queue);
+        let frame = filled.frame();
+        assert_eq!(
+            (frame.bytes(), frame.has_error()),
+            (sent, is_corrupt),
+            "bytes {data_offset} to {bytesused} of a format of 1000"
+        );
+        queue.enqueue(filled.release()).unwrap();
+    }
+}
+
+#[test]
+fn an_imported_buffer_is_queued_with_what_the_driver_needs_of_it() {
+    let plane = PlaneFormat {
+        sizeimage: 1000,
+        ..PLANE
+    };
+    for (wanted, queued) in [
+        (None, 1000),
+        (Some(0), 1000),
+        (Some(2048), 2048),
+        (Some(8192), 4096),
+    ] {
+        let script = Arc::new(Script::default());
+        *script.state.lock().unwrap() = wanted.map(|length| BufferState {
+            flags: 0,
+            lengths: vec![length],
+        });
+        let mut queue =
+            Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 1, &[plane]).unwrap();
+        queue.enqueue(free(0)).unwrap();
+        assert_eq!(
+            *script.queued.lock().unwrap(),
+            [queued],
+            "{wanted:?} wanted"
+        );
+    }
+}
+
+#[test]
+fn nothing_follows_what_the_driver_marks_as_the_last() {
+    for (bytesused, is_frame) in [(100, true), (0, false)] {
+        let (script, mut queue) = queue();
+        script.will_dequeue(Ok(Dequeued::Buffer(DequeuedBuffer {
+            index: 0,
+            flags: flags::BUF_FLAG_LAST,
+            field: 0,
+            sequence: 0,
+            timestamp: (1, 2),
+            planes: vec![PlaneUsed {
+                bytesused,
+                data_offset: 0,
+            }],
+        })));
+        script.will_fill(1, 100, 0);
+        let told = queue.dequeue().unwrap();
+        assert_eq!(
+            matches!(told, Dequeue::Frame(_)),
+            is_frame,
+            "{bytesused} bytes"
+        );
+        assert!(matches!(queue.dequeue(), Ok(Dequeue::Ended)));
+    }
+}
