@@ -109,7 +109,11 @@ pub struct Linked<'a> {
 
 impl Linked<'_> {
     fn tell(&self) {
-        let mut so_far = Box::new(self.measured.borrow().so_far());
+        // Busy only if a borrow lasts through a wait: then what was told before stands.
+        let Ok(measured) = self.measured.try_borrow() else {
+            return;
+        };
+        let mut so_far = Box::new(measured.so_far());
         so_far.stopped = self.stop.is_requested();
         *self.link.lock() = Some(so_far);
     }
