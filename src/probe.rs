@@ -208,19 +208,18 @@ fn watch(camera: &mut Camera, run: &mut Run<'_>) -> Result<Seen> {
     while seen.sightings.len() < FRAMES && Instant::now() < deadline && !run.is_stopped() {
         run.tick()?;
         match camera.next()? {
-            Next::Frame(filled) => {
-                let frame = filled.frame();
+            Next::Frame(lease) => {
+                let frame = lease.frame();
                 seen.sightings.push(Sighting::of(frame)?);
                 seen.corrupt += usize::from(frame.has_error());
                 if let Some(lack) = complete.lack(frame) {
                     seen.incomplete += 1;
                     seen.lack = Some(lack);
                 }
-                camera.recycle(filled.release())?;
             }
             Next::Ended => break,
             Next::NotReady => {
-                let polled: Vec<PollFd<'_>> = camera.waits_for().poll().0.into_iter().collect();
+                let polled: Vec<PollFd<'_>> = camera.waits_for().poll().0.collect();
                 match run.wait(&polled, Some(deadline), OnStop::End)? {
                     Woken::Ready(events) => {
                         let failed = PollFlags::POLLERR | PollFlags::POLLHUP;

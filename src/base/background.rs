@@ -156,6 +156,18 @@ impl<W: Work> Background<W> {
         self.lent
     }
 
+    /// What is readable once something has come back since the last `attend`, or the thread
+    /// has ended.
+    pub fn poll_fd(&self) -> PollFd<'_> {
+        PollFd::new(self.reins.news.as_fd(), PollFlags::POLLIN)
+    }
+
+    /// Makes `poll_fd` wait for what comes from now on: to be called before a look.
+    pub fn attend(&self) {
+        // EAGAIN: nothing was told.
+        let _ = self.reins.news.read();
+    }
+
     /// Takes back what is done next, if it is. The work's error if that failed.
     pub fn take(&mut self) -> Result<Option<W::Done>> {
         match self.done.try_recv() {
@@ -185,12 +197,11 @@ impl<W: Work> Background<W> {
     /// Waits until something has come back, or the thread has ended; None on a stop.
     pub fn wait(&mut self, run: &mut Run<'_>) -> Result<Option<W::Done>> {
         loop {
-            // Before the look, so that what is told after it wakes. EAGAIN: nothing was.
-            let _ = self.reins.news.read();
+            self.attend();
             if let Some(done) = self.take()? {
                 return Ok(Some(done));
             }
-            let news = [PollFd::new(self.reins.news.as_fd(), PollFlags::POLLIN)];
+            let news = [self.poll_fd()];
             if self.ended || run.wait(&news, None, OnStop::End)? == Woken::Stopped {
                 return Ok(None);
             }
@@ -208,8 +219,7 @@ impl<W: Work> Background<W> {
         self.jobs = None;
         let mut seen = (self.reins.steps.load(Ordering::Relaxed), Instant::now());
         loop {
-            // As in `wait`.
-            let _ = self.reins.news.read();
+            self.attend();
             while let Some(job) = self.take()? {
                 done(job);
             }
@@ -220,7 +230,7 @@ impl<W: Work> Background<W> {
             if steps != seen.0 {
                 seen = (steps, Instant::now());
             }
-            let news = [PollFd::new(self.reins.news.as_fd(), PollFlags::POLLIN)];
+            let news = [self.poll_fd()];
             if !run.is_stopped() {
                 run.wait(&news, None, OnStop::End)?;
                 seen.1 = Instant::now();

@@ -91,26 +91,31 @@ pub trait Observer {
 /// What to wait for until there may be a frame.
 #[derive(Debug)]
 pub enum WaitsFor<'a> {
-    /// A descriptor to become readable, or to have an event.
-    Readable(BorrowedFd<'a>),
+    /// A device to be readable, or to have an event, or a buffer to be free again.
+    Device {
+        /// The device's descriptor.
+        device: BorrowedFd<'a>,
+        /// What is readable once a buffer is free.
+        bell: BorrowedFd<'a>,
+    },
     /// A time.
     Time(Instant),
-    /// One of its buffers to be given back: all are elsewhere.
-    Buffer,
+    /// A buffer to be free again, for all are elsewhere: what is readable then.
+    Buffer(BorrowedFd<'a>),
 }
 
 impl<'a> WaitsFor<'a> {
-    /// What to poll for it, and until when. Neither, for a buffer: whoever has it
-    /// knows when it comes back.
-    pub fn poll(self) -> (Option<PollFd<'a>>, Option<Instant>) {
-        match self {
-            WaitsFor::Readable(fd) => (
-                Some(PollFd::new(fd, PollFlags::POLLIN | PollFlags::POLLPRI)),
-                None,
-            ),
-            WaitsFor::Time(due) => (None, Some(due)),
-            WaitsFor::Buffer => (None, None),
-        }
+    /// What to poll for it, and until when.
+    pub fn poll(self) -> (impl Iterator<Item = PollFd<'a>>, Option<Instant>) {
+        let (device, bell, due) = match self {
+            WaitsFor::Device { device, bell } => (Some(device), Some(bell), None),
+            WaitsFor::Time(due) => (None, None, Some(due)),
+            WaitsFor::Buffer(bell) => (None, Some(bell), None),
+        };
+        let events = PollFlags::POLLIN | PollFlags::POLLPRI;
+        let device = device.map(|device| PollFd::new(device, events));
+        let bell = bell.map(|bell| PollFd::new(bell, PollFlags::POLLIN));
+        (device.into_iter().chain(bell), due)
     }
 }
 

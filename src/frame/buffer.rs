@@ -1,9 +1,9 @@
-//! A frame buffer, owned by the state that it is in.
+//! A frame buffer, owned by the state that it is in, and what is known of its frame.
 //!
-//! `Free` may be given to the driver or written to, `Filled` holds a frame. A queued buffer
-//! is neither, its queue owns it (see `queue`); nor is one that the network refers to, which
-//! the connection's `Flights` own. Each change of state consumes the old one, so a buffer
-//! can't be queued twice, nor queued while its frame is still being sent.
+//! `Free` may be given to the driver or written to. A queued buffer is its queue's (see
+//! `queue`), and one that holds a frame is owned by the frame's leases (see `pool`). Each
+//! change of state consumes the old one, so a buffer can't be queued twice, nor queued while
+//! somebody reads its frame.
 
 use std::time::Duration;
 
@@ -18,20 +18,10 @@ pub(crate) struct Buffer {
     pub(crate) index: u32,
     pub(crate) planes: Vec<Plane>,
     /// What it was filled with before it was given away, if it was.
-    poison: Option<Poison>,
+    pub(crate) poison: Option<Poison>,
 }
 
-impl Buffer {
-    /// Whatever it was filled with is gone.
-    fn used(self) -> Self {
-        Buffer {
-            poison: None,
-            ..self
-        }
-    }
-}
-
-/// A buffer that holds nothing of worth.
+/// A buffer that holds no frame.
 #[derive(Debug)]
 pub struct Free(pub(crate) Buffer);
 
@@ -50,69 +40,20 @@ impl Free {
         self.0.index
     }
 
-    /// Its memory, to write to.
+    /// Its memory.
     pub fn planes(&self) -> &[Plane] {
         &self.0.planes
+    }
+
+    /// Its memory, to write to.
+    pub fn planes_mut(&mut self) -> &mut [Plane] {
+        &mut self.0.planes
     }
 
     /// Notes what its memory was filled with.
     pub fn set_poison(&mut self, poison: Poison) {
         self.0.poison = Some(poison);
     }
-
-    /// Declares it filled with a frame.
-    pub fn filled(self, frame: Frame) -> Filled {
-        Filled {
-            buffer: self.0,
-            frame,
-        }
-    }
-}
-
-/// A buffer that holds a frame.
-#[derive(Debug)]
-pub struct Filled {
-    buffer: Buffer,
-    frame: Frame,
-}
-
-impl Filled {
-    /// Its number in the pool.
-    pub fn index(&self) -> u32 {
-        self.buffer.index
-    }
-
-    /// What is known of the frame.
-    pub fn frame(&self) -> &Frame {
-        &self.frame
-    }
-
-    /// What its memory was filled with before the frame came.
-    pub fn poison(&self) -> Option<&Poison> {
-        self.buffer.poison.as_ref()
-    }
-
-    /// Each plane's memory, and the range of it that the frame uses.
-    pub fn planes(&self) -> impl Iterator<Item = (&Plane, Payload)> {
-        self.buffer
-            .planes
-            .iter()
-            .zip(self.frame.payloads.iter().copied())
-    }
-
-    /// Gives the frame up.
-    pub fn release(self) -> Free {
-        Free(self.buffer.used())
-    }
-}
-
-/// What a frame leaves with.
-#[derive(Debug)]
-pub struct Departure {
-    /// Frames that left before it.
-    pub counter: u64,
-    /// On the heap, for the network refers to it as well.
-    pub header: Box<[u8]>,
 }
 
 /// What is known of a frame beside its pixels.

@@ -7,4 +7,5 @@ pub mod flags;
 pub mod layout;
 pub mod pixel_format;
 pub mod poison;
+pub mod pool;
 pub mod stream;

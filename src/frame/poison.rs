@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use crate::frame::layout::{Layout, Rows};
-use crate::memory::View;
+use crate::memory::ViewMut;
 
 /// Bytes of a page: there is a word in each at most.
 pub const PAGE: usize = 4096;
@@ -123,10 +123,10 @@ impl Poison {
     }
 
     /// Writes the words into a plane.
-    pub fn write(&self, plane: usize, view: View<'_>) {
+    pub fn write(&self, plane: usize, mut view: ViewMut<'_>) {
         for page in 0..view.length().div_ceil(PAGE) {
             let place = self.places.place(plane, page);
-            if let Some(rest) = place.and_then(|place| view.skip(place)) {
+            if let Some(mut rest) = place.and_then(|place| view.skip(place)) {
                 rest.copy_from(&self.word(page));
             }
         }

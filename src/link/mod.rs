@@ -6,7 +6,7 @@
 //! says by itself that it doesn't wait.
 
 mod connect;
-mod flights;
+mod in_flight;
 mod listen;
 pub mod network;
 mod progress;
@@ -26,12 +26,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::base::blocking::Blocking;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::{OnStop, Run, TICK, WaitsFor, Woken};
-use crate::frame::buffer::Free;
 use crate::link::network::Network;
 use socket::Gather;
 
 pub use connect::{connect, connect_to};
-pub use flights::Flights;
+pub use in_flight::{Header, InFlight};
 pub use listen::{Accepted, Listener};
 pub use progress::Progress;
 pub use receive::Received;
@@ -55,9 +54,9 @@ pub struct Connection {
 trait Send {
     /// Sends what follows the first `sent` bytes; says how many more that were.
     fn step(&mut self, sent: usize) -> nix::Result<usize>;
-    /// Something happened on the socket. Gives the buffers that are free by it.
-    fn woken(&mut self) -> Result<Vec<Free>> {
-        Ok(Vec::new())
+    /// Something happened on the socket.
+    fn woken(&mut self) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -65,9 +64,9 @@ trait Send {
 pub trait Meanwhile {
     /// What else to wait for.
     fn waits_for(&self) -> Option<WaitsFor<'_>>;
-    /// Called after each wait, with the buffers that came back. What fails here is to be told
-    /// later: a frame that is half out goes on.
-    fn look(&mut self, returned: Vec<Free>);
+    /// Called after each wait. What fails here is to be told later: a frame that is half out
+    /// goes on.
+    fn look(&mut self);
 }
 
 /// Nothing does.
@@ -78,13 +77,13 @@ impl Meanwhile for Nothing {
         None
     }
 
-    fn look(&mut self, _: Vec<Free>) {}
+    fn look(&mut self) {}
 }
 
 struct CopyingSend<'a> {
     connection: &'a Connection,
     /// What was sent without a copy before.
-    flights: Option<&'a mut Flights>,
+    in_flight: Option<&'a mut InFlight>,
     what: Gather<'a>,
     /// Whether nothing goes on meanwhile: the wait for room is the kernel's then.
     is_alone: bool,
@@ -99,10 +98,10 @@ impl Send for CopyingSend<'_> {
         }
     }
 
-    fn woken(&mut self) -> Result<Vec<Free>> {
-        match &mut self.flights {
-            None => Ok(Vec::new()),
-            Some(flights) => self.connection.landed(flights),
+    fn woken(&mut self) -> Result<()> {
+        match &mut self.in_flight {
+            None => Ok(()),
+            Some(in_flight) => self.connection.reap(in_flight),
         }
     }
 }
@@ -188,19 +187,19 @@ impl Connection {
     }
 
     /// Sends a header and its payload, in one call if the socket has room.
-    /// Not ended by a stop: half a frame is worth nothing. `flights` are those of frames that
-    /// were sent without a copy before.
+    /// Not ended by a stop: half a frame is worth nothing. `in_flight` are frames that were
+    /// sent without a copy before.
     pub fn send(
         &self,
         run: &mut Run<'_>,
         what: Gather<'_>,
-        flights: Option<&mut Flights>,
+        in_flight: Option<&mut InFlight>,
         meanwhile: &mut dyn Meanwhile,
     ) -> Result<()> {
         let total = what.length();
         let mut job = CopyingSend {
             connection: self,
-            flights,
+            in_flight,
             what,
             is_alone: meanwhile.waits_for().is_none(),
         };
@@ -234,11 +233,11 @@ impl Connection {
                 }
                 Err(Errno::EAGAIN) => {
                     let room = PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT);
-                    let (other, due) = meanwhile
-                        .waits_for()
-                        .filter(|_| !other_failed)
-                        .map_or((None, None), WaitsFor::poll);
+                    let other = meanwhile.waits_for().filter(|_| !other_failed);
+                    let (other, due) = other.map(WaitsFor::poll).unzip();
+                    let other = other.into_iter().flatten();
                     let polled: Vec<PollFd<'_>> = [room].into_iter().chain(other).collect();
+                    let due: Option<Instant> = due.flatten();
                     let until = [Some(progress.due()), due, last]
                         .into_iter()
                         .flatten()
@@ -252,8 +251,8 @@ impl Connection {
                     if progress.is_over(self) {
                         return Err(self.stalled());
                     }
-                    let returned = job.woken()?;
-                    meanwhile.look(returned);
+                    job.woken()?;
+                    meanwhile.look();
                 }
                 Err(Errno::EINTR) => run.tick()?,
                 Err(errno) => return Err(self.lost(errno)),
@@ -319,9 +318,8 @@ impl Connection {
     }
 
     /// Ends the stream and waits until the receiver has taken all of it, which
-    /// it shows by closing its side. `flights` are those of frames that were sent without
-    /// a copy.
-    pub fn finish(&self, run: &mut Run<'_>, mut flights: Option<&mut Flights>) -> Result<()> {
+    /// it shows by closing its side. `in_flight` are frames that were sent without a copy.
+    pub fn finish(&self, run: &mut Run<'_>, mut in_flight: Option<&mut InFlight>) -> Result<()> {
         if let Err(error) = self.socket.shutdown(std::net::Shutdown::Write) {
             return Err(self.lost(Errno::from_raw(error.raw_os_error().unwrap_or(0))));
         }
@@ -334,8 +332,8 @@ impl Connection {
                 return Err(self.timeout("the receiver did not end the stream"));
             }
             // Unread, a completion would end every wait.
-            if let Some(flights) = &mut flights {
-                self.reap(flights)?;
+            if let Some(in_flight) = &mut in_flight {
+                self.reap(in_flight)?;
             }
             match socket::receive_now(self.socket.as_fd(), &mut [0; 4096]) {
                 Ok(0) => return Ok(()),
@@ -405,6 +403,6 @@ fn tcp_socket(address: &SocketAddr) -> std::io::Result<Socket> {
 }
 
 #[cfg(test)]
-pub(crate) use flights::tests::LANDS_EARLY;
+pub(crate) use in_flight::tests::COMPLETES_EARLY;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use super::Connection;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::{OnStop, Run, Woken};
 use crate::link::socket;
-use crate::memory::View;
+use crate::memory::ViewMut;
 
 /// Bytes of a payload that a receiver waits for at a time if the sender is on the same
 /// machine, where it is the sender's time that waking the receiver for each packet takes.
@@ -76,12 +76,13 @@ impl Connection {
     }
 
     /// As `receive_rest`, straight from the socket into `view`.
-    pub fn receive_view(&self, run: &mut Run<'_>, view: View<'_>) -> Result<Received> {
+    pub fn receive_view(&self, run: &mut Run<'_>, mut view: ViewMut<'_>) -> Result<Received> {
         self.receive(run, view.length(), OnStop::Finish, None, |received| {
             let mut next = view.skip(received).ok_or(Errno::EINVAL)?;
             if self.is_local {
-                next = next.first(next.length().min(PIECE)).ok_or(Errno::EINVAL)?;
-                self.wake_at(next.length())?;
+                let piece = next.at_most(PIECE);
+                self.wake_at(piece.length())?;
+                return socket::receive(self.socket.as_fd(), piece);
             }
             socket::receive(self.socket.as_fd(), next)
         })

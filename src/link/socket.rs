@@ -10,7 +10,7 @@ use nix::libc;
 use nix::sys::socket::MsgFlags;
 
 use crate::frame::flags::MAX_PLANES;
-use crate::memory::View;
+use crate::memory::{View, ViewMut};
 
 fn count(result: libc::ssize_t) -> nix::Result<usize> {
     Errno::result(result).map(|bytes| bytes as usize)
@@ -180,7 +180,7 @@ pub fn receive_now(socket: BorrowedFd<'_>, into: &mut [u8]) -> nix::Result<usize
 ///
 /// The wait is the kernel's (MSG_WAITALL): a frame comes in as many pieces as packets,
 /// and to be told of each would take three more calls.
-pub fn receive(socket: BorrowedFd<'_>, into: View<'_>) -> nix::Result<usize> {
+pub fn receive(socket: BorrowedFd<'_>, mut into: ViewMut<'_>) -> nix::Result<usize> {
     let range = into.iovec();
     // SAFETY: the range is mapped writable for as long as the view lives.
     count(unsafe {

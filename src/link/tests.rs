@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::eventfd::EventFd;
 use nix::unistd::pipe;
 
 use super::*;
@@ -20,15 +21,18 @@ impl Observer for Nobody {
 /// A source whose descriptor reports a hang-up for ever, and that says nothing of it.
 struct HungUp {
     fd: OwnedFd,
+    never: EventFd,
     looks: u32,
 }
 
 impl Meanwhile for HungUp {
     fn waits_for(&self) -> Option<WaitsFor<'_>> {
-        Some(WaitsFor::Readable(self.fd.as_fd()))
+        let device = self.fd.as_fd();
+        let bell = self.never.as_fd();
+        Some(WaitsFor::Device { device, bell })
     }
 
-    fn look(&mut self, _: Vec<Free>) {
+    fn look(&mut self) {
         self.looks += 1;
     }
 }
@@ -50,6 +54,7 @@ fn a_source_that_has_failed_does_not_keep_the_sender_awake() {
     drop(writer);
     let mut source = HungUp {
         fd: reader,
+        never: EventFd::new().unwrap(),
         looks: 0,
     };
     let stop = Stop::new().unwrap();
@@ -172,11 +177,11 @@ fn a_peer_that_takes_nothing_is_given_up() {
 #[test]
 fn completions_that_wait_keep_no_wait_awake() {
     with_taker(Duration::from_secs(20), |run, connection, mut taker| {
-        let mut flights = connection.enable_zero_copy().unwrap();
-        let filled = crate::link::flights::tests::filled(7, 64 * 1024);
-        let departure = crate::frame::buffer::Departure {
+        let mut in_flight = connection.enable_zero_copy().unwrap();
+        let lease = in_flight::tests::filled(7, 64 * 1024);
+        let header = Header {
             counter: 0,
-            header: Box::new([]),
+            bytes: Box::new([]),
         };
         let taking = thread::spawn(move || {
             let mut all = Vec::new();
@@ -185,10 +190,10 @@ fn completions_that_wait_keep_no_wait_awake() {
             thread::sleep(Duration::from_secs(1));
         });
         connection
-            .send_zero_copy(run, &mut flights, departure, filled, &mut Nothing)
+            .send_zero_copy(run, &mut in_flight, header, lease, &mut Nothing)
             .unwrap();
         let before = cpu_time();
-        connection.finish(run, Some(&mut flights)).unwrap();
+        connection.finish(run, Some(&mut in_flight)).unwrap();
         let took = cpu_time().saturating_sub(before);
         taking.join().unwrap();
         assert!(

@@ -8,82 +8,78 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 
-use super::flights::Flights;
+use super::in_flight::{Header, InFlight};
 use super::{Connection, Meanwhile, Send};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::Run;
-use crate::frame::buffer::{Departure, Filled, Free};
+use crate::frame::pool::Lease;
 
 impl Connection {
     /// Turns sending without a copy on. `EOPNOTSUPP` and the like: the kernel
     /// doesn't have it.
-    pub fn enable_zero_copy(&self) -> nix::Result<Flights> {
-        Flights::new(self.socket.as_fd())
+    pub fn enable_zero_copy(&self) -> nix::Result<InFlight> {
+        InFlight::new(self.socket.as_fd())
     }
 
-    /// Sends a frame without a copy. Its buffer is among `flights` from then on. Tells
+    /// Sends a frame without a copy. `in_flight` has a lease of it from then on. Tells
     /// whether a part had to be copied because the kernel had no room to pin it (ENOBUFS).
     pub fn send_zero_copy(
         &self,
         run: &mut Run<'_>,
-        flights: &mut Flights,
-        departure: Departure,
-        filled: Filled,
+        in_flight: &mut InFlight,
+        header: Header,
+        lease: Lease,
         meanwhile: &mut dyn Meanwhile,
     ) -> Result<bool> {
-        let total = flights.take_off(filled, departure)?;
+        let total = in_flight.begin(lease, header)?;
         let mut job = ZeroCopySend {
             connection: self,
-            flights,
+            in_flight,
             must_copy: false,
         };
         self.send_all(run, total, &mut job, meanwhile)?;
         let fell_back = job.must_copy;
-        flights.sent_whole();
+        in_flight.sent_whole();
         Ok(fell_back)
     }
 
-    /// The buffers that the kernel is done with. A completion ends each wait on the socket:
-    /// unread, it would do so again and again.
-    pub(super) fn landed(&self, flights: &mut Flights) -> Result<Vec<Free>> {
-        self.reap(flights)?;
-        Ok(flights.landed())
-    }
-
-    /// Takes in what the kernel says that it is done with.
-    pub fn reap(&self, flights: &mut Flights) -> Result<()> {
-        flights.reap().map_err(|errno| {
+    /// Lets go of the frames that the kernel says that it is done with. A completion ends each
+    /// wait on the socket: unread, it would do so again and again.
+    pub fn reap(&self, in_flight: &mut InFlight) -> Result<()> {
+        let reaped = in_flight.reap().map_err(|errno| {
             Error::new(
                 ErrorKind::System,
                 "read what the network has sent (MSG_ERRQUEUE)",
             )
             .object(self.peer())
             .errno(errno)
-        })
+        });
+        in_flight.release();
+        reaped
     }
 }
 
-/// The frame that took off last, on its way into the socket.
+/// The frame that was begun last, on its way into the socket.
 struct ZeroCopySend<'a> {
     connection: &'a Connection,
-    flights: &'a mut Flights,
+    in_flight: &'a mut InFlight,
     must_copy: bool,
 }
 
 impl Send for ZeroCopySend<'_> {
     fn step(&mut self, sent: usize) -> nix::Result<usize> {
         if !self.must_copy {
-            match self.flights.send(sent) {
+            match self.in_flight.send(sent) {
                 // No room for a completion (net.core.optmem_max), or for locked
                 // pages (ulimit -l): this frame's rest is copied.
                 Err(Errno::ENOBUFS | Errno::ENOMEM | Errno::EFAULT) => self.must_copy = true,
                 handed => return handed,
             }
         }
-        self.flights.send_copy(sent)
+        self.in_flight.send_copy(sent)
     }
 
-    fn woken(&mut self) -> Result<Vec<Free>> {
-        self.connection.landed(self.flights)
+    fn woken(&mut self) -> Result<()> {
+        self.connection.reap(self.in_flight)
     }
 }

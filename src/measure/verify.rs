@@ -8,16 +8,18 @@ use nix::time::{ClockId, clock_gettime};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::base::error::Result;
-use crate::frame::buffer::{Filled, Free};
+use crate::frame::buffer::Free;
 use crate::frame::poison::{PAGE, Places, Poison};
+use crate::frame::pool::Lease;
 use crate::wire::v3::{Checksum, Unwritten};
 
 /// Poisons a buffer's memory in these places.
 pub fn poison(mut free: Free, places: &Arc<Places>) -> Result<Free> {
     let poison = Poison::new(places);
-    for (number, plane) in free.planes().iter().enumerate() {
-        let access = plane.write()?;
-        poison.write(number, access.view(0, plane.length())?);
+    for (number, plane) in free.planes_mut().iter_mut().enumerate() {
+        let length = plane.length();
+        let mut access = plane.write()?;
+        poison.write(number, access.view_mut(0, length)?);
         access.end()?;
     }
     free.set_poison(poison);
@@ -36,11 +38,11 @@ pub struct Inspection {
 }
 
 /// Looks at all of a frame's bytes.
-pub fn inspect(filled: &Filled) -> Result<Inspection> {
+pub fn inspect(lease: &Lease) -> Result<Inspection> {
     let mut hash = Xxh3::new();
     let mut is_zero = true;
     let (mut left, mut looked_at) = (0_u64, 0_u64);
-    for (number, (plane, payload)) in filled.planes().enumerate() {
+    for (number, (plane, payload)) in lease.planes().enumerate() {
         let access = plane.read()?;
         // Memory that others may write is never lent as a slice: it goes by way of a
         // page of our own, which stays in the CPU's first cache.
@@ -52,7 +54,7 @@ pub fn inspect(filled: &Filled) -> Result<Inspection> {
             let length = next.min(end) - at;
             access.view(at, length)?.copy_to(&mut bytes);
             let piece = bytes.get(..length).unwrap_or_default();
-            let poison = filled.poison();
+            let poison = lease.poison();
             if let Some(is_left) =
                 poison.and_then(|it| it.is_left(number, at, piece, payload.offset))
             {
@@ -68,17 +70,17 @@ pub fn inspect(filled: &Filled) -> Result<Inspection> {
     Ok(Inspection {
         checksum: Checksum::Xxh3(hash.digest()),
         is_zero,
-        unwritten: unwritten(filled, left, looked_at),
+        unwritten: unwritten(lease, left, looked_at),
     })
 }
 
 /// What it means that poison is `left` in so many of the pages that were `looked_at`.
-fn unwritten(filled: &Filled, left: u64, looked_at: u64) -> Option<Unwritten> {
-    let tell_parts = filled.poison()?.places().tell_parts();
+fn unwritten(lease: &Lease, left: u64, looked_at: u64) -> Option<Unwritten> {
+    let tell_parts = lease.poison()?.places().tell_parts();
     match left {
         0 => None,
         // The driver says so itself.
-        _ if filled.frame().has_error() => None,
+        _ if lease.frame().has_error() => None,
         left if left == looked_at => Some(Unwritten::All),
         _ => tell_parts.then_some(Unwritten::Part),
     }
@@ -106,9 +108,9 @@ pub struct Verified {
 
 impl Verified {
     /// Looks at a frame, whose checksum `expected` is, if anything is.
-    pub fn look(&mut self, filled: &Filled, expected: Option<Checksum>) -> Result<Inspection> {
+    pub fn look(&mut self, lease: &Lease, expected: Option<Checksum>) -> Result<Inspection> {
         let begun = cpu_time();
-        let found = inspect(filled)?;
+        let found = inspect(lease)?;
         self.cpu += cpu_time().saturating_sub(begun);
         self.frames += 1;
         self.zero += u64::from(found.is_zero);

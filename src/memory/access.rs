@@ -6,11 +6,12 @@
 
 #![allow(unsafe_code)]
 
+use std::ops::Deref;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 
-use super::{Plane, View};
+use super::{Plane, View, ViewMut};
 use crate::base::error::{Error, ErrorKind, Result};
 
 const SYNC_READ: u64 = 1;
@@ -53,18 +54,19 @@ impl Direction {
     }
 }
 
-/// A CPU access under way. Ends when it is dropped, or by `end`, which can fail.
+/// A CPU access under way, by a shared borrow to read or an exclusive one to write. Ends when
+/// it is dropped, or by `end`, which can fail.
 #[derive(Debug)]
 #[must_use]
-pub struct Access<'a> {
-    plane: &'a Plane,
+pub struct Access<P: Deref<Target = Plane>> {
+    plane: P,
     direction: Direction,
     open: bool,
 }
 
-impl<'a> Access<'a> {
-    pub(super) fn begin(plane: &'a Plane, direction: Direction) -> Result<Self> {
-        synchronize(plane, direction, Edge::Start)?;
+impl<P: Deref<Target = Plane>> Access<P> {
+    pub(super) fn begin(plane: P, direction: Direction) -> Result<Self> {
+        synchronize(&plane, direction, Edge::Start)?;
         Ok(Access {
             plane,
             direction,
@@ -72,7 +74,7 @@ impl<'a> Access<'a> {
         })
     }
 
-    /// The range of `length` bytes from `offset`.
+    /// The range of `length` bytes from `offset`, to read.
     ///
     /// An error of kind `System` if it leaves the plane: sizes are checked
     /// where they enter, so this is a fault of ours.
@@ -83,18 +85,34 @@ impl<'a> Access<'a> {
     /// Ends the access, so that the device sees what the CPU wrote.
     pub fn end(mut self) -> Result<()> {
         self.open = false;
-        synchronize(self.plane, self.direction, Edge::End)
+        synchronize(&self.plane, self.direction, Edge::End)
     }
 }
 
-impl Drop for Access<'_> {
+impl Access<&mut Plane> {
+    /// As `view`, to write to.
+    pub fn view_mut(&mut self, offset: usize, length: usize) -> Result<ViewMut<'_>> {
+        let whole = self.plane.length();
+        let view = self.plane.mapping.view_mut(offset, length);
+        view.ok_or_else(|| outside(offset, length, whole))
+    }
+}
+
+impl<P: Deref<Target = Plane>> Drop for Access<P> {
     fn drop(&mut self) {
         if self.open {
-            if let Err(error) = synchronize(self.plane, self.direction, Edge::End) {
+            if let Err(error) = synchronize(&self.plane, self.direction, Edge::End) {
                 log::error!("{error}");
             }
         }
     }
+}
+
+/// The error of a range that leaves its plane.
+pub(super) fn outside(offset: usize, length: usize, whole: usize) -> Error {
+    Error::new(ErrorKind::System, "reach into a buffer").cause(format!(
+        "{length} bytes from {offset} leave its {whole} bytes"
+    ))
 }
 
 pub(super) fn synchronize(plane: &Plane, direction: Direction, edge: Edge) -> Result<()> {

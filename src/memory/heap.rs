@@ -280,8 +280,10 @@ impl Heap {
 }
 
 fn page_size() -> usize {
-    // SAFETY: sysconf(3) takes no pointers.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
+    let size = size.ok().flatten();
+    size.and_then(|size| usize::try_from(size).ok())
+        .unwrap_or(4096)
 }
 
 fn dma_heap_alloc(heap: &File, length: usize) -> nix::Result<OwnedFd> {

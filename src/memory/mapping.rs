@@ -21,9 +21,12 @@ pub struct Mapping {
 }
 
 // SAFETY: a mapping belongs to the process, not to a thread, and it is reached
-// only through raw pointers, by system calls and by volatile copies. Two threads can't
-// copy at once: a mapping isn't `Sync`, nor is a view `Send`.
+// only through raw pointers, by system calls and by volatile copies.
 unsafe impl Send for Mapping {}
+
+// SAFETY: what a shared mapping gives out only reads: to write takes `view_mut`, and that the
+// mapping for oneself. Reads by volatile copies don't race with each other.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps `length` bytes of `fd` from `offset` (a multiple of the page size).
@@ -63,6 +66,11 @@ impl Mapping {
         };
         whole.skip(offset)?.first(length)
     }
+
+    /// As `view`, to write to.
+    pub fn view_mut(&mut self, offset: usize, length: usize) -> Option<ViewMut<'_>> {
+        self.view(offset, length).map(ViewMut)
+    }
 }
 
 impl Drop for Mapping {
@@ -75,7 +83,7 @@ impl Drop for Mapping {
     }
 }
 
-/// A range inside a mapping. No slice: others write to this memory.
+/// A range inside a mapping, to read. No slice: others write to this memory.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     start: NonNull<u8>,
@@ -110,15 +118,6 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Copies into the range's start as much of `bytes` as fits; says how many.
-    pub fn copy_from(&self, bytes: &[u8]) -> usize {
-        let (bytes, _) = bytes.split_at(bytes.len().min(self.length));
-        // SAFETY: the range is mapped for writing for as long as the view lives, holds as
-        // many bytes, and mmap(2) put it where Rust has no memory.
-        unsafe { volatile::write(self.start.as_ptr(), bytes) };
-        bytes.len()
-    }
-
     /// Copies from the range's start as much as `bytes` takes; says how many.
     pub fn copy_to(&self, bytes: &mut [u8]) -> usize {
         let (bytes, _) = bytes.split_at_mut(bytes.len().min(self.length));
@@ -127,12 +126,50 @@ impl<'a> View<'a> {
         bytes.len()
     }
 
-    /// The range for a system call, valid for as long as the view is.
+    /// The range for a system call that reads it, valid for as long as the view is.
     pub(crate) fn iovec(&self) -> libc::iovec {
         libc::iovec {
             iov_base: self.start.as_ptr().cast(),
             iov_len: self.length,
         }
+    }
+}
+
+/// A range inside a mapping that is written to by nobody else of this process.
+#[derive(Debug)]
+pub struct ViewMut<'a>(View<'a>);
+
+impl ViewMut<'_> {
+    /// Bytes.
+    pub fn length(&self) -> usize {
+        self.0.length
+    }
+
+    /// The range without its first `bytes`; None if it has fewer.
+    pub fn skip(&mut self, bytes: usize) -> Option<ViewMut<'_>> {
+        self.0.skip(bytes).map(ViewMut)
+    }
+
+    /// The first `bytes` of the range, or all if it has fewer.
+    pub fn at_most(&mut self, bytes: usize) -> ViewMut<'_> {
+        ViewMut(View {
+            length: self.0.length.min(bytes),
+            ..self.0
+        })
+    }
+
+    /// Copies into the range's start as much of `bytes` as fits; says how many.
+    pub fn copy_from(&mut self, bytes: &[u8]) -> usize {
+        let (bytes, _) = bytes.split_at(bytes.len().min(self.0.length));
+        // SAFETY: the range is mapped for writing for as long as the view lives, holds as
+        // many bytes, and mmap(2) put it where Rust has no memory.
+        unsafe { volatile::write(self.0.start.as_ptr(), bytes) };
+        bytes.len()
+    }
+
+    /// The range for a system call that writes to it, valid for as long as the view is.
+    pub(crate) fn iovec(&mut self) -> libc::iovec {
+        self.0.iovec()
     }
 }
 

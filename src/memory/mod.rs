@@ -15,12 +15,10 @@ mod volatile;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::base::error::{Error, ErrorKind};
-
 pub use access::Access;
 pub use calls::{try_pin, write};
 pub use heap::{Heap, HeapChoice, HeapName, Pages};
-pub use mapping::{Mapping, View};
+pub use mapping::{Mapping, View, ViewMut};
 pub use read_rate::read_rate;
 pub use used::MemoryUsed;
 
@@ -70,12 +68,8 @@ impl Plane {
 
     /// The range of `length` bytes from `offset`, for whoever has begun a read.
     pub(crate) fn view(&self, offset: usize, length: usize) -> crate::Result<View<'_>> {
-        self.mapping.view(offset, length).ok_or_else(|| {
-            Error::new(ErrorKind::System, "reach into a buffer").cause(format!(
-                "{length} bytes from {offset} leave its {} bytes",
-                self.length()
-            ))
-        })
+        let view = self.mapping.view(offset, length);
+        view.ok_or_else(|| access::outside(offset, length, self.length()))
     }
 
     /// Bytes.
@@ -89,12 +83,12 @@ impl Plane {
     }
 
     /// Begins a read by the CPU.
-    pub fn read(&self) -> crate::Result<Access<'_>> {
+    pub fn read(&self) -> crate::Result<Access<&Plane>> {
         Access::begin(self, access::Direction::Read)
     }
 
-    /// Begins a write by the CPU.
-    pub fn write(&self) -> crate::Result<Access<'_>> {
+    /// Begins a write by the CPU, which nobody else of this process reads or writes meanwhile.
+    pub fn write(&mut self) -> crate::Result<Access<&mut Plane>> {
         Access::begin(self, access::Direction::Write)
     }
 }

@@ -1,24 +1,26 @@
-//! What becomes of a received frame: it is dumped, if that is wanted, and its buffer comes
-//! back when the dump has it. A disk that is slower than the stream slows the stream.
+//! What becomes of a received frame: it is dumped, if that is wanted. A disk that is slower
+//! than the stream has all buffers in the end, and slows the stream.
 
 use std::collections::VecDeque;
+
+use nix::poll::PollFd;
 
 use crate::base::error::Result;
 use crate::base::monotonic::Monotonic;
 use crate::base::output::Output;
 use crate::base::run::Run;
-use crate::frame::buffer::{Filled, Free};
+use crate::frame::pool::Lease;
 use crate::measure::Measuring;
 use crate::measure::passage::Passage;
 use crate::measure::stages::Stage;
-use crate::sink::dump::{Dump, Written};
+use crate::sink::dump::Dump;
 
 /// The dump, if one is wanted.
 pub(super) struct Dumping<'m> {
     measured: &'m Measuring,
     dump: Option<Dump>,
-    /// The passages of the frames that are lent to it, in order.
-    lent: VecDeque<Passage>,
+    /// The passages of the frames that it has yet to write, in order.
+    passages: VecDeque<Passage>,
     /// Those of the frames that were written last.
     written: Vec<Passage>,
 }
@@ -40,7 +42,7 @@ impl<'m> Dumping<'m> {
         Ok(Some(Dumping {
             measured,
             dump,
-            lent: VecDeque::new(),
+            passages: VecDeque::new(),
             written: Vec::new(),
         }))
     }
@@ -49,34 +51,30 @@ impl<'m> Dumping<'m> {
         self.dump.is_some()
     }
 
-    /// Has a frame written; gives its buffer back at once if nobody wants that.
-    pub(super) fn write(&mut self, filled: Filled, passage: Passage) -> Option<Free> {
+    /// Has a frame written. Gives its passage back if nobody wants that.
+    pub(super) fn write(&mut self, lease: Lease, passage: Passage) -> Option<Passage> {
         match &mut self.dump {
-            None => Some(filled.release()),
+            None => Some(passage),
             Some(dump) => {
-                self.lent.push_back(passage);
-                dump.write(filled);
+                self.passages.push_back(passage);
+                dump.write(lease);
                 None
             }
         }
     }
 
-    /// Takes back the next buffer whose frame was written, if there is one.
-    pub(super) fn take(&mut self) -> Result<Option<(Free, Passage)>> {
+    /// The passage of the next frame that was written, if one was.
+    pub(super) fn written(&mut self) -> Result<Option<Passage>> {
         let Some(dump) = &mut self.dump else {
             return Ok(None);
         };
-        let written = dump.take()?;
-        Ok(written.map(|written| done(&mut self.lent, written, self.measured)))
+        let written = dump.written()?;
+        Ok(written.map(|at| done(&mut self.passages, at, self.measured)))
     }
 
-    /// Waits for it; None on a stop.
-    pub(super) fn wait(&mut self, run: &mut Run<'_>) -> Result<Option<(Free, Passage)>> {
-        let Some(dump) = &mut self.dump else {
-            return Ok(None);
-        };
-        let written = dump.wait(run)?;
-        Ok(written.map(|written| done(&mut self.lent, written, self.measured)))
+    /// What is readable once `written` has something to tell.
+    pub(super) fn poll_fd(&self) -> Option<PollFd<'_>> {
+        self.dump.as_ref().map(Dump::poll_fd)
     }
 
     /// Waits until all frames are written.
@@ -84,29 +82,29 @@ impl<'m> Dumping<'m> {
         let Dumping {
             measured,
             dump: Some(dump),
-            lent,
+            passages,
             written,
         } = self
         else {
             return Ok(());
         };
-        dump.finish(run, |frame| written.push(done(lent, frame, measured).1))
+        dump.finish(run, |at| written.push(done(passages, at, measured)))
     }
 
-    /// The passages of the frames that did not come back before the end, written or not.
-    pub(super) fn passages(&mut self) -> Vec<Passage> {
-        let mut passages = std::mem::take(&mut self.written);
-        passages.extend(self.lent.drain(..));
-        passages
+    /// The passages of the frames that were not told of before the end, written or not.
+    pub(super) fn rest(&mut self) -> Vec<Passage> {
+        let mut rest = std::mem::take(&mut self.written);
+        rest.extend(self.passages.drain(..));
+        rest
     }
 }
 
-/// A frame was written: the first of those that were lent.
-fn done(lent: &mut VecDeque<Passage>, written: Written, measured: &Measuring) -> (Free, Passage) {
-    let mut passage = lent.pop_front().unwrap_or_default();
-    passage.done = written.at.nanoseconds();
+/// The first of the frames that were to be written was.
+fn done(passages: &mut VecDeque<Passage>, at: Monotonic, measured: &Measuring) -> Passage {
+    let mut passage = passages.pop_front().unwrap_or_default();
+    passage.done = at.nanoseconds();
     let complete = Monotonic::of_nanoseconds(passage.complete);
     let stages = &mut measured.borrow_mut().stages;
-    stages.record(Stage::IntoDump, written.at.since(complete));
-    (written.free, passage)
+    stages.record(Stage::IntoDump, at.since(complete));
+    passage
 }

@@ -7,8 +7,9 @@ use nix::errno::Errno;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::monotonic::Monotonic;
 use crate::base::run::Run;
-use crate::frame::buffer::{Filled, Frame, Free, Payload, Timestamp};
+use crate::frame::buffer::{Frame, Free, Payload, Timestamp};
 use crate::frame::field;
+use crate::frame::pool::{Lease, Pool};
 use crate::link::{Connection, Received};
 use crate::measure::Measuring;
 use crate::session::control::Life;
@@ -39,7 +40,7 @@ fn wrong(connection: &Connection, what: &str, error: &WireError) -> Error {
 /// What comes next of a stream.
 pub(super) enum Arrival {
     /// A frame, and what version 3 tells of it.
-    Frame(Box<(Filled, Option<Told>)>),
+    Frame(Box<(Lease, Option<Told>)>),
     /// The end, with the sender's totals in version 3.
     End(Option<End>),
     /// A stop.
@@ -56,6 +57,7 @@ pub(super) struct Told {
 /// A stream that comes.
 pub(super) struct Incoming<'a> {
     pub(super) measured: &'a Measuring,
+    pub(super) pool: Pool,
     pub(super) connection: &'a Connection,
     pub(super) version: Version,
     pub(super) description: &'a Description,
@@ -94,7 +96,7 @@ impl Incoming<'_> {
             .map_err(|error| self.wrong(&error))
     }
 
-    fn next_v2(&self, free: Free, run: &mut Run<'_>) -> Result<Arrival> {
+    fn next_v2(&self, mut free: Free, run: &mut Run<'_>) -> Result<Arrival> {
         let mut bytes = [0; v2::FrameHeader::SIZE];
         // The other flow's headers may be shorter, and more comes only when we answer: the
         // first frame's magic is looked at alone.
@@ -121,7 +123,7 @@ impl Incoming<'_> {
             v2::FrameHeader::decode(&bytes, sizeimage).map_err(|error| self.wrong(&error))?;
         let taken = Monotonic::now();
         let lengths = [header.bytesused];
-        self.receive_payload(&free, &lengths, run)?;
+        self.receive_payload(&mut free, &lengths, run)?;
         let frame = Frame {
             sequence: header.sequence,
             flags: header.flags,
@@ -130,10 +132,13 @@ impl Incoming<'_> {
             payloads: payloads(&lengths),
             taken,
         };
-        Ok(Arrival::Frame(Box::new((free.filled(frame), None))))
+        Ok(Arrival::Frame(Box::new((
+            self.pool.lend(free, frame),
+            None,
+        ))))
     }
 
-    fn next_v3(&self, free: Free, run: &mut Run<'_>) -> Result<Arrival> {
+    fn next_v3(&self, mut free: Free, run: &mut Run<'_>) -> Result<Arrival> {
         let described = self.description.field;
         // An alternating stream's description doesn't tell which one a frame is.
         let described = described.filter(|_| !self.description.alternates());
@@ -175,7 +180,7 @@ impl Incoming<'_> {
         let header = v3::FrameHeader::decode(header.length, &body, self.description)
             .map_err(|error| self.wrong(&error))?;
         let taken = Monotonic::now();
-        self.receive_payload(&free, &header.planes, run)?;
+        self.receive_payload(&mut free, &header.planes, run)?;
         let frame = Frame {
             sequence: header.sequence,
             flags: header.flags,
@@ -185,7 +190,10 @@ impl Incoming<'_> {
             taken,
         };
         let told = Told { header, unwritten };
-        Ok(Arrival::Frame(Box::new((free.filled(frame), Some(told)))))
+        Ok(Arrival::Frame(Box::new((
+            self.pool.lend(free, frame),
+            Some(told),
+        ))))
     }
 
     /// Whether the sender has shown that it lives, within the time that it may be silent.
@@ -200,13 +208,15 @@ impl Incoming<'_> {
         self.check(received, part, bytes.len())
     }
 
-    fn receive_payload(&self, free: &Free, lengths: &[u32], run: &mut Run<'_>) -> Result<()> {
+    fn receive_payload(&self, free: &mut Free, lengths: &[u32], run: &mut Run<'_>) -> Result<()> {
         let total: usize = lengths.iter().map(|length| *length as usize).sum();
         let mut before = 0;
-        for (plane, length) in free.planes().iter().zip(lengths) {
+        for (plane, length) in free.planes_mut().iter_mut().zip(lengths) {
             let length = *length as usize;
-            let access = plane.write()?;
-            let received = self.connection.receive_view(run, access.view(0, length)?)?;
+            let mut access = plane.write()?;
+            let received = self
+                .connection
+                .receive_view(run, access.view_mut(0, length)?)?;
             access.end()?;
             self.check(received.after(before), "payload", total)?;
             before += length;

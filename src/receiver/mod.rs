@@ -3,26 +3,27 @@
 //! It trusts nothing that the sender says: every size is checked before memory
 //! is allocated or a byte of payload is taken.
 
+mod allocation;
 mod announcement;
 mod door;
 mod dumping;
 pub mod ffmpeg;
 mod incoming;
-mod pool;
 mod receiving;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use self::allocation::Heaps;
 use self::announcement::announce;
 use self::door::{Door, Offer};
 use self::dumping::Dumping;
-use self::pool::Heaps;
 use self::receiving::Receiving;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::Run;
 use crate::frame::buffer::Free;
+use crate::frame::pool::Pool;
 use crate::frame::stream::{Origin, Stream};
 use crate::link::{Connection, Listener};
 use crate::measure::Measuring;
@@ -102,14 +103,14 @@ pub fn receive(
     // late.
     let ready = heaps
         .allocate(&description, config.max_memory)
-        .and_then(|pool| {
+        .and_then(|buffers| {
             let Some(dump) = Dumping::begin(output, measured, run)? else {
                 return Ok(None);
             };
-            let read_rate = read_rate(pool.free.first().map_or(&[], Free::planes))?;
-            Ok(Some((pool, dump, read_rate)))
+            let read_rate = read_rate(buffers.free.first().map_or(&[], Free::planes))?;
+            Ok(Some((buffers, dump, read_rate)))
         });
-    let (pool, dump, read_rate) = match ready {
+    let (buffers, dump, read_rate) = match ready {
         Ok(Some(ready)) => ready,
         Ok(None) => return Ok(()),
         Err(error) => {
@@ -135,9 +136,9 @@ pub fn receive(
         height: description.height,
         pixel_format: description.pixel_format,
         planes: description.planes.clone(),
-        buffers: pool.count,
-        memory: pool.memory,
-        heap: Some(pool.heap.to_string()),
+        buffers: buffers.count,
+        memory: buffers.memory,
+        heap: Some(buffers.heap.to_string()),
         read_rate,
         origin: Origin::default(),
     };
@@ -152,7 +153,7 @@ pub fn receive(
     let stream = (version, &description);
     Receiving {
         measured,
-        pool: pool.free,
+        pool: Pool::new(buffers.free)?,
         dump,
         ledger,
         control,

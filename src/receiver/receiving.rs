@@ -2,12 +2,15 @@
 
 use std::num::NonZeroU64;
 
+use nix::poll::{PollFd, PollFlags};
+
 use super::dumping::Dumping;
 use super::incoming::{Arrival, Incoming, Told};
 use crate::base::error::{Error, ErrorKind, Result, keep_first};
 use crate::base::monotonic::Monotonic;
-use crate::base::run::Run;
-use crate::frame::buffer::{Filled, Free};
+use crate::base::run::{OnStop, Run, Woken};
+use crate::frame::buffer::Free;
+use crate::frame::pool::{Lease, Pool};
 use crate::link::Connection;
 use crate::measure::Measuring;
 use crate::measure::ledger::{Expected, Ledger};
@@ -22,7 +25,7 @@ use crate::wire::{Description, Version};
 /// A stream that is being received.
 pub(super) struct Receiving<'m> {
     pub(super) measured: &'m Measuring,
-    pub(super) pool: Vec<Free>,
+    pub(super) pool: Pool,
     pub(super) dump: Dumping<'m>,
     pub(super) ledger: Ledger<'m>,
     pub(super) control: Option<Answering>,
@@ -39,6 +42,7 @@ impl Receiving<'_> {
         run: &mut Run<'_>,
     ) -> Result<()> {
         let incoming = Incoming {
+            pool: self.pool.clone(),
             measured: self.measured,
             connection: &connection,
             version,
@@ -91,8 +95,8 @@ impl Receiving<'_> {
             };
             match incoming.next(free, run)? {
                 Arrival::Frame(arrived) => {
-                    let (filled, told) = *arrived;
-                    self.take(filled, told, run)?;
+                    let (lease, told) = *arrived;
+                    self.take(lease, told, run)?;
                 }
                 Arrival::End(end) => {
                     self.measured.borrow_mut().end = end;
@@ -108,28 +112,28 @@ impl Receiving<'_> {
         Ok(())
     }
 
-    /// A buffer for the next frame. Where the dump has all of them it is waited for, and the
-    /// stream with it; None on a stop.
+    /// A buffer for the next frame. Where all are leased one is waited for, and the stream
+    /// with it; None on a stop.
     fn free(&mut self, run: &mut Run<'_>) -> Result<Option<Free>> {
-        while let Some((free, passage)) = self.dump.take()? {
-            self.pool.push(free);
-            self.enter(passage, run)?;
+        loop {
+            while let Some(passage) = self.dump.written()? {
+                self.enter(passage, run)?;
+            }
+            if let Some(free) = self.pool.take() {
+                return Ok(Some(free));
+            }
+            let mut polled = vec![PollFd::new(self.pool.bell(), PollFlags::POLLIN)];
+            polled.extend(self.dump.poll_fd());
+            if run.wait(&polled, None, OnStop::End)? == Woken::Stopped {
+                return Ok(None);
+            }
         }
-        // The one that was used last: it is still in the CPU's caches.
-        if let Some(free) = self.pool.pop() {
-            return Ok(Some(free));
-        }
-        let Some((free, passage)) = self.dump.wait(run)? else {
-            return Ok(None);
-        };
-        self.enter(passage, run)?;
-        Ok(Some(free))
     }
 
-    fn take(&mut self, filled: Filled, told: Option<Told>, run: &mut Run<'_>) -> Result<()> {
+    fn take(&mut self, lease: Lease, told: Option<Told>, run: &mut Run<'_>) -> Result<()> {
         let complete = Monotonic::now();
         let header = told.as_ref().map(|told| &told.header);
-        let frame = filled.frame().clone();
+        let frame = lease.frame();
         let mut passage = Passage {
             counter: self.measured.borrow().frames,
             sequence: frame.sequence,
@@ -175,21 +179,18 @@ impl Receiving<'_> {
         }
         let checksum = header.and_then(|header| header.checksum);
         if let (Some(verified), Some(_)) = (&mut measured.verified, checksum) {
-            verified.look(&filled, checksum)?;
+            verified.look(&lease, checksum)?;
             measured.stages.record(Stage::Verify, complete.elapsed());
         }
         if let (Some(verified), Some(told)) = (&mut measured.verified, &told) {
             verified.note(told.unwritten);
         }
-        measured.saw(&frame);
-        measured.count(&frame);
+        measured.saw(frame);
+        measured.count(frame);
         drop(borrowed);
-        match self.dump.write(filled, passage) {
+        match self.dump.write(lease, passage) {
             None => Ok(()),
-            Some(free) => {
-                self.pool.push(free);
-                self.enter(passage, run)
-            }
+            Some(passage) => self.enter(passage, run),
         }
     }
 
@@ -213,7 +214,7 @@ impl Receiving<'_> {
             finished = self.dump.finish(run);
         }
         // The dump may not have the last of them, but they came.
-        for passage in self.dump.passages() {
+        for passage in self.dump.rest() {
             finished = finished.and(self.enter(passage, run));
         }
         keep_first(result, finished)

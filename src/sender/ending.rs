@@ -135,9 +135,8 @@ impl Sending<'_> {
 
     /// Nothing more will be learned of the frames. `result` is how the run went by then.
     fn close_ledger(&mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
-        let returned = self.transmitter.returned(&mut self.ledger);
-        self.ledger
-            .close(keep_first(result, returned.map(drop)), run)
+        let reaped = self.transmitter.reap(&mut self.ledger);
+        self.ledger.close(keep_first(result, reaped), run)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::Run;
-use crate::frame::buffer::Filled;
 use crate::frame::field;
+use crate::frame::pool::Lease;
 use crate::frame::stream::Stream;
 use crate::link::Connection;
 use crate::measure::passage::Passage;
@@ -125,15 +125,15 @@ impl Framing {
 
     pub(super) fn header(
         &self,
-        filled: &Filled,
+        lease: &Lease,
         passage: &Passage,
         found: Option<&Inspection>,
     ) -> Box<[u8]> {
-        let frame = filled.frame();
+        let frame = lease.frame();
         match self {
             Framing::V2(..) => Box::new(
                 v2::FrameHeader {
-                    index: filled.index(),
+                    index: lease.index(),
                     // A payload fits its plane, and planes are sized in 32 bits.
                     bytesused: frame.bytes() as u32,
                     flags: frame.flags,
@@ -154,7 +154,7 @@ impl Framing {
                     dequeued: passage.dequeued,
                     handed: passage.handed,
                     flags: frame.flags,
-                    index: filled.index(),
+                    index: lease.index(),
                     checksum: found.map(|found| found.checksum),
                     // As above.
                     planes: frame.payloads.iter().map(|it| it.length as u32).collect(),

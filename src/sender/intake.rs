@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::WaitsFor;
-use crate::frame::buffer::{Filled, Free};
+use crate::frame::pool::Lease;
 use crate::link::Meanwhile;
 use crate::measure::Measuring;
 use crate::source::{Next, Source};
@@ -62,7 +62,7 @@ pub struct Intake<'a> {
 #[derive(Debug)]
 pub struct Taken {
     /// The frame.
-    pub filled: Filled,
+    pub lease: Lease,
     /// How old it was when it was dequeued, if that is known.
     pub age: Option<Duration>,
 }
@@ -118,13 +118,6 @@ impl<'a> Intake<'a> {
         self.source.poll_error()
     }
 
-    /// Gives buffers back to the source.
-    pub fn recycle(&mut self, returned: Vec<Free>) -> Result<()> {
-        returned
-            .into_iter()
-            .try_for_each(|free| self.source.recycle(free))
-    }
-
     /// Takes in what the source has, a round of it at most, and drops what the
     /// policy says. A source without a pace always has another frame.
     pub fn take_in(&mut self) -> Result<()> {
@@ -137,16 +130,16 @@ impl<'a> Intake<'a> {
             if is_full && (self.on_overrun == OnOverrun::Block || begun.elapsed() >= ROUND) {
                 break;
             }
-            let filled = match self.source.next()? {
-                Next::Frame(filled) => filled,
+            let lease = match self.source.next()? {
+                Next::Frame(lease) => lease,
                 Next::NotReady => return Ok(()),
                 Next::Ended => {
                     self.has_ended = true;
                     return Ok(());
                 }
             };
-            let age = self.measured.borrow_mut().captured(filled.frame())?;
-            let taken = Taken { filled, age };
+            let age = self.measured.borrow_mut().captured(lease.frame())?;
+            let taken = Taken { lease, age };
             let dropped = match (self.on_overrun, self.waiting.take()) {
                 (_, None) => {
                     self.waiting = Some(taken);
@@ -162,10 +155,9 @@ impl<'a> Intake<'a> {
                 }
             };
             self.burst += 1;
-            let at = dropped.filled.frame().taken;
+            let at = dropped.lease.frame().taken;
             let series = &mut self.measured.borrow_mut().series;
             series.count(at, |interval| interval.sender_drops += 1);
-            self.source.recycle(dropped.filled.release())?;
         }
         Ok(())
     }
@@ -177,15 +169,13 @@ impl Meanwhile for Intake<'_> {
         looks.then(|| self.source.waits_for())
     }
 
-    fn look(&mut self, returned: Vec<Free>) {
+    fn look(&mut self) {
         if self.failed.is_some() {
             return;
         }
-        let looked = self.recycle(returned).and_then(|()| match self.on_overrun {
-            OnOverrun::Block => Ok(()),
-            _ => self.take_in(),
-        });
-        self.failed = looked.err();
+        if self.on_overrun != OnOverrun::Block {
+            self.failed = self.take_in().err();
+        }
     }
 }
 

@@ -15,8 +15,7 @@ use self::next_frame::next_frame;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::monotonic::Monotonic;
 use crate::base::run::Run;
-use crate::frame::buffer::Departure;
-use crate::link;
+use crate::link::{self, Header};
 use crate::measure::Measuring;
 use crate::measure::ledger::{Expected, Ledger};
 use crate::measure::one_way::Settle;
@@ -247,12 +246,12 @@ impl Sending<'_> {
         intake: &mut Intake<'_>,
         run: &mut Run<'_>,
     ) -> Result<()> {
-        let Taken { filled, age } = taken;
-        let frame = filled.frame().clone();
+        let Taken { lease, age } = taken;
+        let frame = lease.frame();
         let begun = Monotonic::now();
         let found = match &mut self.measured.borrow_mut().verified {
             None => None,
-            Some(verified) => Some(verified.look(&filled, None)?),
+            Some(verified) => Some(verified.look(&lease, None)?),
         };
         let handed = Monotonic::now();
         if found.is_some() {
@@ -270,12 +269,12 @@ impl Sending<'_> {
             handed: handed.nanoseconds(),
             ..Passage::default()
         };
-        let departure = Departure {
+        let header = Header {
             counter: passage.counter,
-            header: self.framing.header(&filled, &passage, found.as_ref()),
+            bytes: self.framing.header(&lease, &passage, found.as_ref()),
         };
         self.mid_frame = true;
-        let completion = self.transmitter.send(run, departure, filled, intake)?;
+        let completion = self.transmitter.send(run, header, lease.clone(), intake)?;
         self.mid_frame = false;
         let sent = Monotonic::now();
         passage.sent = sent.nanoseconds();
@@ -284,7 +283,7 @@ impl Sending<'_> {
             let stages = &mut measured.stages;
             stages.record(Stage::BeforeSocket, handed.since(frame.taken));
             stages.record(Stage::IntoSocket, sent.since(handed));
-            measured.count(&frame);
+            measured.count(frame);
         }
         let expected = Expected {
             acknowledgement: self.control.is_some(),

@@ -29,8 +29,7 @@ pub(super) fn next_frame(
     let mut starved: Option<Progress> = None;
     let mut has_room = false;
     loop {
-        let returned = transmitter.returned(ledger)?;
-        intake.recycle(returned)?;
+        transmitter.reap(ledger)?;
         intake.take_in()?;
         if run.is_stopped() {
             return Ok(None);
@@ -52,7 +51,7 @@ pub(super) fn next_frame(
         let waits_for = intake.waits_for();
         if waits_for_room {
             starved.get_or_insert_with(|| connection.progress());
-        } else if matches!(waits_for, WaitsFor::Buffer) {
+        } else if matches!(waits_for, WaitsFor::Buffer(_)) {
             // The source is not to blame for this silence.
             warn_at = None;
             starved.get_or_insert_with(|| {

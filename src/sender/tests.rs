@@ -7,7 +7,6 @@ use std::sync::mpsc::{Receiver, channel};
 use super::*;
 use crate::base::run::WaitsFor;
 use crate::base::run::{Observer, Stop};
-use crate::frame::buffer::Free;
 use crate::frame::stream::Stream;
 use crate::memory::{HeapChoice, HeapName};
 use crate::source::Next;
@@ -51,10 +50,6 @@ impl Source for Hangs {
 
     fn poll_error(&self) -> Error {
         self.0.poll_error()
-    }
-
-    fn recycle(&mut self, free: Free) -> Result<()> {
-        self.0.recycle(free)
     }
 }
 

@@ -8,13 +8,14 @@
 use std::path::PathBuf;
 
 use nix::errno::Errno;
+use nix::poll::PollFd;
 
 use crate::base::background::{Background, Reins, Work};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::monotonic::Monotonic;
 use crate::base::output::{Contents, Failure, Output, PIECE};
 use crate::base::run::Run;
-use crate::frame::buffer::{Filled, Free};
+use crate::frame::pool::Lease;
 use crate::memory::{self, View};
 
 /// Bytes of ordinary memory that a frame goes through where it has to.
@@ -52,15 +53,6 @@ impl DumpTarget {
     }
 }
 
-/// A frame that the dump has.
-#[derive(Debug)]
-pub struct Written {
-    /// Its buffer.
-    pub free: Free,
-    /// When the dump had it.
-    pub at: Monotonic,
-}
-
 /// The dump of a stream.
 pub struct Dump {
     work: Background<Writing>,
@@ -81,28 +73,29 @@ impl Dump {
         })
     }
 
-    /// Lends it a frame to write.
-    pub fn write(&mut self, filled: Filled) {
-        self.work.give(filled);
+    /// Has it write a frame.
+    pub fn write(&mut self, lease: Lease) {
+        self.work.give(lease);
     }
 
-    /// Takes back a frame that was written, if one was. An error if one can't be: the dump
-    /// then holds the whole frames before it.
-    pub fn take(&mut self) -> Result<Option<Written>> {
+    /// When the next frame was written, if it was: in the order that they came. An error if
+    /// one can't be: the dump then holds the whole frames before it.
+    pub fn written(&mut self) -> Result<Option<Monotonic>> {
+        self.work.attend();
         self.work.take()
     }
 
-    /// Waits for a frame that was written; None on a stop.
-    pub fn wait(&mut self, run: &mut Run<'_>) -> Result<Option<Written>> {
-        self.work.wait(run)
+    /// What is readable once `written` has something to tell.
+    pub fn poll_fd(&self) -> PollFd<'_> {
+        self.work.poll_fd()
     }
 
     /// Waits until all frames are written. After a stop, a file that takes nothing is given up.
-    pub fn finish(&mut self, run: &mut Run<'_>, taken: impl FnMut(Written)) -> Result<()> {
+    pub fn finish(&mut self, run: &mut Run<'_>, written: impl FnMut(Monotonic)) -> Result<()> {
         let name = &self.name;
         // With nothing to write there is nothing that a FIFO's reader would have to come for.
         self.work.abandon_opening();
-        self.work.finish(run, taken, |frames| {
+        self.work.finish(run, written, |frames| {
             Error::new(
                 ErrorKind::Output,
                 format!("write the last frames to {name}"),
@@ -127,8 +120,8 @@ struct Writing {
 }
 
 impl Work for Writing {
-    type Job = Filled;
-    type Done = Written;
+    type Job = Lease;
+    type Done = Monotonic;
 
     fn call(&self) -> String {
         self.output.call()
@@ -138,8 +131,8 @@ impl Work for Writing {
         self.output.wait_for_reader(reins)
     }
 
-    fn work(&mut self, filled: Filled, reins: &Reins) -> Result<Written> {
-        for (plane, payload) in filled.planes() {
+    fn work(&mut self, lease: Lease, reins: &Reins) -> Result<Monotonic> {
+        for (plane, payload) in lease.planes() {
             let access = plane.read()?;
             let view = access.view(payload.offset, payload.length)?;
             if let Err(failure) = self.write_view(view, reins) {
@@ -148,11 +141,8 @@ impl Work for Writing {
             access.end()?;
         }
         self.frames += 1;
-        self.bytes += filled.frame().bytes();
-        Ok(Written {
-            free: filled.release(),
-            at: Monotonic::now(),
-        })
+        self.bytes += lease.frame().bytes();
+        Ok(Monotonic::now())
     }
 
     fn close(self) -> Result<()> {

@@ -1,20 +1,21 @@
 //! Frames onto a connection, without a copy where that can be had.
 //!
-//! A buffer comes back when its frame has left: at once if it was copied, else
-//! when the kernel has said that it is done with it.
+//! A frame's lease is dropped when it has left: at once if it was copied, else when the
+//! kernel has said that it is done with it.
 
 use std::str::FromStr;
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::Run;
-use crate::frame::buffer::{Departure, Filled, Free, Payload};
+use crate::frame::buffer::Payload;
+use crate::frame::pool::Lease;
 use crate::link::socket::Gather;
-use crate::link::{Connection, Flights, Meanwhile};
+use crate::link::{Connection, Header, InFlight, Meanwhile};
 use crate::measure::Measuring;
 use crate::measure::ledger::Ledger;
 use crate::measure::stages::Stage;
 use crate::memory::MemoryUsed;
-use crate::memory::{Access, View};
+use crate::memory::{Access, Plane, View};
 use crate::source::Source;
 
 /// Whether to send without a copy.
@@ -89,10 +90,8 @@ pub struct Transmitter<'m> {
     measured: &'m Measuring,
     mode: ZeroCopyMode,
     /// What was sent without a copy, from the first such frame on.
-    flights: Option<Flights>,
+    in_flight: Option<InFlight>,
     copies: bool,
-    /// Buffers whose frame was copied.
-    copied: Vec<Free>,
 }
 
 impl<'m> Transmitter<'m> {
@@ -103,9 +102,9 @@ impl<'m> Transmitter<'m> {
         zero_copy: bool,
         measured: &'m Measuring,
     ) -> Result<Self> {
-        let flights = match zero_copy.then(|| connection.enable_zero_copy()) {
+        let in_flight = match zero_copy.then(|| connection.enable_zero_copy()) {
             None => None,
-            Some(Ok(flights)) => Some(flights),
+            Some(Ok(in_flight)) => Some(in_flight),
             Some(Err(errno)) if mode == ZeroCopyMode::On => {
                 return Err(
                     Error::new(ErrorKind::ZeroCopy, "send without a copy (SO_ZEROCOPY)")
@@ -124,9 +123,8 @@ impl<'m> Transmitter<'m> {
             connection,
             measured,
             mode,
-            copies: flights.is_none(),
-            flights,
-            copied: Vec::new(),
+            copies: in_flight.is_none(),
+            in_flight,
         })
     }
 
@@ -135,75 +133,71 @@ impl<'m> Transmitter<'m> {
         &self.connection
     }
 
-    /// Sends a frame. Its buffer comes back by `returned`, now or later. Says whether
-    /// the kernel will tell when it is done with it.
+    /// Sends a frame, and lets go of it, now or when the kernel has completed it: says
+    /// whether it will tell of that.
     pub fn send(
         &mut self,
         run: &mut Run<'_>,
-        departure: Departure,
-        filled: Filled,
+        header: Header,
+        lease: Lease,
         meanwhile: &mut dyn Meanwhile,
     ) -> Result<bool> {
-        match &mut self.flights {
-            Some(flights) if !self.copies => {
+        match &mut self.in_flight {
+            Some(in_flight) if !self.copies => {
                 let fell_back = self
                     .connection
-                    .send_zero_copy(run, flights, departure, filled, meanwhile)?;
+                    .send_zero_copy(run, in_flight, header, lease, meanwhile)?;
                 let counts = &mut self.measured.borrow_mut().zero_copy;
                 counts.frames += 1;
                 counts.fell_back += u64::from(fell_back);
                 Ok(true)
             }
             _ => {
-                let accesses = filled
+                let accesses = lease
                     .planes()
                     .map(|(plane, payload)| Ok((plane.read()?, payload)))
-                    .collect::<Result<Vec<(Access<'_>, Payload)>>>()?;
+                    .collect::<Result<Vec<(Access<&Plane>, Payload)>>>()?;
                 let payloads = accesses
                     .iter()
                     .map(|(access, payload)| access.view(payload.offset, payload.length))
                     .collect::<Result<Vec<View<'_>>>>()?;
                 let what = Gather {
-                    header: &departure.header,
+                    header: &header.bytes,
                     payloads: &payloads,
                 };
                 self.connection
-                    .send(run, what, self.flights.as_mut(), meanwhile)?;
+                    .send(run, what, self.in_flight.as_mut(), meanwhile)?;
                 for (access, _) in accesses {
                     access.end()?;
                 }
-                self.copied.push(filled.release());
                 Ok(false)
             }
         }
     }
 
-    /// The buffers that are free again since the last time. The ledger learns when
-    /// the kernel was done with them.
-    pub fn returned(&mut self, ledger: &mut Ledger<'_>) -> Result<Vec<Free>> {
-        let mut returned = std::mem::take(&mut self.copied);
-        if let Some(flights) = &mut self.flights {
-            self.connection.reap(flights)?;
-            returned.append(&mut flights.landed());
-            for (counter, time) in flights.flown() {
+    /// Lets go of the frames that the kernel is done with, and tells the ledger of them.
+    pub fn reap(&mut self, ledger: &mut Ledger<'_>) -> Result<()> {
+        if let Some(in_flight) = &mut self.in_flight {
+            self.connection.reap(in_flight)?;
+            for (counter, time) in in_flight.completed() {
                 let stages = &mut self.measured.borrow_mut().stages;
                 stages.record(Stage::UntilCompletion, time);
                 ledger.complete(counter, time);
             }
-            if self.mode == ZeroCopyMode::Auto && !self.copies && flights.copied_by_kernel > 0 {
+            if self.mode == ZeroCopyMode::Auto && !self.copies && in_flight.copied_by_kernel > 0 {
                 self.copies = true;
                 let why = "the kernel copies for this network all the same, as over loopback";
                 log::info!("sending by copying from now on: {why}");
                 self.measured.borrow_mut().zero_copy.chosen = Some((false, why.to_owned()));
             }
         }
-        Ok(returned)
+        Ok(())
     }
 
     /// Ends the stream; see `Connection::finish`.
     pub fn finish(&mut self, run: &mut Run<'_>) -> Result<()> {
-        // What is in flight stays alive in `flights` until the receiver has it.
-        self.connection.finish(run, self.flights.as_mut())
+        // What is in flight stays leased until the receiver has it.
+        self.connection.finish(run, self.in_flight.as_mut())
     }
 }
 

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use crate::base::blocking::Blocking;
 use crate::base::error::{Error, ErrorKind, Result, keep_first};
 use crate::base::run::{OnStop, Run, WaitsFor, Woken};
-use crate::frame::buffer::{Filled, Free};
+use crate::frame::pool::Lease;
 use crate::frame::stream::Stream;
 
 /// What a source has now.
 #[derive(Debug)]
 pub enum Next {
-    /// A frame. Its buffer is to be given back by `recycle`.
-    Frame(Filled),
+    /// A frame. Its buffer is the source's again when the last lease of it is dropped.
+    Frame(Lease),
     /// Nothing yet: wait for what `waits_for` tells.
     NotReady,
     /// Nothing any more.
@@ -40,8 +40,6 @@ pub trait Source: Send {
     fn waits_for(&self) -> WaitsFor<'_>;
     /// What it means that the descriptor reports an error and `next` does not.
     fn poll_error(&self) -> Error;
-    /// Gives a buffer back to be filled again.
-    fn recycle(&mut self, free: Free) -> Result<()>;
 }
 
 /// A source that was asked to start, and what came of that.

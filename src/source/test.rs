@@ -22,9 +22,10 @@ use crate::frame::buffer::{Frame, Free, Payload, Timestamp};
 use crate::frame::field;
 use crate::frame::flags;
 use crate::frame::pixel_format::FourCc;
+use crate::frame::pool::Pool;
 use crate::frame::stream::PlaneLayout;
 use crate::frame::stream::{Interval, Origin, Stream};
-use crate::memory::{self, Heap, HeapChoice, HeapName, View, read_rate};
+use crate::memory::{self, Heap, HeapChoice, HeapName, ViewMut, read_rate};
 use crate::source::camera::Capture;
 use crate::source::{Next, Source};
 
@@ -46,8 +47,8 @@ pub struct TestSource {
     picture: Picture,
     stream: Stream,
     sizeimage: NonZeroU32,
-    /// The one that was used last comes next: it is still in the CPU's caches.
-    free: Vec<Free>,
+    pool: Pool,
+    can_pin: nix::Result<()>,
     interval: Duration,
     due: Instant,
     sequence: u32,
@@ -81,7 +82,7 @@ impl TestSource {
                 Heap::first_usable(&candidates)?
             }
         };
-        let free = (0..capture.buffers.get())
+        let mut free = (0..capture.buffers.get())
             .map(|index| {
                 Ok(Free::new(
                     index,
@@ -91,7 +92,7 @@ impl TestSource {
             .collect::<Result<Vec<Free>>>()?;
         let ramp = Ramp::new();
         if picture == Picture::Still {
-            for free in &free {
+            for free in &mut free {
                 ramp.draw(free, (sizeimage, height), 0)?;
             }
         }
@@ -125,7 +126,11 @@ impl TestSource {
                 },
             },
             sizeimage,
-            free,
+            can_pin: free
+                .iter()
+                .flat_map(Free::planes)
+                .try_for_each(memory::try_pin),
+            pool: Pool::new(free)?,
             interval: capture
                 .fps
                 .map_or(Duration::ZERO, |fps| Duration::from_secs_f64(1.0 / fps)),
@@ -147,26 +152,27 @@ impl Ramp {
     }
 
     /// Draws frame `number`, of so many bytes and rows.
-    fn draw(&self, free: &Free, (size, rows): (NonZeroU32, u32), number: u32) -> Result<()> {
+    fn draw(&self, free: &mut Free, (size, rows): (NonZeroU32, u32), number: u32) -> Result<()> {
         let row_bytes = size.get().div_ceil(rows) as usize;
-        for plane in free.planes() {
-            let access = plane.write()?;
-            let view = access.view(0, size.get() as usize)?;
+        for plane in free.planes_mut() {
+            let mut access = plane.write()?;
+            let view = access.view_mut(0, size.get() as usize)?;
             self.draw_rows(view, row_bytes, number);
             access.end()?;
         }
         Ok(())
     }
 
-    fn draw_rows(&self, view: View<'_>, row_bytes: usize, number: u32) {
-        for (y, start) in (0..view.length()).step_by(row_bytes).enumerate() {
+    fn draw_rows(&self, mut view: ViewMut<'_>, row_bytes: usize, number: u32) {
+        let length = view.length();
+        for (y, start) in (0..length).step_by(row_bytes).enumerate() {
             let terms = y + 5 * (y / 256) + 7 * number as usize;
             let begin = terms % 256 * 8;
             let window = self.0.get(begin..begin + PERIOD).unwrap_or_default();
-            let end = view.length().min(start + row_bytes);
+            let end = length.min(start + row_bytes);
             for start in (start..end).step_by(PERIOD) {
                 let piece = window.get(..end - start).unwrap_or(window);
-                if let Some(rest) = view.skip(start) {
+                if let Some(mut rest) = view.skip(start) {
                     rest.copy_from(piece);
                 }
             }
@@ -184,10 +190,7 @@ impl Source for TestSource {
     }
 
     fn can_pin(&self) -> nix::Result<()> {
-        self.free
-            .iter()
-            .flat_map(Free::planes)
-            .try_for_each(memory::try_pin)
+        self.can_pin
     }
 
     fn start(&mut self) -> Result<()> {
@@ -200,7 +203,7 @@ impl Source for TestSource {
         if now < self.due {
             return Ok(Next::NotReady);
         }
-        let Some(free) = self.free.pop() else {
+        let Some(mut free) = self.pool.take() else {
             return Ok(Next::NotReady);
         };
         // A frame that is more than an interval late moves the schedule: no
@@ -210,7 +213,7 @@ impl Source for TestSource {
         if self.picture == Picture::Moving {
             let rows = self.stream.height;
             self.ramp
-                .draw(&free, (self.sizeimage, rows), self.sequence)?;
+                .draw(&mut free, (self.sizeimage, rows), self.sequence)?;
         }
         let taken = Monotonic::now();
         let frame = Frame {
@@ -222,12 +225,12 @@ impl Source for TestSource {
             taken,
         };
         self.sequence = self.sequence.wrapping_add(1);
-        Ok(Next::Frame(free.filled(frame)))
+        Ok(Next::Frame(self.pool.lend(free, frame)))
     }
 
     fn waits_for(&self) -> WaitsFor<'_> {
-        if self.free.is_empty() {
-            WaitsFor::Buffer
+        if self.pool.is_empty() {
+            WaitsFor::Buffer(self.pool.bell())
         } else {
             WaitsFor::Time(self.due)
         }
@@ -235,10 +238,5 @@ impl Source for TestSource {
 
     fn poll_error(&self) -> Error {
         Error::new(ErrorKind::System, "wait for the test source")
-    }
-
-    fn recycle(&mut self, free: Free) -> Result<()> {
-        self.free.push(free);
-        Ok(())
     }
 }

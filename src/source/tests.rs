@@ -1,7 +1,7 @@
 //! A device that hangs holds up nothing but its own thread.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::base::blocking::under_way;
@@ -42,15 +42,11 @@ impl Source for Hangs {
     }
 
     fn waits_for(&self) -> WaitsFor<'_> {
-        WaitsFor::Buffer
+        WaitsFor::Time(Instant::now())
     }
 
     fn poll_error(&self) -> Error {
         Error::new(ErrorKind::Device, "wait")
-    }
-
-    fn recycle(&mut self, _: Free) -> Result<()> {
-        Ok(())
     }
 }
 

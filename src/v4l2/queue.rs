@@ -11,8 +11,9 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use crate::base::monotonic::Monotonic;
-use crate::frame::buffer::{Buffer, Filled, Frame, Free, Payload, Timestamp};
+use crate::frame::buffer::{Buffer, Frame, Free, Payload, Timestamp};
 use crate::frame::flags;
+use crate::frame::pool::{Lease, Pool};
 use crate::memory::{self, Mapping, Plane};
 use crate::v4l2::{
     BufferState, Dequeued, DequeuedBuffer, MemoryType, PlaneFormat, PlaneInfo, PlaneToQueue,
@@ -59,7 +60,7 @@ impl From<Errno> for QueueError {
 #[derive(Debug)]
 pub enum Dequeue {
     /// A frame.
-    Frame(Filled),
+    Frame(Lease),
     /// Nothing yet.
     NotReady,
     /// Nothing any more.
@@ -75,6 +76,8 @@ pub struct Queue<D: Driver> {
     /// A slot an index; what is in it is the driver's.
     slots: Vec<Option<Buffer>>,
     planes: Vec<PlaneSize>,
+    /// The buffers that are not the driver's, but those that hold a frame.
+    pool: Pool,
     /// Whether the driver has said that no frame follows.
     has_ended: bool,
     /// Whether a frame had more bytes than its format.
@@ -93,12 +96,13 @@ struct PlaneSize {
 impl<D: Driver> Queue<D> {
     /// REQBUFS for `count` buffers of a format with these memory planes, which the
     /// buffers must have as well. The driver may grant another number: `count` of
-    /// the queue tells. On an error nothing stays requested.
+    /// the queue tells. On an error nothing stays requested. Frames are lent out of `pool`.
     pub fn request(
         driver: Arc<D>,
         memory: MemoryType,
         count: u32,
         planes: &[PlaneFormat],
+        pool: Pool,
     ) -> Result<Self, QueueError> {
         let granted = driver.reqbufs(memory, count)?;
         let granted = NonZeroU32::new(granted).ok_or(Errno::ENOMEM)?;
@@ -112,6 +116,7 @@ impl<D: Driver> Queue<D> {
             granted,
             slots: (0..granted.get()).map(|_| None).collect(),
             planes: planes.iter().map(size).collect(),
+            pool,
             has_ended: false,
             has_overfilled: false,
         };
@@ -134,6 +139,11 @@ impl<D: Driver> Queue<D> {
         Err(QueueError::Nonsense(format!(
             "its format has {needs} memory planes, and its buffer {index} has {has}"
         )))
+    }
+
+    /// Where a frame's buffer is again when its last lease is dropped.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// How many buffers the driver granted.
@@ -268,7 +278,7 @@ impl<D: Driver> Queue<D> {
             return Ok(Dequeue::Ended);
         }
         self.bound(&mut frame);
-        Ok(Dequeue::Frame(Free(buffer).filled(frame)))
+        Ok(Dequeue::Frame(self.pool.lend(Free(buffer), frame)))
     }
 
     /// Holds a frame to its format's size, which is all that the peer has room for.

@@ -1,7 +1,8 @@
 use super::*;
-use crate::frame::buffer::Payload;
 use crate::frame::buffer::tests::frame;
+use crate::frame::buffer::{Frame, Payload};
 use crate::frame::layout::{Layout, Rows};
+use crate::frame::pool::{Lease, Pool};
 use crate::memory::{Heap, HeapName};
 
 const LENGTH: usize = 3 * PAGE + 100;
@@ -16,22 +17,35 @@ fn poisoned(free: Free) -> Free {
 }
 
 /// A frame that a driver wrote `bytes` of, from `offset` on.
-fn captured(free: Free, offset: usize, bytes: &[u8]) -> Filled {
-    write(&free, offset, bytes);
-    free.filled(frame(LENGTH))
+fn captured(mut free: Free, offset: usize, bytes: &[u8]) -> Lease {
+    write(&mut free, offset, bytes);
+    lend(free, frame(LENGTH))
 }
 
-fn write(free: &Free, offset: usize, bytes: &[u8]) {
-    for plane in free.planes() {
-        let access = plane.write().unwrap();
-        access.view(offset, bytes.len()).unwrap().copy_from(bytes);
+fn lend(free: Free, frame: Frame) -> Lease {
+    Pool::new(Vec::new()).unwrap().lend(free, frame)
+}
+
+fn write(free: &mut Free, offset: usize, bytes: &[u8]) {
+    for plane in free.planes_mut() {
+        let mut access = plane.write().unwrap();
+        let mut view = access.view_mut(offset, bytes.len()).unwrap();
+        view.copy_from(bytes);
         access.end().unwrap();
     }
 }
 
-fn look(filled: &Filled) -> Verified {
+/// The buffer of a frame that was captured and is let go of.
+fn used(mut free: Free, bytes: &[u8]) -> Free {
+    write(&mut free, 0, bytes);
+    let pool = Pool::new(Vec::new()).unwrap();
+    drop(pool.lend(free, frame(LENGTH)));
+    pool.take().expect("no lease is left")
+}
+
+fn look(lease: &Lease) -> Verified {
     let mut verified = Verified::default();
-    verified.look(filled, None).unwrap();
+    verified.look(lease, None).unwrap();
     verified
 }
 
@@ -60,11 +74,11 @@ fn padding_that_a_driver_does_not_write_is_no_fault() {
     };
     let places = Arc::new(Places::new(Layout::Rows(vec![vec![rows]])));
     let fresh = || poison(free(), &places).unwrap();
-    let padded = fresh();
+    let mut padded = fresh();
     for row in 0..3 {
-        write(&padded, row * PAGE, &[7; 3000]);
+        write(&mut padded, row * PAGE, &[7; 3000]);
     }
-    let whole = padded.filled(frame(LENGTH));
+    let whole = lend(padded, frame(LENGTH));
     assert_eq!(inspect(&whole).unwrap().unwritten, None);
     // A row that is not written is one.
     let part = captured(fresh(), 0, &[7; 3000]);
@@ -88,14 +102,14 @@ fn of_a_format_that_nobody_knows_only_nothing_at_all_is_a_fault() {
 fn what_the_driver_flags_itself_is_not_found_out() {
     let mut told = frame(LENGTH);
     told.flags = crate::frame::flags::BUF_FLAG_ERROR;
-    let flagged = poisoned(free()).filled(told);
+    let flagged = lend(poisoned(free()), told);
     assert_eq!(inspect(&flagged).unwrap().unwritten, None);
 }
 
 #[test]
 fn a_frame_that_stays_from_the_round_before_is_told() {
-    let first = captured(poisoned(free()), 0, &[7; LENGTH]);
-    let second = captured(poisoned(first.release()), 0, &[]);
+    let first = used(poisoned(free()), &[7; LENGTH]);
+    let second = captured(poisoned(first), 0, &[]);
     assert_eq!(look(&second).unwritten, 1);
 }
 
@@ -104,7 +118,7 @@ fn memory_that_was_not_poisoned_is_never_called_unwritten() {
     let found = inspect(&captured(free(), 0, &[])).unwrap();
     assert_eq!(found.unwritten, None);
     // Nor is what was poisoned before an earlier frame.
-    let reused = captured(poisoned(free()), 0, &[1]).release();
+    let reused = used(poisoned(free()), &[1]);
     assert_eq!(inspect(&captured(reused, 0, &[])).unwrap().unwritten, None);
 }
 
@@ -112,8 +126,8 @@ fn memory_that_was_not_poisoned_is_never_called_unwritten() {
 fn zero_and_repeated_frames_are_named() {
     let mut verified = Verified::default();
     for (value, zero, repeated) in [(0, 1, 0), (0, 2, 1), (5, 2, 1), (6, 2, 1), (6, 2, 2)] {
-        let filled = captured(free(), 0, &[value; LENGTH]);
-        verified.look(&filled, None).unwrap();
+        let lease = captured(free(), 0, &[value; LENGTH]);
+        verified.look(&lease, None).unwrap();
         assert_eq!((verified.zero, verified.repeated), (zero, repeated));
     }
     assert_eq!(verified.frames, 5);
@@ -148,8 +162,9 @@ fn the_checksum_is_xxh3_of_the_payload_alone() {
         offset: 5,
         length: 2 * PAGE,
     }];
-    let free = captured(free(), 0, &bytes).release();
-    let checksum = inspect(&free.filled(told)).unwrap().checksum;
+    let mut free = free();
+    write(&mut free, 0, &bytes);
+    let checksum = inspect(&lend(free, told)).unwrap().checksum;
     let expected = xxhash_rust::xxh3::xxh3_64(&bytes[5..5 + 2 * PAGE]);
     assert_eq!(checksum, Checksum::Xxh3(expected));
 }

@@ -38,11 +38,13 @@ proptest! {
         ],
         skipped in 0..20usize,
     ) {
-        let mapping = mapping();
-        let whole = mapping.view(0, LENGTH).unwrap();
+        let mut mapping = mapping();
+        let mut whole = mapping.view_mut(0, LENGTH).unwrap();
         prop_assert_eq!(whole.copy_from(&[0xA5; LENGTH]), LENGTH);
-        let view = mapping.view(offset, LENGTH - offset).unwrap();
+        let mut view = mapping.view_mut(offset, LENGTH - offset).unwrap();
         let written = view.copy_from(&bytes);
+        let whole = mapping.view(0, LENGTH).unwrap();
+        let view = mapping.view(offset, LENGTH - offset).unwrap();
         prop_assert_eq!(written, bytes.len().min(LENGTH - offset));
         // As long as the memory, to show what lies around, and aligned otherwise than it.
         let mut read = vec![0; skipped + LENGTH];
@@ -63,12 +65,12 @@ fn each_copy_looks_anew_at_what_another_writes() {
     let memfd = memfd_create(c"test", MFdFlags::MFD_CLOEXEC).unwrap();
     nix::unistd::ftruncate(&memfd, LENGTH as i64).unwrap();
     let ours = Mapping::new(memfd.as_fd(), LENGTH, 0).unwrap();
-    let theirs = Mapping::new(memfd.as_fd(), LENGTH, 0).unwrap();
+    let mut theirs = Mapping::new(memfd.as_fd(), LENGTH, 0).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let done = &done;
         scope.spawn(move || {
-            let view = theirs.view(0, LENGTH).unwrap();
+            let mut view = theirs.view_mut(0, LENGTH).unwrap();
             for turn in 0.. {
                 view.copy_from(&[turn as u8 % 2; LENGTH]);
                 if done.load(Ordering::Relaxed) {

@@ -3,16 +3,28 @@
 use std::collections::VecDeque;
 
 use super::*;
+use crate::frame::buffer::Free;
 use crate::frame::buffer::tests::frame;
+use crate::frame::pool::Pool;
 use crate::frame::stream::Stream;
 
 /// Gives the frames that it is given, and takes buffers back.
-#[derive(Default)]
 struct Script {
-    frames: VecDeque<Filled>,
-    recycled: Vec<u32>,
+    pool: Pool,
+    frames: VecDeque<Lease>,
     ends: bool,
     fails: bool,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Script {
+            pool: Pool::new(Vec::new()).unwrap(),
+            frames: VecDeque::new(),
+            ends: false,
+            fails: false,
+        }
+    }
 }
 
 impl Script {
@@ -21,9 +33,18 @@ impl Script {
         for number in first..first + count {
             let mut frame = frame(1);
             frame.sequence = number.into();
-            self.frames
-                .push_back(Free::new(number, Vec::new()).filled(frame));
+            let lease = self.pool.lend(Free::new(number, Vec::new()), frame);
+            self.frames.push_back(lease);
         }
+    }
+
+    /// The buffers that came back, by their numbers.
+    fn returned(&self) -> Vec<u32> {
+        let mut returned: Vec<u32> = std::iter::from_fn(|| self.pool.take())
+            .map(|free| free.index())
+            .collect();
+        returned.sort_unstable();
+        returned
     }
 }
 
@@ -49,23 +70,18 @@ impl Source for Script {
             return Err(Error::new(ErrorKind::DeviceGone, "capture").cause("it was unplugged"));
         }
         Ok(match self.frames.pop_front() {
-            Some(filled) => Next::Frame(filled),
+            Some(lease) => Next::Frame(lease),
             None if self.ends => Next::Ended,
             None => Next::NotReady,
         })
     }
 
     fn waits_for(&self) -> WaitsFor<'_> {
-        WaitsFor::Buffer
+        WaitsFor::Buffer(self.pool.bell())
     }
 
     fn poll_error(&self) -> Error {
         Error::new(ErrorKind::System, "wait")
-    }
-
-    fn recycle(&mut self, free: Free) -> Result<()> {
-        self.recycled.push(free.index());
-        Ok(())
     }
 }
 
@@ -84,7 +100,7 @@ fn next_of_five(on_overrun: OnOverrun) -> (u32, Vec<u32>, u64) {
     intake.take_in().unwrap();
     let next = intake.take().expect("a frame waits");
     let drops = measured.borrow().sender_drops.total();
-    (next.filled.index(), script.recycled, drops)
+    (next.lease.index(), script.returned(), drops)
 }
 
 #[test]
@@ -121,13 +137,13 @@ fn only_block_leaves_the_source_alone_while_a_frame_is_sent() {
         let mut intake = Intake::new(&mut script, policy, &measured);
         let meanwhile: &mut dyn Meanwhile = &mut intake;
         assert_eq!(meanwhile.waits_for().is_some(), looks, "{policy:?}");
-        meanwhile.look(Vec::new());
+        meanwhile.look();
         assert_eq!(intake.take().is_some(), looks, "{policy:?}");
     }
 }
 
 #[test]
-fn buffers_that_come_back_go_to_the_source_and_its_end_is_noticed() {
+fn the_source_s_end_is_noticed_while_a_frame_is_sent() {
     let mut script = Script {
         ends: true,
         ..Script::default()
@@ -135,11 +151,10 @@ fn buffers_that_come_back_go_to_the_source_and_its_end_is_noticed() {
     script.give(0, 1);
     let measured = Measuring::default();
     let mut intake = Intake::new(&mut script, OnOverrun::DropOldest, &measured);
-    let returned = vec![Free::new(7, Vec::new())];
-    intake.look(returned);
+    intake.look();
     assert!(intake.has_ended());
-    assert_eq!(intake.take().map(|taken| taken.filled.index()), Some(0));
-    assert_eq!(script.recycled, [7]);
+    assert_eq!(intake.take().map(|taken| taken.lease.index()), Some(0));
+    assert_eq!(script.returned(), [0], "it was let go of");
 }
 
 #[test]
@@ -150,7 +165,8 @@ fn a_source_that_always_has_a_frame_is_left_after_a_round() {
         let measured = Measuring::default();
         let mut intake = Intake::new(&mut script, policy, &measured);
         intake.take_in().unwrap();
-        assert!(intake.take().is_some(), "{policy:?}");
+        let next = intake.take();
+        assert!(next.is_some(), "{policy:?}");
         let captured = measured.borrow().captured;
         assert!(captured < 10_000, "{policy:?}: a round took all {captured}");
         assert_eq!(
@@ -158,7 +174,7 @@ fn a_source_that_always_has_a_frame_is_left_after_a_round() {
             captured,
             "{policy:?}"
         );
-        assert_eq!(script.recycled.len() as u64 + 1, captured, "{policy:?}");
+        assert_eq!(script.returned().len() as u64 + 1, captured, "{policy:?}");
     }
 }
 
@@ -170,7 +186,7 @@ fn a_source_that_fails_while_a_frame_is_sent_is_told_of_after_it() {
     };
     let measured = Measuring::default();
     let mut intake = Intake::new(&mut script, OnOverrun::DropOldest, &measured);
-    intake.look(Vec::new());
+    intake.look();
     let meanwhile: &dyn Meanwhile = &intake;
     assert!(
         meanwhile.waits_for().is_none(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::run::{Observer, Stop};
-use crate::link::LANDS_EARLY;
+use crate::link::COMPLETES_EARLY;
 use crate::measure::{Measured, Measuring};
 use crate::memory::{HeapChoice, HeapName};
 use crate::sender::intake::OnOverrun;
@@ -112,9 +112,9 @@ fn frames_in_flight_are_not_torn() {
 
 #[test]
 fn buffers_that_land_early_tear_frames() {
-    LANDS_EARLY.set(true);
+    COMPLETES_EARLY.set(true);
     let (wrong, _) = wrong_bytes(ZeroCopyMode::On);
-    LANDS_EARLY.set(false);
+    COMPLETES_EARLY.set(false);
     assert!(
         wrong > 0,
         "the rule was broken and nothing was torn: the test above can't fail"

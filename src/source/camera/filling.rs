@@ -8,6 +8,7 @@ use super::{Capture, MemoryMode};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::frame::buffer::Free;
 use crate::frame::poison::Places;
+use crate::frame::pool::Pool;
 use crate::measure::verify;
 use crate::memory::{self, Heap, HeapChoice, HeapName, read_rate};
 use crate::v4l2::device::Device;
@@ -139,6 +140,7 @@ fn import_heap(
         MemoryType::DmaBuf,
         capture.buffers.get(),
         &format.planes,
+        Pool::new(Vec::new())?,
     )
     .map_err(|error| match error {
         QueueError::Errno(errno) => refused(
@@ -217,6 +219,7 @@ fn driver_memory(
         MemoryType::Mmap,
         capture.buffers.get(),
         &format.planes,
+        Pool::new(Vec::new())?,
     )
     .map_err(|error| device.queue_error(&requesting(device), error))?;
     let buffers = queue

@@ -13,7 +13,6 @@ use self::filling::{Filling, fill_queue, prepared};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::Run;
 use crate::base::run::WaitsFor;
-use crate::frame::buffer::Free;
 use crate::frame::field;
 use crate::frame::layout::Layout;
 use crate::frame::pixel_format::FourCc;
@@ -176,6 +175,20 @@ impl Camera {
     }
 }
 
+impl Camera {
+    /// Gives the driver the buffers whose frames nobody reads any more.
+    fn refill(&mut self) -> Result<()> {
+        while let Some(free) = self.queue.pool().take() {
+            let free = prepared(free, self.poisoned.as_ref())?;
+            self.queue.enqueue(free).map_err(|(_, errno)| {
+                let what = format!("queue a buffer on {} (VIDIOC_QBUF)", self.device.path());
+                self.device.error(&what, errno)
+            })?;
+        }
+        Ok(())
+    }
+}
+
 /// What is known of changes of the source.
 #[derive(Debug)]
 struct Watch {
@@ -255,10 +268,11 @@ impl Source for Camera {
     }
 
     fn next(&mut self) -> Result<Next> {
+        self.refill()?;
         match self.queue.dequeue() {
-            Ok(Dequeue::Frame(filled)) => {
+            Ok(Dequeue::Frame(lease)) => {
                 self.source.is_idle = false;
-                Ok(Next::Frame(filled))
+                Ok(Next::Frame(lease))
             }
             Ok(Dequeue::NotReady) => {
                 // No call more where frames follow each other.
@@ -282,10 +296,12 @@ impl Source for Camera {
     }
 
     fn waits_for(&self) -> WaitsFor<'_> {
+        let bell = self.queue.pool().bell();
         if self.queue.has_queued() {
-            WaitsFor::Readable(self.device.fd())
+            let device = self.device.fd();
+            WaitsFor::Device { device, bell }
         } else {
-            WaitsFor::Buffer
+            WaitsFor::Buffer(bell)
         }
     }
 
@@ -295,13 +311,5 @@ impl Source for Camera {
         }
         let what = format!("wait for a frame from {}", self.device.path());
         self.device.error(&what, Errno::EIO)
-    }
-
-    fn recycle(&mut self, free: Free) -> Result<()> {
-        let free = prepared(free, self.poisoned.as_ref())?;
-        self.queue.enqueue(free).map_err(|(_, errno)| {
-            let what = format!("queue a buffer on {} (VIDIOC_QBUF)", self.device.path());
-            self.device.error(&what, errno)
-        })
     }
 }

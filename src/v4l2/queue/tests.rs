@@ -120,24 +120,41 @@ fn free(index: u32) -> Free {
 /// A queue of two buffers, both queued.
 fn queue() -> (Arc<Script>, Queue<Script>) {
     let script = Arc::new(Script::default());
-    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 2, &[PLANE]).unwrap();
+    let mut queue = request(&script, MemoryType::DmaBuf, 2, &[PLANE]).unwrap();
     for index in 0..2 {
         queue.enqueue(free(index)).unwrap();
     }
     (script, queue)
 }
 
-fn dequeue_frame(queue: &mut Queue<Script>) -> Filled {
+fn request(
+    script: &Arc<Script>,
+    memory: MemoryType,
+    count: u32,
+    planes: &[PlaneFormat],
+) -> Result<Queue<Script>, QueueError> {
+    let pool = Pool::new(Vec::new()).unwrap();
+    Queue::request(Arc::clone(script), memory, count, planes, pool)
+}
+
+/// The buffer of a frame that nobody reads any more.
+fn release(lease: Lease, queue: &Queue<Script>) -> Free {
+    drop(lease);
+    queue.pool().take().expect("no lease is left")
+}
+
+fn dequeue_frame(queue: &mut Queue<Script>) -> Lease {
     match queue.dequeue() {
-        Ok(Dequeue::Frame(filled)) => filled,
+        Ok(Dequeue::Frame(lease)) => lease,
         other => panic!("a frame was expected, not {other:?}"),
     }
 }
 
 /// Still mapped: a write to freed memory would end the test with SIGSEGV.
-fn is_alive(free: &Free) -> bool {
-    let access = free.planes()[0].write().unwrap();
-    access.view(0, LENGTH).unwrap().copy_from(&[1; LENGTH]) == LENGTH
+fn is_alive(free: &mut Free) -> bool {
+    let mut access = free.planes_mut()[0].write().unwrap();
+    let mut view = access.view_mut(0, LENGTH).unwrap();
+    view.copy_from(&[1; LENGTH]) == LENGTH
 }
 
 #[test]
@@ -145,11 +162,12 @@ fn a_frame_goes_round() {
     let (script, mut queue) = queue();
     assert!(matches!(queue.dequeue(), Ok(Dequeue::NotReady)));
     script.will_fill(1, 100, 0);
-    let filled = dequeue_frame(&mut queue);
-    assert_eq!(filled.index(), 1);
-    assert_eq!(filled.frame().sequence, 7);
-    assert_eq!(filled.frame().bytes(), 100);
-    queue.enqueue(filled.release()).unwrap();
+    let lease = dequeue_frame(&mut queue);
+    assert_eq!(lease.index(), 1);
+    assert_eq!(lease.frame().sequence, 7);
+    assert_eq!(lease.frame().bytes(), 100);
+    let free = release(lease, &queue);
+    queue.enqueue(free).unwrap();
     assert_eq!(
         *script.asked.lock().unwrap(),
         ["reqbufs 2", "qbuf 0", "qbuf 1", "qbuf 1"]
@@ -160,20 +178,20 @@ fn a_frame_goes_round() {
 fn the_driver_decides_how_many_buffers_there_are() {
     let script = Arc::new(Script::default());
     *script.granted.lock().unwrap() = Some(5);
-    let queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 2, &[PLANE]).unwrap();
+    let queue = request(&script, MemoryType::DmaBuf, 2, &[PLANE]).unwrap();
     assert_eq!(queue.count().get(), 5);
     *script.granted.lock().unwrap() = Some(0);
-    let none = Queue::request(script, MemoryType::DmaBuf, 2, &[PLANE]).map(|queue| queue.count());
+    let none = request(&script, MemoryType::DmaBuf, 2, &[PLANE]).map(|queue| queue.count());
     assert_eq!(none, Err(QueueError::Errno(Errno::ENOMEM)));
 }
 
 #[test]
 fn a_driver_that_exports_nothing_is_mapped() {
     let script = Arc::new(Script::default());
-    let queue = Queue::request(script, MemoryType::Mmap, 3, &[PLANE]).unwrap();
-    let buffers = queue.driver_buffers().unwrap();
+    let queue = request(&script, MemoryType::Mmap, 3, &[PLANE]).unwrap();
+    let mut buffers = queue.driver_buffers().unwrap();
     assert_eq!(buffers.len(), 3);
-    for buffer in &buffers {
+    for buffer in &mut buffers {
         assert!(buffer.planes()[0].dmabuf().is_none());
         assert!(is_alive(buffer));
     }
@@ -185,7 +203,7 @@ fn a_driver_whose_exports_cannot_be_mapped_is_mapped_itself() {
     // No file of this kind can be mapped.
     let (unmappable, _) = nix::unistd::pipe().unwrap();
     *script.exported.lock().unwrap() = Some(unmappable);
-    let queue = Queue::request(script, MemoryType::Mmap, 2, &[PLANE]).unwrap();
+    let queue = request(&script, MemoryType::Mmap, 2, &[PLANE]).unwrap();
     let buffers = queue
         .driver_buffers()
         .expect("the device can be mapped where its exports cannot");
@@ -199,11 +217,11 @@ fn a_driver_whose_exports_cannot_be_mapped_is_mapped_itself() {
 #[test]
 fn a_failed_qbuf_gives_the_buffer_back() {
     let script = Arc::new(Script::default());
-    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 1, &[PLANE]).unwrap();
+    let mut queue = request(&script, MemoryType::DmaBuf, 1, &[PLANE]).unwrap();
     *script.qbuf_error.lock().unwrap() = Some(Errno::EFAULT);
-    let (buffer, errno) = queue.enqueue(free(0)).unwrap_err();
+    let (mut buffer, errno) = queue.enqueue(free(0)).unwrap_err();
     assert_eq!((buffer.index(), errno), (0, Errno::EFAULT));
-    assert!(is_alive(&buffer));
+    assert!(is_alive(&mut buffer));
     *script.qbuf_error.lock().unwrap() = None;
     queue.enqueue(buffer).unwrap();
 }
@@ -212,12 +230,13 @@ fn a_failed_qbuf_gives_the_buffer_back() {
 fn streamoff_gives_back_what_was_queued_and_nothing_else() {
     let (script, mut queue) = queue();
     script.will_fill(0, 100, 0);
-    let filled = dequeue_frame(&mut queue);
-    let buffers = queue.stop().unwrap();
+    let lease = dequeue_frame(&mut queue);
+    let mut buffers = queue.stop().unwrap();
     let indices: Vec<u32> = buffers.iter().map(Free::index).collect();
     assert_eq!(indices, [1], "buffer 0 is the caller's already");
-    assert!(is_alive(&buffers[0]));
-    queue.enqueue(filled.release()).unwrap();
+    assert!(is_alive(&mut buffers[0]));
+    let free = release(lease, &queue);
+    queue.enqueue(free).unwrap();
 }
 
 #[test]
@@ -275,8 +294,8 @@ fn a_buffer_comes_back_once() {
 fn a_data_offset_is_no_part_of_the_picture() {
     let (script, mut queue) = queue();
     script.will_fill(0, 100, 28);
-    let filled = dequeue_frame(&mut queue);
-    let (_, payload) = filled.planes().next().unwrap();
+    let lease = dequeue_frame(&mut queue);
+    let (_, payload) = lease.planes().next().unwrap();
     assert_eq!((payload.offset, payload.length), (28, 72));
 }
 
@@ -304,7 +323,7 @@ fn the_driver_lets_go_before_memory_is_freed() {
 fn buffers_have_the_planes_of_the_format() {
     let script = Arc::new(Script::default());
     // QUERYBUF tells of one plane.
-    let queue = Queue::request(Arc::clone(&script), MemoryType::Mmap, 2, &[PLANE; 3]).unwrap();
+    let queue = request(&script, MemoryType::Mmap, 2, &[PLANE; 3]).unwrap();
     let told = queue.driver_buffers().map(|buffers| buffers.len());
     assert!(
         matches!(&told, Err(QueueError::Nonsense(told)) if told.contains("3 memory planes")),
@@ -315,7 +334,7 @@ fn buffers_have_the_planes_of_the_format() {
         lengths: vec![LENGTH as u32],
     });
     for memory in [MemoryType::Mmap, MemoryType::DmaBuf] {
-        let told = Queue::request(Arc::clone(&script), memory, 2, &[PLANE; 3]).map(|_| ());
+        let told = request(&script, memory, 2, &[PLANE; 3]).map(|_| ());
         assert!(matches!(told, Err(QueueError::Nonsense(_))), "{told:?}");
     }
     let asked = script.asked.lock().unwrap();
@@ -329,7 +348,7 @@ fn a_frame_has_no_more_bytes_than_its_format() {
         sizeimage: 1000,
         ..PLANE
     };
-    let mut queue = Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 1, &[plane]).unwrap();
+    let mut queue = request(&script, MemoryType::DmaBuf, 1, &[plane]).unwrap();
     queue.enqueue(free(0)).unwrap();
     for (bytesused, data_offset, sent, is_corrupt) in [
         (1000, 0, 1000, false),
@@ -338,14 +357,15 @@ fn a_frame_has_no_more_bytes_than_its_format() {
         (LENGTH as u32, 28, 1000, true),
     ] {
         script.will_fill(0, bytesused, data_offset);
-        let filled = dequeue_frame(&mut queue);
-        let frame = filled.frame();
+        let lease = dequeue_frame(&mut queue);
+        let frame = lease.frame();
         assert_eq!(
             (frame.bytes(), frame.has_error()),
             (sent, is_corrupt),
             "bytes {data_offset} to {bytesused} of a format of 1000"
         );
-        queue.enqueue(filled.release()).unwrap();
+        let free = release(lease, &queue);
+        queue.enqueue(free).unwrap();
     }
 }
 
@@ -366,8 +386,7 @@ fn an_imported_buffer_is_queued_with_what_the_driver_needs_of_it() {
             flags: 0,
             lengths: vec![length],
         });
-        let mut queue =
-            Queue::request(Arc::clone(&script), MemoryType::DmaBuf, 1, &[plane]).unwrap();
+        let mut queue = request(&script, MemoryType::DmaBuf, 1, &[plane]).unwrap();
         queue.enqueue(free(0)).unwrap();
         assert_eq!(
             *script.queued.lock().unwrap(),

@@ -1,9 +1,9 @@
 //! What the kernel refers to while it sends without a copy.
 //!
-//! `Flights` owns each frame from before the first call that refers to it until the kernel
-//! has completed the last one, and lends its bytes to nobody who could change them. It has
-//! one socket, whose calls it counts and whose completions it reads itself: no frame can
-//! come back by another socket's completion, nor by one that was made up.
+//! `InFlight` holds a lease of each frame from before the first call that refers to it until
+//! the kernel has completed the last one, so that nobody can get the buffer to change its
+//! bytes. It has one socket, whose calls it counts and whose completions it reads itself: no
+//! frame is let go of by another socket's completion, nor by one that was made up.
 
 #![allow(unsafe_code)]
 
@@ -18,7 +18,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg};
 
 use crate::base::error::Result;
 use crate::base::monotonic::Monotonic;
-use crate::frame::buffer::{Departure, Filled, Free};
+use crate::frame::pool::Lease;
 use crate::link::socket::{self, Gather};
 use crate::memory::View;
 
@@ -27,19 +27,28 @@ const ORIGIN_ZEROCOPY: u8 = 5;
 /// `SO_EE_CODE_ZEROCOPY_COPIED` of <linux/errqueue.h>
 const CODE_COPIED: u8 = 1;
 
-/// The frames that a socket is sending without a copy.
+/// The header that a frame is sent with.
 #[derive(Debug)]
-pub struct Flights {
-    socket: OwnedFd,
-    next_call: u32,
-    flights: Vec<Flight>,
-    /// Completions that said that the kernel copied after all.
-    pub copied_by_kernel: u64,
-    /// The frames that have landed, and how long they were in flight, whole.
-    flown: Vec<(u64, Duration)>,
+pub struct Header {
+    /// Frames that were sent before it.
+    pub counter: u64,
+    /// On the heap, for the network refers to it as well.
+    pub bytes: Box<[u8]>,
 }
 
-impl Flights {
+/// The frames that a socket is sending without a copy.
+#[derive(Debug)]
+pub struct InFlight {
+    socket: OwnedFd,
+    next_call: u32,
+    transfers: Vec<Transfer>,
+    /// Completions that said that the kernel copied after all.
+    pub copied_by_kernel: u64,
+    /// The frames that are completed, and how long they were in flight, whole.
+    completed: Vec<(u64, Duration)>,
+}
+
+impl InFlight {
     /// Allows `socket` to send without a copy. `EOPNOTSUPP` and the like: the kernel
     /// doesn't have it.
     pub(super) fn new(socket: BorrowedFd<'_>) -> nix::Result<Self> {
@@ -47,64 +56,65 @@ impl Flights {
         let socket = socket
             .try_clone_to_owned()
             .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
-        Ok(Flights {
+        Ok(InFlight {
             socket,
             next_call: 0,
-            flights: Vec::new(),
+            transfers: Vec::new(),
             copied_by_kernel: 0,
-            flown: Vec::new(),
+            completed: Vec::new(),
         })
     }
 
     /// Takes a frame in, to be sent by `send`; tells how many bytes that are.
-    pub(super) fn take_off(&mut self, filled: Filled, departure: Departure) -> Result<usize> {
-        let flight = Flight::new(filled, departure)?;
-        let bytes = flight.bytes()?;
-        self.flights.push(flight);
+    pub(super) fn begin(&mut self, lease: Lease, header: Header) -> Result<usize> {
+        let transfer = Transfer::new(lease, header)?;
+        let bytes = transfer.bytes()?;
+        self.transfers.push(transfer);
         Ok(bytes)
     }
 
-    /// Sends what follows the first `sent` bytes of the frame that took off last, without
+    /// Sends what follows the first `sent` bytes of the frame that was begun last, without
     /// waiting; tells how many bytes the socket took.
     pub(super) fn send(&mut self, sent: usize) -> nix::Result<usize> {
-        let flight = self.flights.last_mut().ok_or(Errno::EINVAL)?;
-        let payloads = flight.payloads().map_err(|_| Errno::EFAULT)?;
+        let transfer = self.transfers.last_mut().ok_or(Errno::EINVAL)?;
+        let payloads = transfer.payloads().map_err(|_| Errno::EFAULT)?;
         let what = Gather {
-            header: &flight.departure.header,
+            header: &transfer.header.bytes,
             payloads: &payloads,
         };
-        // SAFETY: the flight owns both. Nothing writes to them before `land`, and that waits
-        // for the completion of this call, whose number is noted below. A flight that is
-        // dropped before leaks its header, and of its planes' pages, which are unmapped, the
-        // kernel holds those that it refers to.
+        // SAFETY: the transfer owns the header and a lease. Nobody writes to a leased buffer,
+        // and both are let go of by `complete` alone, which waits for the completion of this
+        // call, whose number is noted below. A transfer that is given up before leaks its
+        // header and retires its buffer: nobody gets that again, and of its planes' pages,
+        // which are unmapped, the kernel holds those that it refers to.
         let bytes = unsafe { socket::send_zero_copy(self.socket.as_fd(), &what, sent) }?;
-        flight.calls.push(self.next_call);
+        transfer.calls.push(self.next_call);
         self.next_call = self.next_call.wrapping_add(1);
         Ok(bytes)
     }
 
     /// As `send`, by copying.
     pub(super) fn send_copy(&self, sent: usize) -> nix::Result<usize> {
-        let flight = self.flights.last().ok_or(Errno::EINVAL)?;
-        let payloads = flight.payloads().map_err(|_| Errno::EFAULT)?;
+        let transfer = self.transfers.last().ok_or(Errno::EINVAL)?;
+        let payloads = transfer.payloads().map_err(|_| Errno::EFAULT)?;
         let what = Gather {
-            header: &flight.departure.header,
+            header: &transfer.header.bytes,
             payloads: &payloads,
         };
         socket::send_now(self.socket.as_fd(), &what, sent)
     }
 
-    /// Notes that all of the frame that took off last has been handed over.
+    /// Notes that all of the frame that was begun last has been handed over.
     pub(super) fn sent_whole(&mut self) {
-        if let Some(flight) = self.flights.last_mut() {
-            flight.sent = Some(Monotonic::now());
+        if let Some(transfer) = self.transfers.last_mut() {
+            transfer.sent = Some(Monotonic::now());
         }
     }
 
     /// Takes in what the kernel says that it is done with (MSG_ERRQUEUE).
     pub(super) fn reap(&mut self) -> nix::Result<()> {
         // Nothing left to be told: spares a call a frame once frames are copied.
-        if self.flights.is_empty() {
+        if self.transfers.is_empty() {
             return Ok(());
         }
         let mut space = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6);
@@ -126,7 +136,7 @@ impl Flights {
                     continue;
                 };
                 if told.ee_origin == ORIGIN_ZEROCOPY && told.ee_errno == 0 {
-                    self.complete(Completion {
+                    self.note(Completion {
                         first: told.ee_info,
                         last: told.ee_data,
                         copied: told.ee_code & CODE_COPIED != 0,
@@ -136,66 +146,71 @@ impl Flights {
         }
     }
 
-    fn complete(&mut self, completion: Completion) {
+    fn note(&mut self, completion: Completion) {
         self.copied_by_kernel += u64::from(completion.copied);
-        for flight in &mut self.flights {
-            flight.calls.retain(|call| !completion.covers(*call));
+        for transfer in &mut self.transfers {
+            transfer.calls.retain(|call| !completion.covers(*call));
         }
     }
 
-    /// The buffers that the kernel is done with.
-    pub fn landed(&mut self) -> Vec<Free> {
-        let mut landed = Vec::new();
-        for flight in std::mem::take(&mut self.flights) {
-            let (counter, sent) = (flight.departure.counter, flight.sent);
-            match flight.land() {
-                Ok(free) => {
-                    self.flown
-                        .extend(sent.map(|sent| (counter, sent.elapsed())));
-                    landed.push(free);
+    /// Lets go of the frames that the kernel is done with.
+    pub(super) fn release(&mut self) {
+        for transfer in std::mem::take(&mut self.transfers) {
+            let (counter, sent) = (transfer.header.counter, transfer.sent);
+            match transfer.complete() {
+                Ok(()) => {
+                    let time = sent.map(|sent| (counter, sent.elapsed()));
+                    self.completed.extend(time);
                 }
-                Err(flight) => self.flights.push(flight),
+                Err(transfer) => self.transfers.push(transfer),
             }
         }
-        landed
     }
 
-    /// The frames that have landed since the last time, and how long they were in
+    /// The frames that were completed since the last time, and how long they were in
     /// flight, from their last byte handed over until that was learned.
-    pub fn flown(&mut self) -> Vec<(u64, Duration)> {
-        std::mem::take(&mut self.flown)
+    pub fn completed(&mut self) -> Vec<(u64, Duration)> {
+        std::mem::take(&mut self.completed)
     }
 }
 
-/// A frame whose bytes the kernel may refer to. Its buffer can't be queued or written to:
-/// only `land` gives it back.
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        for transfer in self.transfers.drain(..) {
+            ManuallyDrop::into_inner(transfer.lease).retire();
+        }
+    }
+}
+
+/// A frame whose bytes the kernel may refer to.
 #[derive(Debug)]
-struct Flight {
-    filled: Filled,
-    /// Leaked unless it lands: to a receiver that falls silent and takes the frame later,
-    /// the kernel would send whatever the heap holds there by then.
-    departure: ManuallyDrop<Departure>,
+struct Transfer {
+    /// Kept until it is completed or given up: see `Lease::retire`.
+    lease: ManuallyDrop<Lease>,
+    /// Leaked unless it is completed: to a receiver that falls silent and takes the frame
+    /// later, the kernel would send whatever the heap holds there by then.
+    header: ManuallyDrop<Header>,
     /// The numbers of the calls that refer to it and are not completed.
     calls: Vec<u32>,
     /// When its last byte was handed over.
     sent: Option<Monotonic>,
 }
 
-impl Flight {
-    fn new(filled: Filled, departure: Departure) -> Result<Self> {
-        for (plane, _) in filled.planes() {
+impl Transfer {
+    fn new(lease: Lease, header: Header) -> Result<Self> {
+        for (plane, _) in lease.planes() {
             plane.begin_read()?;
         }
-        Ok(Flight {
-            filled,
-            departure: ManuallyDrop::new(departure),
+        Ok(Transfer {
+            lease: ManuallyDrop::new(lease),
+            header: ManuallyDrop::new(header),
             calls: Vec::new(),
             sent: None,
         })
     }
 
     fn payloads(&self) -> Result<Vec<View<'_>>> {
-        let planes = self.filled.planes();
+        let planes = self.lease.planes();
         planes
             .map(|(plane, payload)| plane.view(payload.offset, payload.length))
             .collect()
@@ -203,29 +218,29 @@ impl Flight {
 
     fn bytes(&self) -> Result<usize> {
         let what = Gather {
-            header: &self.departure.header,
+            header: &self.header.bytes,
             payloads: &self.payloads()?,
         };
         Ok(what.length())
     }
 
-    /// Gives the buffer back if the kernel is done with every byte of it, else
-    /// stays in flight.
+    /// Lets go of the frame if the kernel is done with every byte of it.
     #[allow(clippy::result_large_err)] // It is moved once a frame.
-    fn land(self) -> std::result::Result<Free, Flight> {
+    fn complete(self) -> std::result::Result<(), Transfer> {
         let is_referred_to = !self.calls.is_empty();
         #[cfg(test)]
-        let is_referred_to = is_referred_to && !tests::LANDS_EARLY.get();
+        let is_referred_to = is_referred_to && !tests::COMPLETES_EARLY.get();
         if is_referred_to || self.sent.is_none() {
             return Err(self);
         }
-        for (plane, _) in self.filled.planes() {
+        for (plane, _) in self.lease.planes() {
             if let Err(error) = plane.end_read() {
                 log::error!("{error}");
             }
         }
-        drop(ManuallyDrop::into_inner(self.departure));
-        Ok(self.filled.release())
+        drop(ManuallyDrop::into_inner(self.header));
+        drop(ManuallyDrop::into_inner(self.lease));
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::wire::Description;
 const MAX_BUFFERS: NonZeroU32 = NonZeroU32::new(32).unwrap();
 
 /// A stream's buffers.
-pub(super) struct Pool {
+pub(super) struct Buffers {
     pub(super) free: Vec<Free>,
     pub(super) count: NonZeroU32,
     pub(super) memory: MemoryUsed,
@@ -49,7 +49,7 @@ impl Heaps {
     }
 
     /// Allocates the buffers of a stream, all of them from one heap.
-    pub(super) fn allocate(self, description: &Description, limit: u64) -> Result<Pool> {
+    pub(super) fn allocate(self, description: &Description, limit: u64) -> Result<Buffers> {
         let mut failure = match allocate_from(&self.first, description, limit) {
             // Another heap has as little room below the limit.
             Err(error) if error.kind() != ErrorKind::Limit => error,
@@ -59,7 +59,7 @@ impl Heaps {
             log::warn!("heap auto: trying {name}: {failure}");
             let heap = Heap::open(name);
             match heap.and_then(|heap| allocate_from(&heap, description, limit)) {
-                Ok(pool) => return Ok(pool),
+                Ok(buffers) => return Ok(buffers),
                 Err(error) => failure = error,
             }
         }
@@ -67,7 +67,7 @@ impl Heaps {
     }
 }
 
-fn allocate_from(heap: &Heap, description: &Description, limit: u64) -> Result<Pool> {
+fn allocate_from(heap: &Heap, description: &Description, limit: u64) -> Result<Buffers> {
     let count = description.buffers.min(MAX_BUFFERS);
     let (pages, bytes) = pages_within(limit, heap, description, count)?;
     let buffer = |index| {
@@ -83,7 +83,7 @@ fn allocate_from(heap: &Heap, description: &Description, limit: u64) -> Result<P
         description.frame_bytes(),
         heap.name()
     );
-    Ok(Pool {
+    Ok(Buffers {
         free,
         count,
         memory: heap.memory_used(),
@@ -159,7 +159,7 @@ mod tests {
         header
     }
 
-    fn pool(description: &Description, limit: u64) -> Result<Pool> {
+    fn buffers(description: &Description, limit: u64) -> Result<Buffers> {
         let memfd = HeapChoice::Named(HeapName::Memfd);
         Heaps::open(&memfd)?.allocate(description, limit)
     }
@@ -168,8 +168,8 @@ mod tests {
     fn the_limit_counts_whole_pages() {
         let small = stream(4, &[1; 8]);
         let limit = 4 * 8 * 4096;
-        assert_eq!(pool(&small, limit).unwrap().free.len(), 4);
-        let error = pool(&small, limit - 1).err().expect("one byte too many");
+        assert_eq!(buffers(&small, limit).unwrap().free.len(), 4);
+        let error = buffers(&small, limit - 1).err().expect("one byte too many");
         assert_eq!(error.kind(), ErrorKind::Limit);
     }
 
@@ -187,11 +187,14 @@ mod tests {
     #[test]
     fn the_limit_counts_the_buffers_that_are_allocated_and_no_others() {
         for asked in [32, 33, u32::MAX] {
-            let pool = pool(&stream(asked, &[4096]), 32 * 4096).unwrap();
-            assert_eq!((pool.free.len(), pool.count.get()), (32, 32));
+            let buffers = buffers(&stream(asked, &[4096]), 32 * 4096).unwrap();
+            assert_eq!((buffers.free.len(), buffers.count.get()), (32, 32));
         }
         // More than 64 bits of bytes could be asked for; these are counted.
         let most = stream(u32::MAX, &[u32::MAX; 8]);
-        assert_eq!(pool(&most, 1 << 30).err().unwrap().kind(), ErrorKind::Limit);
+        assert_eq!(
+            buffers(&most, 1 << 30).err().unwrap().kind(),
+            ErrorKind::Limit
+        );
     }
 }

@@ -1,0 +1,166 @@
+//! The buffers of a stream: free ones in their pool, and those that hold a frame lent out of it.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::frame::buffer::{Buffer, Frame, Free, Payload};
+use crate::frame::poison::Poison;
+use crate::memory::Plane;
+
+/// The free buffers of a stream, and what wakes who waits for one.
+#[derive(Debug, Clone)]
+pub struct Pool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Readable while `State::has_rung`.
+    bell: EventFd,
+}
+
+#[derive(Debug)]
+struct State {
+    free: Vec<Free>,
+    /// Whether somebody waits: to ring for nobody would be two calls a frame.
+    is_awaited: bool,
+    has_rung: bool,
+}
+
+impl Pool {
+    /// Of these buffers.
+    pub fn new(free: Vec<Free>) -> Result<Self> {
+        let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))?;
+        let state = State {
+            free,
+            is_awaited: false,
+            has_rung: false,
+        };
+        Ok(Pool(Arc::new(Shared {
+            state: Mutex::new(state),
+            bell,
+        })))
+    }
+
+    /// A free buffer. The one that was used last: it is still in the CPU's caches.
+    pub fn take(&self) -> Option<Free> {
+        let mut state = self.0.lock();
+        state.is_awaited = false;
+        state.free.pop()
+    }
+
+    /// Gives a buffer back that holds no frame.
+    pub fn give(&self, free: Free) {
+        self.0.give(free);
+    }
+
+    /// Whether no buffer is free.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().free.is_empty()
+    }
+
+    /// What is readable once a buffer is free, for a wait that begins now.
+    pub fn bell(&self) -> BorrowedFd<'_> {
+        let mut state = self.0.lock();
+        state.is_awaited = true;
+        if state.free.is_empty() && state.has_rung {
+            // It rang for a buffer that has been taken. EAGAIN can't be: it has rung.
+            let _ = self.0.bell.read();
+            state.has_rung = false;
+        } else if !state.free.is_empty() {
+            self.0.ring(&mut state);
+        }
+        self.0.bell.as_fd()
+    }
+
+    /// Lends out a buffer that holds a frame.
+    pub fn lend(&self, free: Free, frame: Frame) -> Lease {
+        Lease(Arc::new(Leased {
+            buffer: free.0,
+            frame,
+            pool: self.clone(),
+            is_retired: AtomicBool::new(false),
+        }))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give(&self, free: Free) {
+        let mut state = self.lock();
+        state.free.push(free);
+        if state.is_awaited {
+            self.ring(&mut state);
+        }
+    }
+
+    fn ring(&self, state: &mut State) {
+        if !state.has_rung {
+            state.has_rung = true;
+            // EAGAIN, the only error, says that it rings.
+            let _ = self.bell.write(1);
+        }
+    }
+}
+
+/// A frame in its buffer, shared by all who read it. When the last of them lets go, from
+/// whatever thread, the buffer is free again in its pool, and at no other time: nobody gets
+/// a `Free` of it before, which alone can be queued or written to.
+#[derive(Debug, Clone)]
+pub struct Lease(Arc<Leased>);
+
+#[derive(Debug)]
+struct Leased {
+    buffer: Buffer,
+    frame: Frame,
+    pool: Pool,
+    is_retired: AtomicBool,
+}
+
+impl Lease {
+    /// The buffer's number in its pool.
+    pub fn index(&self) -> u32 {
+        self.0.buffer.index
+    }
+
+    /// What is known of the frame.
+    pub fn frame(&self) -> &Frame {
+        &self.0.frame
+    }
+
+    /// What the memory was filled with before the frame came.
+    pub fn poison(&self) -> Option<&Poison> {
+        self.0.buffer.poison.as_ref()
+    }
+
+    /// Each plane's memory, and the range of it that the frame uses.
+    pub fn planes(&self) -> impl Iterator<Item = (&Plane, Payload)> {
+        let payloads = self.0.frame.payloads.iter().copied();
+        self.0.buffer.planes.iter().zip(payloads)
+    }
+
+    /// Lets go of a frame that the kernel may go on reading: the buffer is never free again,
+    /// and its memory is unmapped with the last lease.
+    pub fn retire(self) {
+        self.0.is_retired.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Leased {
+    fn drop(&mut self) {
+        if !*self.is_retired.get_mut() {
+            let planes = std::mem::take(&mut self.buffer.planes);
+            self.pool.give(Free::new(self.buffer.index, planes));
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
