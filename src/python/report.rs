@@ -1,4 +1,4 @@
-//! The core's report as Python's `Measured`, and the rest of it as plain data.
+//! The core's report as Python's `Report`, and the rest of it as plain data.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -11,7 +11,7 @@ use crate::measure::sequence::Bursts;
 use crate::measure::series::Interval;
 use crate::report::account::Account;
 
-/// Makes a `v4l_dmabuf.Measured`.
+/// Makes a `v4l_dmabuf.Report`.
 pub fn to_python<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py, PyAny>> {
     let fields = PyDict::new(py);
     fields.set_item("frames", report.frames)?;
@@ -96,7 +96,7 @@ pub fn to_python<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py,
         fields.set_item("round_trip", offset.least_round_trip as f64 / 1e9)?;
         fields.set_item("clock_readings", offset.readings)?;
     }
-    module.getattr("Measured")?.call((), Some(&fields))
+    module.getattr("Report")?.call((), Some(&fields))
 }
 
 fn lengths(bursts: &Bursts) -> std::collections::BTreeMap<u64, u64> {
