@@ -54,3 +54,19 @@ def test_each_wing_knows_only_those_below_it() -> None:
             if order[name] >= order[wing]
         ]
     assert not wrong, "\n".join(wrong)
+
+
+PACKAGE = ROOT / "python" / "v4l_dmabuf"
+
+
+def test_the_commands_know_the_api_and_it_does_not_know_them() -> None:
+    order = {"api": 0, "compare": 1, "commands": 2}
+    wrong = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).parts
+        wing = parts[0] if len(parts) > 1 else "api"
+        code = path.read_text()
+        for name in re.findall(r"^\s*(?:from|import) v4l_dmabuf\.(\w+)", code, re.MULTILINE):
+            if order.get(name, 0) > order[wing]:
+                wrong.append(f"{path.relative_to(ROOT)} knows {name}, which is not below {wing}")
+    assert not wrong, "\n".join(wrong)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from support import SHM, receiver_command, sender_command
-from v4l_dmabuf import compare_cli
+from v4l_dmabuf.commands.compare import compare_main
 from v4l_dmabuf.compare import Run, RunError, Verdict, compare, load
 from v4l_dmabuf.compare.intervals import Counted, between_runs, of_counts, within_runs
 from v4l_dmabuf.compare.student import student
@@ -430,7 +430,7 @@ def test_the_exit_status_is_the_verdict(
 ) -> None:
     a, b = written(tmp_path, "a", runs(real, 0)), written(tmp_path, "b", runs(real, 9, **fields))
     out = tmp_path / "out.md"
-    assert compare_cli.compare_main(["--a", *a, "--b", *b, "--markdown", str(out)]) == status
+    assert compare_main(["--a", *a, "--b", *b, "--markdown", str(out)]) == status
 
 
 def test_every_form_of_it_says_the_same(
@@ -441,7 +441,7 @@ def test_every_form_of_it_says_the_same(
     json_path, page_path = tmp_path / "x.json", tmp_path / "x.html"
     names = ["--name-a", "KVM", "--name-b", "Xen <PV>"]
     files = ["--json", str(json_path), "--html", str(page_path)]
-    assert compare_cli.compare_main(["--a", *a, "--b", *b, *names, *files]) == 1
+    assert compare_main(["--a", *a, "--b", *b, *names, *files]) == 1
     markdown = capsys.readouterr().out
     assert markdown.startswith("# Xen <PV> against KVM: worse\n")
     assert "Xen <PV> is worse in socket to buffer, median" in markdown
@@ -484,7 +484,7 @@ def test_two_results_may_be_given_bare(
     real: Document, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = [*written(tmp_path, "a", runs(real, 0, 1)), *written(tmp_path, "b", runs(real, 9, 1))]
-    assert compare_cli.compare_main(paths) in {0, 3}
+    assert compare_main(paths) in {0, 3}
     assert "1 and 1 runs" in capsys.readouterr().out
 
 
@@ -505,11 +505,11 @@ def test_what_is_no_result_is_one_clear_line(tmp_path: Path, text: str, told: st
     path.write_text(text)
     with pytest.raises(RunError, match=told):
         load([path])
-    assert compare_cli.compare_main([str(path), str(path)]) == 2
+    assert compare_main([str(path), str(path)]) == 2
 
 
 @pytest.mark.parametrize("arguments", [[], ["a.json"], ["--a", "x"], ["1", "2", "3"]])
 def test_two_sides_are_needed(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        compare_cli.compare_main(arguments)
+        compare_main(arguments)
     assert ended.value.code == 2

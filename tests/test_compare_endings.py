@@ -13,7 +13,7 @@ import pytest
 
 from support import BIN
 from test_compare import Document, real, runs, written
-from v4l_dmabuf import compare_cli
+from v4l_dmabuf.commands.compare import compare_main
 
 __all__ = ["real"]
 
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_written_is_one_line(
     option: str, files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path, why in (("/dev/full", "No space left on device"), ("/none/x", "No such file")):
-        assert compare_cli.compare_main([*files, option, path]) == UNUSABLE
+        assert compare_main([*files, option, path]) == UNUSABLE
         assert f"cannot write {path}: {why}" in capsys.readouterr().err
 
 
@@ -101,7 +101,7 @@ def test_what_nobody_expected_has_a_status_of_its_own(
         raise raised
 
     monkeypatch.setattr("v4l_dmabuf.compare.compare", fail)
-    assert compare_cli.compare_main(files) == status
+    assert compare_main(files) == status
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("v4l-dmabuf-compare: error: ")
 
@@ -202,7 +202,7 @@ def test_whatever_a_document_has_the_outcome_is_a_verdict_or_one_line(
         files = outputs if number % 8 == 0 else outputs[:1]
         several = ["--a", *[str(good)] * 3, "--b", *[str(bad)] * 3, *files]
         for arguments in (several, [str(bad), str(good), *files]):
-            status = compare_cli.compare_main(arguments)
+            status = compare_main(arguments)
             out, err = capsys.readouterr()
             assert status in {UNUSABLE, *VERDICTS}, (err, text)
             if status == UNUSABLE:
@@ -247,12 +247,12 @@ def test_a_malformed_result_is_told_by_what_is_wrong(
 
     file = tmp_path / "x.json"
     file.write_text(json.dumps(changed(document, path, put)))
-    assert compare_cli.compare_main([str(file), str(file)]) == UNUSABLE
+    assert compare_main([str(file), str(file)]) == UNUSABLE
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert told.strip() in err
     file.write_text(json.dumps(changed(document, path, delete)))
-    assert compare_cli.compare_main([str(file), str(file)]) == UNUSABLE
+    assert compare_main([str(file), str(file)]) == UNUSABLE
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -264,7 +264,7 @@ def test_what_is_hardly_json_is_one_line(
 ) -> None:
     file = tmp_path / "x.json"
     file.write_bytes(text.encode("latin-1"))
-    assert compare_cli.compare_main([str(file), str(file)]) == UNUSABLE
+    assert compare_main([str(file), str(file)]) == UNUSABLE
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -280,5 +280,5 @@ def test_environments_that_nest_too_deep_are_one_line(
     document["environment"] = nested
     file = tmp_path / "x.json"
     file.write_text(json.dumps(document))
-    assert compare_cli.compare_main([str(file), str(file)]) == UNUSABLE
+    assert compare_main([str(file), str(file)]) == UNUSABLE
     assert "it nests too deep" in capsys.readouterr().err

@@ -229,7 +229,7 @@ def python(
 
 TWICE = """
 import sys
-from v4l_dmabuf.cli import sender_main
+from v4l_dmabuf.commands.sender import sender_main
 for _ in range(2):
     sender_main(["-d", "test", "-e", "memfd", "-a", "127.0.0.1", "-p", sys.argv[1]])
 """

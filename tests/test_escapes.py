@@ -9,7 +9,7 @@ import pytest
 from reference_v3 import REFUSE, RESULT, accept, description, end, frame, greet, message, receive
 from support import LOCALHOST, connect, listening, receiver_command, sender_command
 from v4l_dmabuf import Error, Receiver
-from v4l_dmabuf.status import escaped
+from v4l_dmabuf.text import escaped
 
 SPELL = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u202egone"
 SHOWN = "\\x1b]0;owned\\x07\\x1b[2J\\x9b31m\\x0d\\x0a\\u202egone"

@@ -1,16 +1,20 @@
 """What the README shows works as it stands there."""
 
+import dataclasses
 import re
 import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support import BIN, LOCALHOST, connect, receiver_command, sender_command
+from v4l_dmabuf import ReceiverConfig, SenderConfig
 from v4l_dmabuf import __doc__ as package
+from v4l_dmabuf.commands.options import Options
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -110,3 +114,29 @@ def test_a_command_s_options_exist(command: str) -> None:
     known = set(re.findall(r"(?<!\w)--?[\w-]+", told))
     used = {word for word in words if re.fullmatch(r"--?[a-zA-Z][\w-]*", word)}
     assert used <= known, used - known
+
+
+def table_of(command: str) -> dict[str, str]:
+    """Give the options of a command's table, each with its default."""
+    _, section = README.read_text().split(f"### {command}\n", 1)
+    rows = re.findall(r"^\| (`-.*?) \|.*\| (.*?) \|?$", section.split("\n#", 1)[0], re.MULTILINE)
+    return {
+        flag: default.strip(" |`") for flags, default in rows for flag in re.findall(r"`(-.*?)`", flags)
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "settings"),
+    [("v4l-dmabuf-sender", SenderConfig), ("v4l-dmabuf-receiver", ReceiverConfig)],
+)
+def test_the_table_of_a_command_has_its_options(command: str, settings: Any) -> None:
+    options = Options(command, "", settings).parser
+    known = set(options._option_string_actions)
+    # What every command has anyway, and long names of short ones.
+    known -= {"-h", "--help", "--version", "--verbose", "--quiet"}
+    table = table_of(command)
+    assert set(table) == known
+    told = {it.name: it.default for it in dataclasses.fields(settings)}
+    for name in ("zero_copy", "on_overrun", "memory", "protocol", "format", "device"):
+        if name in told:
+            assert table["--" + name.replace("_", "-")] == str(told[name])

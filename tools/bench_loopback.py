@@ -7,9 +7,9 @@ loopback.json and loopback.md.
 
 import argparse
 import json
-import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -41,7 +41,12 @@ SOURCES = {
 
 def ours(source: str) -> float:
     """Give this project's bytes a second."""
-    with subprocess.Popen(RECEIVER, stderr=subprocess.PIPE, text=True) as receiver:
+    with (
+        tempfile.NamedTemporaryFile(suffix=".json") as result,
+        subprocess.Popen(
+            [*RECEIVER, "--report", result.name], stderr=subprocess.PIPE, text=True
+        ) as receiver,
+    ):
         assert receiver.stderr is not None
         for line in receiver.stderr:
             if "listening on" in line:
@@ -50,11 +55,9 @@ def ours(source: str) -> float:
         time.sleep(SECONDS)
         sender.terminate()
         sender.communicate()
-        told = receiver.stderr.read()
-    found = re.search(r"received \d+ frames, .* ([\d.]+) MB/s", told)
-    if found is None:
-        raise RuntimeError(f"the receiver did not say how fast it was: {told}")
-    return float(found[1]) * 1e6
+        receiver.stderr.read()
+        summary = json.load(result)["summary"]
+    return float(summary["bytes"] / summary["seconds"])
 
 
 def iperf3() -> float:

@@ -14,7 +14,7 @@ from guest import CHECKOUT, NoGuestError, has_kvm, xen
 from link import bridge, can_bridge, enter_namespace
 from remote import Remote, remote
 from runs import Guests, Setup
-from v4l_dmabuf.compare_cli import compare_main
+from v4l_dmabuf.commands.compare import compare_main
 
 RUNS = 5
 FRAMES = 500

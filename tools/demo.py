@@ -50,7 +50,7 @@ def in_guests() -> tuple[Outcome, Outcome]:
         f"--device /dev/video0 {SENDER}",
         f"--output {DISK} --frames {FRAMES}",
         joined=joined,
-        prepare="v4l2-ctl -c horizontal_movement=5",
+        prepare="v4l2-ctl -c horizontal_movement=5,timestamp_source=1",
         disk=CAPTURE,
         tell=say,
     )

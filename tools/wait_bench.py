@@ -315,7 +315,7 @@ def time_stop(wait: Wait) -> float:
 
 def time_python() -> float:
     """Give the seconds that a process takes to be gone that sleeps in Python: the floor."""
-    program = "import signal, sys, time, v4l_dmabuf.cli\n"
+    program = "import signal, sys, time, v4l_dmabuf.commands.sender\n"
     program += "signal.signal(2, lambda *_: sys.exit())\nprint(flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -4,9 +4,11 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from v4l_dmabuf import values
+from v4l_dmabuf.option import Option, byte_count, label
 
 
 @dataclass(frozen=True)
@@ -39,26 +41,59 @@ def _heap(name: str, value: Any) -> str:
     raise values.wrong_value(name, expected, value)
 
 
-def _fields(cls: Any) -> dict[str, tuple[_Takes, bool]]:
-    """Give what each field of a configuration takes, and whether None is left as it is."""
+_HEAPS = "/dev/dma_heap/NAME, /dev/udmabuf, or memfd (plain memory, no DMABUF)"
+_HEAP = Option(f"where DMABUFs come from: {_HEAPS}; auto tries them", "-e")
+_PEER_TIMEOUT = Option(
+    "give up when the other side has not moved a byte for so long", metavar="SECONDS"
+)
+_REPORT = Option("write the result there, as JSON", metavar="FILE")
+_RECORDS = Option("write a line a frame there, comma-separated", metavar="FILE")
+_LABELS = Option(
+    "add to the result what it can't know by itself", long="--label", metavar="KEY=VALUE", parse=label
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of a field of a configuration."""
+
+    type: Any
+    """Its type, without None."""
+    choices: tuple[str | int, ...] | None
+    """The values that it may have, if they are few."""
+    takes: Callable[[str, Any], Any]
+    """Makes its value of its name and what was given, or raises."""
+    is_optional: bool
+    """Whether it may be None."""
+    option: Option | None
+    """How a command line gives it."""
+
+
+def settings(cls: Any) -> dict[str, Setting]:
+    """Give what is known of each field of a configuration class, in their order."""
     hints = get_type_hints(cls, include_extras=True)
-    return {one.name: (_takes(hints[one.name]), one.default is None) for one in fields(cls)}
+    return {one.name: _setting(hints[one.name], one.default is None) for one in fields(cls)}
 
 
-def _takes(hint: Any) -> _Takes:
-    if get_origin(hint) is Literal:
-        return _Takes(partial(values.choice, choices=get_args(hint)))
-    takes: _Takes = get_args(hint)[1]
-    return takes
+def _setting(hint: Any, is_optional: bool) -> Setting:
+    kind, *told = get_args(hint)
+    choices = get_args(kind) if get_origin(kind) is Literal else None
+    option = next((one for one in told if isinstance(one, Option)), None)
+    if choices is not None:
+        takes = partial(values.choice, choices=choices)
+        return Setting(type(choices[-1]), choices, takes, is_optional, option)
+    takes = next(one.value for one in told if isinstance(one, _Takes))
+    first = next(iter(get_args(kind)), kind) if get_origin(kind) in {Union, UnionType} else kind
+    return Setting(get_origin(first) or first, None, takes, is_optional, option)
 
 
 def _take_all(config: Any) -> None:
     """Replace what was given by the values that it stands for."""
-    for name, (takes, is_optional) in _fields(config.__class__).items():
+    for name, setting in settings(config.__class__).items():
         value = getattr(config, name)
-        if not (value is None and is_optional):
+        if not (value is None and setting.is_optional):
             # The one change of what is frozen, before anybody else has it.
-            object.__setattr__(config, name, takes.value(name, value))
+            object.__setattr__(config, name, setting.takes(name, value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,49 +106,87 @@ class SenderConfig:
 
     """
 
-    address: Annotated[str, _Host]
+    address: Annotated[str, _Host, Option("the receiver: IPv4, IPv6 or a name", "-a")]
     """The receiver: an IPv4 or IPv6 address, or a name."""
-    port: Annotated[int, _Port]
+    port: Annotated[int, _Port, Option("the receiver's port", "-p")]
     """The receiver's port, 1 to 65535."""
-    device: Annotated[str | os.PathLike[str], _Takes(_device)] = "/dev/video0"
+    device: Annotated[
+        str | os.PathLike[str],
+        _Takes(_device),
+        Option("V4L2 device, or a built-in source: 'test', 'test:still'", "-d"),
+    ] = "/dev/video0"
     """The V4L2 device; ``test`` for the built-in source, ``test:still`` for its first frame again
     and again."""
-    width: Annotated[int, _Count] = 640
+    width: Annotated[int, _Count, Option("capture width", "-W", metavar="PIXELS")] = 640
     """Pixels. The driver may grant another size, which is logged as a warning."""
-    height: Annotated[int, _Count] = 480
+    height: Annotated[int, _Count, Option("capture height", "-H", metavar="PIXELS")] = 480
     """Pixels."""
-    format: Annotated[str, _Takes(values.fourcc)] = "YUYV"
+    format: Annotated[
+        str, _Takes(values.fourcc), Option("pixel format, four characters", "-f", metavar="FOURCC")
+    ] = "YUYV"
     """The pixel format: a V4L2 fourcc, four characters."""
-    buffers: Annotated[int, _Count] = 4
+    buffers: Annotated[int, _Count, Option("number of buffers", "-b", metavar="N")] = 4
     """How many buffers to ask for."""
-    heap: Annotated[str | os.PathLike[str], _Takes(_heap)] = "auto"
+    heap: Annotated[str | os.PathLike[str], _Takes(_heap), _HEAP] = "auto"
     """``/dev/dma_heap/NAME``, ``/dev/udmabuf``, ``memfd`` (no DMABUF; for ``test`` alone), or
     ``auto``: the first that the driver takes and that can be sent without a copy, then the system
     heap."""
-    memory: Literal["auto", "dmabuf", "mmap"] = "auto"
+    memory: Annotated[
+        Literal["auto", "dmabuf", "mmap"],
+        Option(
+            "capture into the heap's DMABUFs (dmabuf), into the driver's own buffers (mmap), "
+            "or into the driver's if it refuses the heap's (auto)",
+            "-m",
+            metavar="MODE",
+        ),
+    ] = "auto"
     """Whose memory to capture into; ``auto`` falls back from the heap's to the driver's."""
-    fps: Annotated[float | None, _Positive] = None
+    fps: Annotated[
+        float | None, _Positive, Option("frames a second to ask for (default: the driver's)")
+    ] = None
     """Frames a second to ask the driver for; None leaves the rate as it is."""
-    on_overrun: Literal["block", "drop-oldest", "drop-newest"] = "block"
+    on_overrun: Annotated[
+        Literal["block", "drop-oldest", "drop-newest"],
+        Option(
+            "when the network is slower than the source: leave it to the driver to drop (block), "
+            "or send the freshest frame (drop-oldest), or the one that waits (drop-newest)",
+            metavar="POLICY",
+        ),
+    ] = "block"
     """What becomes of frames that the network has no time for: left to the driver to drop
     (``block``), or dropped by the sender, which keeps the freshest (``drop-oldest``) or the one
     that waited longest (``drop-newest``)."""
-    protocol: Literal[1, 2, 3] = 3
+    protocol: Annotated[
+        Literal[1, 2, 3],
+        Option(
+            "wire version; 2 for receivers that don't speak 3, as the C reference, and 1, which "
+            "means the same, for those that take no other",
+            metavar="VERSION",
+        ),
+    ] = 3
     """The wire version: 2 is for receivers that don't speak 3, as the C reference doesn't, and 1,
     which means the same, for those that take no other."""
-    verify: Annotated[bool, _Flag] = False
+    verify: Annotated[
+        bool, _Flag, Option("check that every byte arrives, and that the driver wrote it")
+    ] = False
     """Whether to check that every byte arrives: a checksum over each captured buffer is checked
     over the receiver's, and what the driver leaves unwritten is found out. Version 3 alone."""
-    zero_copy: Literal["auto", "on", "off"] = "auto"
+    zero_copy: Annotated[
+        Literal["auto", "on", "off"],
+        Option(
+            "send without a copy: where it can be had (auto), or fail (on), or never (off)",
+            metavar="MODE",
+        ),
+    ] = "auto"
     """Whether to send without a copy; ``on`` is an error where that can't be had."""
-    peer_timeout: Annotated[float, _Positive] = 30.0
+    peer_timeout: Annotated[float, _Positive, _PEER_TIMEOUT] = 30.0
     """Seconds that the receiver may take nothing."""
-    records: Annotated[str | os.PathLike[str] | None, _Path] = None
+    records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
     """The file that a line a frame is written to: comma-separated, with names in the first line,
     times in nanoseconds of each side's CLOCK_MONOTONIC."""
-    report: Annotated[str | os.PathLike[str] | None, _Path] = None
+    report: Annotated[str | os.PathLike[str] | None, _Path, _REPORT] = None
     """The file that the result is written to, as JSON: see docs/result.schema.json."""
-    labels: Annotated[Mapping[str, str], _Labels] = field(default_factory=dict)
+    labels: Annotated[Mapping[str, str], _Labels, _LABELS] = field(default_factory=dict)
     """What the result can't know by itself, such as the VMM's version; for ``report``."""
 
     def __post_init__(self) -> None:
@@ -144,25 +217,39 @@ class ReceiverConfig:
 
     """
 
-    port: Annotated[int, _Port]
+    port: Annotated[int, _Port, Option("port to listen on", "-p")]
     """The port to listen on, 1 to 65535."""
-    listen: Annotated[str, _Host] = "0.0.0.0"  # noqa: S104 -- a receiver is there to be reached
+    listen: Annotated[
+        str, _Host, Option("address to listen on, '::' for IPv6", "-l", metavar="ADDRESS")
+    ] = "0.0.0.0"  # noqa: S104 -- a receiver is there to be reached
     """The address to listen on; ``::`` for IPv6 and IPv4."""
-    heap: Annotated[str | os.PathLike[str], _Takes(_heap)] = "auto"
+    heap: Annotated[str | os.PathLike[str], _Takes(_heap), _HEAP] = "auto"
     """``/dev/dma_heap/NAME``, ``/dev/udmabuf``, ``memfd`` (plain memory, no DMABUF), or ``auto``:
     the system heap, else udmabuf, else plain memory with a warning."""
-    output: Annotated[str | os.PathLike[str] | None, _Path] = None
+    output: Annotated[
+        str | os.PathLike[str] | None,
+        _Path,
+        Option("write the frames there, '-' for standard output", "-o", metavar="PATH"),
+    ] = None
     """The file that frames are written to; ``-`` for standard output."""
-    max_memory: Annotated[int, _Bytes] = 1 << 30
+    max_memory: Annotated[
+        int,
+        _Bytes,
+        Option(
+            "what the buffers of a stream may take, K, M and G are understood",
+            metavar="BYTES",
+            parse=byte_count,
+        ),
+    ] = 1 << 30
     """Bytes that a stream's buffers may take here, in whole pages."""
-    peer_timeout: Annotated[float, _Positive] = 30.0
+    peer_timeout: Annotated[float, _Positive, _PEER_TIMEOUT] = 30.0
     """Seconds that the sender may be silent."""
-    records: Annotated[str | os.PathLike[str] | None, _Path] = None
+    records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
     """The file that a line a frame is written to: comma-separated, with names in the first line,
     times in nanoseconds of each side's CLOCK_MONOTONIC."""
-    report: Annotated[str | os.PathLike[str] | None, _Path] = None
+    report: Annotated[str | os.PathLike[str] | None, _Path, _REPORT] = None
     """The file that the result is written to, as JSON: see docs/result.schema.json."""
-    labels: Annotated[Mapping[str, str], _Labels] = field(default_factory=dict)
+    labels: Annotated[Mapping[str, str], _Labels, _LABELS] = field(default_factory=dict)
     """What the result can't know by itself, such as the VMM's version; for ``report``."""
 
     def __post_init__(self) -> None:

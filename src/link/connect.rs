@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 
-use super::{Connection, resolve, resolve_error, tcp_socket};
+use super::connection::Connection;
+use super::resolve::{resolve, resolve_error};
+use super::tcp::{Tcp, tcp_socket};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::{OnStop, Run, Woken};
 
@@ -24,7 +26,7 @@ pub fn connect(
     let mut failure = resolve_error(host);
     for address in addresses {
         match connect_to(run, address, patience, patience) {
-            Ok(connection) => return Ok(connection),
+            Ok(tcp) => return Ok(tcp.map(|tcp| Connection::new(tcp, patience))),
             Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
             Err(error) => {
                 log::debug!("{error}");
@@ -35,14 +37,14 @@ pub fn connect(
     Err(failure)
 }
 
-/// Connects to `address` within a time; None on a stop. From then on the peer may be silent
-/// for `patience`.
-pub fn connect_to(
+/// Connects to `address` within a time; None on a stop. From then on the peer may take
+/// nothing for `patience`.
+pub(super) fn connect_to(
     run: &mut Run<'_>,
     address: SocketAddr,
     within: Duration,
     patience: Duration,
-) -> Result<Option<Connection>> {
+) -> Result<Option<Tcp>> {
     let failed = |error: &std::io::Error| connect_error(address, error);
     let socket = tcp_socket(&address).map_err(|error| failed(&error))?;
     match socket.connect(&address.into()) {
@@ -65,7 +67,7 @@ pub fn connect_to(
     }
     socket
         .set_tcp_user_timeout(Some(patience))
-        .and_then(|()| Connection::new(socket, address, patience))
+        .and_then(|()| Tcp::new(socket, address))
         .map(Some)
         .map_err(|error| failed(&error))
 }

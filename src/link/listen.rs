@@ -7,7 +7,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use socket2::Socket;
 
-use super::{resolve, resolve_error, tcp_socket};
+use super::resolve::{resolve, resolve_error};
+use super::tcp::tcp_socket;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::Run;
 

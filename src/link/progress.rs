@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Connection;
+use super::connection::Connection;
 
 /// How often to look.
 const LOOK: Duration = Duration::from_secs(1);

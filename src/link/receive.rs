@@ -1,6 +1,5 @@
 //! Receiving: whole pieces, waited for.
 
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -8,7 +7,6 @@ use nix::errno::Errno;
 use super::Connection;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::{OnStop, Run, Woken};
-use crate::link::socket;
 use crate::memory::ViewMut;
 
 /// Bytes of a payload that a receiver waits for at a time if the sender is on the same
@@ -72,25 +70,25 @@ impl Connection {
 
     fn read(&self, bytes: &mut [u8], received: usize) -> nix::Result<usize> {
         let rest = bytes.get_mut(received..).unwrap_or_default();
-        socket::receive_now(self.socket.as_fd(), rest)
+        self.transport.receive_now(rest)
     }
 
     /// As `receive_rest`, straight from the socket into `view`.
     pub fn receive_view(&self, run: &mut Run<'_>, mut view: ViewMut<'_>) -> Result<Received> {
         self.receive(run, view.length(), OnStop::Finish, None, |received| {
             let mut next = view.skip(received).ok_or(Errno::EINVAL)?;
-            if self.is_local {
+            if self.transport.is_local() {
                 let piece = next.at_most(PIECE);
                 self.wake_at(piece.length())?;
-                return socket::receive(self.socket.as_fd(), piece);
+                return self.transport.receive(piece);
             }
-            socket::receive(self.socket.as_fd(), next)
+            self.transport.receive(next)
         })
     }
 
     fn wake_at(&self, bytes: usize) -> nix::Result<()> {
         if self.low_water.replace(bytes) != bytes {
-            socket::wake_at(self.socket.as_fd(), bytes)?;
+            self.transport.wake_at(bytes)?;
         }
         Ok(())
     }
@@ -159,8 +157,8 @@ impl Connection {
     }
 
     fn broken(&self, errno: Errno) -> Error {
-        Error::new(ErrorKind::PeerLost, format!("receive from {}", self.peer))
-            .object(&self.peer)
+        Error::new(ErrorKind::PeerLost, format!("receive from {}", self.peer()))
+            .object(self.peer())
             .errno(errno)
     }
 }

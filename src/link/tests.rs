@@ -7,8 +7,19 @@ use std::time::Duration;
 use nix::sys::eventfd::EventFd;
 use nix::unistd::pipe;
 
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use socket2::{SockRef, Socket};
+
+use super::send::Nothing;
+use super::socket::Gather;
 use super::*;
+use crate::base::error::{ErrorKind, Result};
 use crate::base::run::{Observer, Stop};
+use crate::base::run::{Run, WaitsFor};
 
 struct Nobody;
 
@@ -78,6 +89,73 @@ fn a_source_that_has_failed_does_not_keep_the_sender_awake() {
     );
 }
 
+fn send_buffer(connection: &Connection) -> SockRef<'_> {
+    SockRef::from(&connection.transport)
+}
+
+/// A transport of this machine's, which can do nothing but carry bytes.
+#[derive(Debug)]
+struct Local(UnixStream);
+
+impl AsFd for Local {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Transport for Local {
+    fn peer(&self) -> String {
+        "the other end".to_owned()
+    }
+
+    fn connect_again(
+        &self,
+        _: &mut Run<'_>,
+        _: Duration,
+        _: Duration,
+    ) -> Result<Option<Box<dyn Transport>>> {
+        Ok(None)
+    }
+
+    fn into_socket(self: Box<Self>) -> Socket {
+        std::os::fd::OwnedFd::from(self.0).into()
+    }
+
+    fn end(&self) -> nix::Result<()> {
+        let ended = self.0.shutdown(std::net::Shutdown::Write);
+        ended.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+    }
+
+    fn shut(&self) {
+        self.0.shutdown(std::net::Shutdown::Both).ok();
+    }
+}
+
+#[test]
+fn a_transport_that_carries_bytes_and_no_more_carries_a_stream() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let connection = Connection::new(Local(ours), Duration::from_secs(20));
+    let stop = Stop::new().unwrap();
+    let mut observer = Nobody;
+    let mut run = Run::new(&stop, &mut observer);
+    let refused = connection.enable_zero_copy().map(|_| ());
+    assert_eq!(
+        refused,
+        Err(Errno::EOPNOTSUPP),
+        "it is asked what it can do"
+    );
+    assert!(connection.network().is_none());
+    let peer = thread::spawn(move || {
+        let mut sent = Vec::new();
+        theirs.read_to_end(&mut sent).unwrap();
+        sent
+    });
+    connection.limit_unsent(1000).unwrap();
+    connection.send_bytes(&mut run, &[7; 1 << 20]).unwrap();
+    connection.finish(&mut run, None).unwrap();
+    assert_eq!(peer.join().unwrap(), [7; 1 << 20]);
+}
+
 /// A peer that has said so many bytes, and a run that listens to it.
 fn with_talker(listen: impl FnOnce(&Stop, &mut Run<'_>, &Connection)) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -142,7 +220,9 @@ fn with_taker(patience: Duration, send: impl FnOnce(&mut Run<'_>, &mut Connectio
 fn a_peer_that_takes_little_is_not_given_up() {
     const BYTES: usize = 8 << 20;
     with_taker(Duration::from_secs(2), |run, connection, mut taker| {
-        connection.socket.set_send_buffer_size(2 * BYTES).unwrap();
+        send_buffer(connection)
+            .set_send_buffer_size(2 * BYTES)
+            .unwrap();
         let taking = thread::spawn(move || {
             let mut taken = 0;
             // For longer than it may take nothing.
@@ -164,7 +244,9 @@ fn a_peer_that_takes_little_is_not_given_up() {
 #[test]
 fn a_peer_that_takes_nothing_is_given_up() {
     with_taker(Duration::from_secs(1), |run, connection, taker| {
-        connection.socket.set_send_buffer_size(4 << 20).unwrap();
+        send_buffer(connection)
+            .set_send_buffer_size(4 << 20)
+            .unwrap();
         connection.send_bytes(run, &vec![7; 1 << 20]).unwrap();
         let begun = Instant::now();
         let error = connection.finish(run, None).unwrap_err();
@@ -214,12 +296,12 @@ fn cpu_time() -> Duration {
 fn what_a_receiver_says_is_passed_over_where_it_may_speak() {
     with_taker(Duration::from_secs(20), |_, connection, mut taker| {
         taker.write_all(&[7; 800]).unwrap();
-        while socket::receive_now(connection.socket.as_fd(), &mut [0; 1]) == Err(Errno::EAGAIN) {
+        while connection.transport.receive_now(&mut [0; 1]) == Err(Errno::EAGAIN) {
             thread::yield_now();
         }
         connection.check(true).expect("it is passed over");
         taker.write_all(&[7; 800]).unwrap();
-        while socket::receive_now(connection.socket.as_fd(), &mut [0; 1]) == Err(Errno::EAGAIN) {
+        while connection.transport.receive_now(&mut [0; 1]) == Err(Errno::EAGAIN) {
             thread::yield_now();
         }
         let error = connection.check(false).unwrap_err();

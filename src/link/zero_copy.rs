@@ -4,12 +4,11 @@
 //! socket's error queue which of them it is done with: in ranges, late, in any
 //! order. Source: the kernel's Documentation/networking/msg_zerocopy.rst.
 
-use std::os::fd::AsFd;
-
 use nix::errno::Errno;
 
+use super::connection::Connection;
 use super::in_flight::{Header, InFlight};
-use super::{Connection, Meanwhile, Send};
+use super::send::{Meanwhile, Send};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::Run;
 use crate::frame::pool::Lease;
@@ -18,7 +17,7 @@ impl Connection {
     /// Turns sending without a copy on. `EOPNOTSUPP` and the like: the kernel
     /// doesn't have it.
     pub fn enable_zero_copy(&self) -> nix::Result<InFlight> {
-        InFlight::new(self.socket.as_fd())
+        InFlight::new(self.transport.zero_copy()?)
     }
 
     /// Sends a frame without a copy. `in_flight` has a lease of it from then on. Tells

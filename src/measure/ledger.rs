@@ -112,11 +112,10 @@ impl<'m> Ledger<'m> {
         self.next = counter.saturating_add(1);
     }
 
-    /// It is known that the kernel is done with a frame, so long after its last byte
-    /// was handed over.
-    pub fn complete(&mut self, counter: u64, after: Duration) {
+    /// It is known since `at` that the kernel is done with a frame.
+    pub fn complete(&mut self, counter: u64, at: Monotonic) {
         if let Some((passage, expected)) = self.entry(counter) {
-            passage.completed = passage.sent.saturating_add(after.as_nanos() as u64);
+            passage.completed = at.nanoseconds();
             expected.completion = false;
         }
     }

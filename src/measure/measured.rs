@@ -50,6 +50,8 @@ pub struct Measured {
     pub left_over: u64,
     /// A receiver: frames that are missing between those that came.
     pub missing: u64,
+    /// A receiver: frames that each of its sinks has dropped, in their order.
+    pub sink_drops: Vec<u64>,
     /// The sender's totals, as a receiver has them from it.
     pub end: Option<End>,
     /// The receiver's totals, as a sender has them from it.
@@ -127,6 +129,7 @@ impl Measured {
             network: self.network.clone(),
             described: self.described.clone(),
             sender_drops: self.sender_drops.clone(),
+            sink_drops: self.sink_drops.clone(),
             end: self.end.clone(),
             outcome: self.outcome.clone(),
             verified: self.verified.clone(),

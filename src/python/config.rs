@@ -8,10 +8,12 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::receiver::ReceiverConfig;
-use crate::sender::{Input, Protocol, SenderConfig};
+use crate::sender::{Input, SenderConfig};
+use crate::sink::WhenFull;
 use crate::sink::dump::DumpTarget;
 use crate::source::camera::Capture;
 use crate::source::test::Picture;
+use crate::wire::Version;
 
 /// The attributes of `v4l_dmabuf.SenderConfig`.
 #[derive(FromPyObject)]
@@ -75,7 +77,7 @@ impl TryFrom<SenderAttributes> for SenderConfig {
                 fps: python.fps,
                 verify: python.verify,
             },
-            protocol: Protocol::of_number(python.protocol).map_err(refused)?,
+            protocol: version(python.protocol)?,
             records: python.records,
             address: python.address,
             port: python.port,
@@ -86,6 +88,11 @@ impl TryFrom<SenderAttributes> for SenderConfig {
     }
 }
 
+fn version(number: u32) -> PyResult<Version> {
+    let unknown = format!("cannot speak wire version {number}: it is 1, 2 or 3");
+    Version::of_number(number).map_err(|_| PyValueError::new_err(unknown))
+}
+
 impl TryFrom<ReceiverAttributes> for ReceiverConfig {
     type Error = PyErr;
 
@@ -94,7 +101,11 @@ impl TryFrom<ReceiverAttributes> for ReceiverConfig {
             listen: python.listen,
             port: python.port,
             heap: python.heap.parse().map_err(refused)?,
-            output: python.output.map(DumpTarget::from),
+            dumps: python
+                .output
+                .map(|path| (DumpTarget::from(path), WhenFull::Wait))
+                .into_iter()
+                .collect(),
             max_memory: python.max_memory,
             records: python.records,
             peer_timeout: seconds(python.peer_timeout)?,

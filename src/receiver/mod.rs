@@ -6,9 +6,9 @@
 mod allocation;
 mod announcement;
 mod door;
-mod dumping;
 pub mod ffmpeg;
 mod incoming;
+mod outlets;
 mod receiving;
 
 use std::num::NonZeroU64;
@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 use self::allocation::Heaps;
 use self::announcement::announce;
 use self::door::{Door, Offer};
-use self::dumping::Dumping;
+use self::outlets::Outlets;
 use self::receiving::Receiving;
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::output::Output;
 use crate::base::run::Run;
 use crate::frame::buffer::Free;
 use crate::frame::pool::Pool;
@@ -31,7 +32,8 @@ use crate::measure::ledger::Ledger;
 use crate::measure::verify::Verified;
 use crate::memory::{HeapChoice, read_rate};
 use crate::session::control::Answering;
-use crate::sink::dump::DumpTarget;
+use crate::sink::dump::{Dump, DumpTarget};
+use crate::sink::{Sink, WhenFull};
 use crate::wire::Version;
 use crate::wire::v3::{kind, message, text_bytes};
 
@@ -47,8 +49,8 @@ pub struct ReceiverConfig {
     pub port: u16,
     /// Where buffers come from.
     pub heap: HeapChoice,
-    /// Where frames are written to, if anywhere.
-    pub output: Option<DumpTarget>,
+    /// Where frames are written to, and what becomes of those that are too many for it.
+    pub dumps: Vec<(DumpTarget, WhenFull)>,
     /// The most bytes that a stream's buffers may take here.
     pub max_memory: u64,
     /// How long the sender may be silent.
@@ -68,13 +70,13 @@ pub fn receive(
     run: &mut Run<'_>,
 ) -> Result<()> {
     let heaps = Heaps::open(&config.heap)?;
-    let output = match &config.output {
-        None => None,
-        Some(target) => match target.open(run)? {
+    let mut outputs = Vec::new();
+    for (target, when_full) in &config.dumps {
+        match target.open(run)? {
             None => return Ok(()),
-            output => output,
-        },
-    };
+            Some(output) => outputs.push((output, *when_full)),
+        }
+    }
     let Some(ledger) = Ledger::open(config.records.as_deref(), measured, run)? else {
         return Ok(());
     };
@@ -104,13 +106,13 @@ pub fn receive(
     let ready = heaps
         .allocate(&description, config.max_memory)
         .and_then(|buffers| {
-            let Some(dump) = Dumping::begin(output, measured, run)? else {
+            let Some(sinks) = begin(outputs, run)? else {
                 return Ok(None);
             };
             let read_rate = read_rate(buffers.free.first().map_or(&[], Free::planes))?;
-            Ok(Some((buffers, dump, read_rate)))
+            Ok(Some((buffers, sinks, read_rate)))
         });
-    let (buffers, dump, read_rate) = match ready {
+    let (buffers, sinks, read_rate) = match ready {
         Ok(Some(ready)) => ready,
         Ok(None) => return Ok(()),
         Err(error) => {
@@ -149,17 +151,33 @@ pub fn receive(
         measured.verified = description.verify.then(Verified::default);
         measured.describe(description.clone());
     }
-    announce(&description, version, config.output.as_ref());
+    let dump = config.dumps.first().map(|(target, _)| target);
+    announce(&description, version, dump);
     let stream = (version, &description);
     Receiving {
         measured,
         pool: Pool::new(buffers.free)?,
-        dump,
+        outlets: Outlets::new(sinks, measured),
         ledger,
         control,
         expected: 0,
     }
     .receive_all(connection, stream, frames, run)
+}
+
+/// A stream is about to come: empties the files of its dumps. None on a stop.
+fn begin(
+    outputs: Vec<(Output, WhenFull)>,
+    run: &mut Run<'_>,
+) -> Result<Option<Vec<Box<dyn Sink>>>> {
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    for (output, when_full) in outputs {
+        match output.empty(run)? {
+            None => return Ok(None),
+            Some(output) => sinks.push(Box::new(Dump::begin(output, when_full)?)),
+        }
+    }
+    Ok(Some(sinks))
 }
 
 /// Accepts a stream, and waits for its control connection. None on a stop.
@@ -191,3 +209,6 @@ pub fn listen(config: &ReceiverConfig, run: &mut Run<'_>) -> Result<Option<Liste
     }
     Ok(listener)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 
 use nix::poll::{PollFd, PollFlags};
 
-use super::dumping::Dumping;
 use super::incoming::{Arrival, Incoming, Told};
+use super::outlets::Outlets;
 use crate::base::error::{Error, ErrorKind, Result, keep_first};
 use crate::base::monotonic::Monotonic;
 use crate::base::run::{OnStop, Run, Woken};
@@ -26,7 +26,7 @@ use crate::wire::{Description, Version};
 pub(super) struct Receiving<'m> {
     pub(super) measured: &'m Measuring,
     pub(super) pool: Pool,
-    pub(super) dump: Dumping<'m>,
+    pub(super) outlets: Outlets<'m>,
     pub(super) ledger: Ledger<'m>,
     pub(super) control: Option<Answering>,
     /// The counter that the next frame should have.
@@ -50,7 +50,7 @@ impl Receiving<'_> {
             life: self.control.as_ref().map(Answering::life),
         };
         let result = self.receive_frames(&incoming, frames, run);
-        let result = self.finish_dump(result, run);
+        let result = self.finish_outlets(result, run);
         if result
             .as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::Interrupted)
@@ -116,14 +116,14 @@ impl Receiving<'_> {
     /// with it; None on a stop.
     fn free(&mut self, run: &mut Run<'_>) -> Result<Option<Free>> {
         loop {
-            while let Some(passage) = self.dump.written()? {
+            while let Some(passage) = self.outlets.done()? {
                 self.enter(passage, run)?;
             }
             if let Some(free) = self.pool.take() {
                 return Ok(Some(free));
             }
             let mut polled = vec![PollFd::new(self.pool.bell(), PollFlags::POLLIN)];
-            polled.extend(self.dump.poll_fd());
+            polled.extend(self.outlets.poll_fds());
             if run.wait(&polled, None, OnStop::End)? == Woken::Stopped {
                 return Ok(None);
             }
@@ -150,7 +150,7 @@ impl Receiving<'_> {
             passage.dequeued = header.dequeued;
             passage.handed = header.handed;
         }
-        if !self.dump.is_wanted() {
+        if !self.outlets.is_wanted() {
             passage.done = passage.complete;
         }
         // Before anything else is done with it: the sender waits for no look and no disk.
@@ -188,10 +188,10 @@ impl Receiving<'_> {
         measured.saw(frame);
         measured.count(frame);
         drop(borrowed);
-        match self.dump.write(lease, passage) {
-            None => Ok(()),
-            Some(passage) => self.enter(passage, run),
+        if !self.outlets.is_wanted() {
+            return self.enter(passage, run);
         }
+        self.outlets.put(&lease, passage, run)
     }
 
     /// Nothing more will be learned of a frame.
@@ -204,17 +204,17 @@ impl Receiving<'_> {
         self.ledger.turn_over(run)
     }
 
-    /// Waits until the dump has all frames, unless nobody waits for anything any more.
+    /// Waits until the sinks have all frames, unless nobody waits for anything any more.
     /// `result` is how the run went by then.
-    fn finish_dump(&mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
+    fn finish_outlets(&mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
         let is_over =
             |error: &Error| matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Output);
         let mut finished = Ok(());
         if !result.as_ref().is_err_and(is_over) {
-            finished = self.dump.finish(run);
+            finished = self.outlets.finish(run);
         }
-        // The dump may not have the last of them, but they came.
-        for passage in self.dump.rest() {
+        // The sinks may not have the last of them, but they came.
+        while let Some(passage) = self.outlets.rest() {
             finished = finished.and(self.enter(passage, run));
         }
         keep_first(result, finished)

@@ -8,6 +8,7 @@ use crate::base::run::Run;
 use crate::measure::clock_sync::Piece;
 use crate::measure::one_way::Settle;
 use crate::report::account::Account;
+use crate::sink::Sink;
 use crate::wire::Version;
 use crate::wire::v3::{End, Outcome};
 
@@ -18,12 +19,12 @@ const AT_ONCE: u64 = 8;
 impl Sending<'_> {
     /// Ends the stream after its last frame, or after `result` if that is an error.
     pub(super) fn end(mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
-        self.measured.borrow_mut().network = self.transmitter.connection().network();
+        self.measured.borrow_mut().network = self.network.connection().network();
         match &result {
             Err(error) if error.kind() == ErrorKind::Interrupted => return result,
             _ if self.control.is_none() => {
                 self.close_ledger(result.map_err(|error| self.hint(error)), run)?;
-                self.transmitter.finish(run)?;
+                self.network.finish(run)?;
                 // By these versions no receiver tells what came of it.
                 return Account::of_sender(&self.measured.borrow()).check();
             }
@@ -57,7 +58,7 @@ impl Sending<'_> {
         if error.kind() != ErrorKind::PeerLost || self.measured.borrow().frames > AT_ONCE {
             return error;
         }
-        let other = match self.framing.version() {
+        let other = match self.network.framing().version() {
             Version::V1 => 2,
             _ => 1,
         };
@@ -84,7 +85,7 @@ impl Sending<'_> {
             (None, failed) => {
                 failed?;
                 return Err(Error::new(ErrorKind::PeerLost, "end the stream")
-                    .object(self.transmitter.connection().peer())
+                    .object(self.network.connection().peer())
                     .cause("the receiver went away and did not tell what it received")
                     .next("its own output says why"));
             }
@@ -107,8 +108,8 @@ impl Sending<'_> {
             },
         };
         drop(report);
-        let connection = self.transmitter.connection();
-        if self.mid_frame {
+        let connection = self.network.connection();
+        if self.network.is_mid_frame() {
             // The rest will not come: the receiver need not wait for it.
             connection.shut();
             return Ok(());
@@ -117,7 +118,7 @@ impl Sending<'_> {
             return Ok(());
         }
         connection.send_bytes(run, &end.encode())?;
-        self.transmitter.finish(run)
+        self.network.finish(run)
     }
 
     /// Takes in the receiver's last word and the last clock readings.
@@ -133,9 +134,16 @@ impl Sending<'_> {
         control.finish(run).map(Some)
     }
 
+    fn complete(&mut self) -> Result<()> {
+        while let Some(done) = self.network.done()? {
+            self.ledger.complete(done.counter, done.at);
+        }
+        Ok(())
+    }
+
     /// Nothing more will be learned of the frames. `result` is how the run went by then.
     fn close_ledger(&mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
-        let reaped = self.transmitter.reap(&mut self.ledger);
+        let reaped = self.complete();
         self.ledger.close(keep_first(result, reaped), run)
     }
 }

@@ -9,13 +9,12 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use self::greeting::Framing;
 pub(crate) use self::greeting::describe;
 use self::next_frame::next_frame;
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::error::Result;
 use crate::base::monotonic::Monotonic;
 use crate::base::run::Run;
-use crate::link::{self, Header};
+use crate::link;
 use crate::measure::Measuring;
 use crate::measure::ledger::{Expected, Ledger};
 use crate::measure::one_way::Settle;
@@ -24,10 +23,12 @@ use crate::measure::stages::Stage;
 use crate::measure::verify::Verified;
 use crate::sender::intake::{Intake, OnOverrun, Taken};
 use crate::session::control::Asking;
-use crate::sink::transmitter::{self, Transmitter, ZeroCopyMode};
+use crate::sink::network::{self, Framing, Network, ZeroCopyMode};
+use crate::sink::{Fate, Passing, Sink};
 use crate::source::camera::{Camera, Capture};
 use crate::source::test::{Picture, TestSource};
 use crate::source::{self, Source};
+use crate::wire::Version;
 
 /// Bytes that may wait in the socket where frames may be dropped. The kernel
 /// calls for more when half of them are left. Little beside a frame, since what
@@ -45,32 +46,6 @@ pub enum Input {
     Test(Picture),
 }
 
-/// What a sender speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// Version 1, for receivers that take no other number; it means the same as version 2.
-    V1,
-    /// Version 2, which the C reference takes.
-    V2,
-    /// Version 3.
-    V3,
-}
-
-impl Protocol {
-    /// From the version's number.
-    pub fn of_number(number: u32) -> Result<Self> {
-        match number {
-            1 => Ok(Protocol::V1),
-            2 => Ok(Protocol::V2),
-            3 => Ok(Protocol::V3),
-            _ => Err(
-                Error::new(ErrorKind::Format, format!("speak wire version {number}"))
-                    .cause("it is 1, 2 or 3"),
-            ),
-        }
-    }
-}
-
 /// A sender's settings.
 #[derive(Debug, Clone)]
 pub struct SenderConfig {
@@ -83,7 +58,7 @@ pub struct SenderConfig {
     /// The receiver's port.
     pub port: u16,
     /// What to speak.
-    pub protocol: Protocol,
+    pub protocol: Version,
     /// Whether to send without a copy.
     pub zero_copy: ZeroCopyMode,
     /// What becomes of frames that the network has no time for.
@@ -159,7 +134,7 @@ fn begin<'m>(
         measured.stream = Some(source.stream().clone());
         measured.verified = config.capture.verify.then(Verified::default);
     }
-    let zero_copy = transmitter::choose(config.zero_copy, source, measured)?;
+    let zero_copy = network::choose(config.zero_copy, source, measured)?;
     let description = greeting::describe(source.stream(), zero_copy, config.capture.verify)?;
     measured.borrow_mut().describe(description.clone());
     let framing = Framing::new(config.protocol, &description)?;
@@ -168,7 +143,7 @@ fn begin<'m>(
         return Ok(None);
     };
     log::info!("connected to {}", connection.peer());
-    let control = match framing.greet(&connection, &description, run)? {
+    let control = match greeting::greet(&framing, &connection, &description, run)? {
         greeting::Greeted::Stopped => return Ok(None),
         greeting::Greeted::By(control) => control,
     };
@@ -176,14 +151,13 @@ fn begin<'m>(
     if config.on_overrun != OnOverrun::Block {
         connection.limit_unsent(UNSENT_BYTES)?;
     }
-    let transmitter = Transmitter::new(connection, config.zero_copy, zero_copy, measured)?;
+    let how = (config.zero_copy, zero_copy);
+    let network = Network::new(connection, framing, how, measured)?;
     Ok(Some(Sending {
         measured,
-        transmitter,
+        network,
         control,
         ledger,
-        framing,
-        mid_frame: false,
     }))
 }
 
@@ -198,12 +172,9 @@ fn open(config: &SenderConfig, run: &mut Run<'_>) -> Result<Option<Box<dyn Sourc
 /// A stream that is being sent.
 struct Sending<'m> {
     measured: &'m Measuring,
-    transmitter: Transmitter<'m>,
+    network: Network<'m>,
     control: Option<Asking>,
     ledger: Ledger<'m>,
-    framing: Framing,
-    /// Whether a part of a frame has been sent, and not the rest.
-    mid_frame: bool,
 }
 
 impl Sending<'_> {
@@ -218,7 +189,7 @@ impl Sending<'_> {
         let result = self.send_all(&mut intake, frames, run);
         intake.end();
         // Captured, and not sent whole.
-        self.measured.borrow_mut().left_over += u64::from(self.mid_frame);
+        self.measured.borrow_mut().left_over += u64::from(self.network.is_mid_frame());
         result
     }
 
@@ -230,8 +201,8 @@ impl Sending<'_> {
     ) -> Result<()> {
         while frames.is_none_or(|frames| self.measured.borrow().frames < frames.get()) {
             run.tick()?;
-            let (transmitter, ledger) = (&mut self.transmitter, &mut self.ledger);
-            let Some(taken) = next_frame(intake, transmitter, ledger, self.measured, run)? else {
+            let (network, ledger) = (&mut self.network, &mut self.ledger);
+            let Some(taken) = next_frame(intake, network, ledger, self.measured, run)? else {
                 break;
             };
             self.send_frame(taken, intake, run)?;
@@ -269,13 +240,12 @@ impl Sending<'_> {
             handed: handed.nanoseconds(),
             ..Passage::default()
         };
-        let header = Header {
-            counter: passage.counter,
-            bytes: self.framing.header(&lease, &passage, found.as_ref()),
+        let passing = Passing {
+            lease: &lease,
+            passage: &passage,
+            found: found.as_ref(),
         };
-        self.mid_frame = true;
-        let completion = self.transmitter.send(run, header, lease.clone(), intake)?;
-        self.mid_frame = false;
+        let fate = self.network.put(passing, intake, run)?;
         let sent = Monotonic::now();
         passage.sent = sent.nanoseconds();
         {
@@ -287,7 +257,7 @@ impl Sending<'_> {
         }
         let expected = Expected {
             acknowledgement: self.control.is_some(),
-            completion,
+            completion: fate == Fate::Kept,
         };
         self.ledger.enter(passage, expected);
         Ok(())
@@ -308,5 +278,7 @@ impl Sending<'_> {
     }
 }
 
+#[cfg(test)]
+mod tearing;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,8 @@ use crate::link::Progress;
 use crate::measure::Measuring;
 use crate::measure::ledger::Ledger;
 use crate::sender::intake::{Intake, Taken};
-use crate::sink::transmitter::Transmitter;
+use crate::sink::Sink;
+use crate::sink::network::Network;
 use crate::wire::Version;
 
 /// A source that is silent for longer than this is worth a warning.
@@ -19,7 +20,7 @@ const SILENT_SOURCE: Duration = Duration::from_secs(5);
 /// Waits for a frame; None at the source's end and on a stop.
 pub(super) fn next_frame(
     intake: &mut Intake<'_>,
-    transmitter: &mut Transmitter<'_>,
+    network: &mut Network<'_>,
     ledger: &mut Ledger<'_>,
     measured: &Measuring,
     run: &mut Run<'_>,
@@ -29,7 +30,9 @@ pub(super) fn next_frame(
     let mut starved: Option<Progress> = None;
     let mut has_room = false;
     loop {
-        transmitter.reap(ledger)?;
+        while let Some(done) = network.done()? {
+            ledger.complete(done.counter, done.at);
+        }
         intake.take_in()?;
         if run.is_stopped() {
             return Ok(None);
@@ -47,7 +50,7 @@ pub(super) fn next_frame(
         if source_failed {
             return Err(intake.poll_error());
         }
-        let connection = transmitter.connection();
+        let connection = network.connection();
         let waits_for = intake.waits_for();
         if waits_for_room {
             starved.get_or_insert_with(|| connection.progress());

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
+use crate::base::error::{Error, ErrorKind};
 use crate::base::run::WaitsFor;
 use crate::base::run::{Observer, Stop};
 use crate::frame::stream::Stream;
@@ -74,7 +75,7 @@ fn config(port: u16) -> SenderConfig {
         },
         address: "127.0.0.1".to_owned(),
         port,
-        protocol: Protocol::V2,
+        protocol: Version::V2,
         records: None,
         zero_copy: ZeroCopyMode::Off,
         on_overrun: OnOverrun::Block,

@@ -5,6 +5,7 @@
 //! EFAULT, since a DMABUF's mapping has no page structs: those get the frame by
 //! way of ordinary memory.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -16,7 +17,9 @@ use crate::base::monotonic::Monotonic;
 use crate::base::output::{Contents, Failure, Output, PIECE};
 use crate::base::run::Run;
 use crate::frame::pool::Lease;
+use crate::link::Meanwhile;
 use crate::memory::{self, View};
+use crate::sink::{Done, Fate, Passing, Sink, WhenFull};
 
 /// Bytes of ordinary memory that a frame goes through where it has to.
 const BOUNCE_BYTES: usize = 256 * 1024;
@@ -57,11 +60,17 @@ impl DumpTarget {
 pub struct Dump {
     work: Background<Writing>,
     name: String,
+    when_full: WhenFull,
+    /// The counters of the frames that it keeps, in order.
+    kept: VecDeque<u64>,
+    /// What was written during the last wait.
+    written: VecDeque<Done>,
+    dropped: u64,
 }
 
 impl Dump {
     /// Begins to write into `output`, which is empty.
-    pub fn begin(output: Output) -> Result<Self> {
+    pub fn begin(output: Output, when_full: WhenFull) -> Result<Self> {
         Ok(Dump {
             name: output.name().to_owned(),
             work: Background::start(Writing {
@@ -70,37 +79,77 @@ impl Dump {
                 frames: 0,
                 bytes: 0,
             })?,
+            when_full,
+            kept: VecDeque::new(),
+            written: VecDeque::new(),
+            dropped: 0,
         })
     }
+}
 
-    /// Has it write a frame.
-    pub fn write(&mut self, lease: Lease) {
-        self.work.give(lease);
+impl Sink for Dump {
+    fn put(
+        &mut self,
+        frame: Passing<'_>,
+        _meanwhile: &mut dyn Meanwhile,
+        _run: &mut Run<'_>,
+    ) -> Result<Fate> {
+        if matches!(self.when_full, WhenFull::Drop(most) if self.kept.len() >= most) {
+            self.dropped += 1;
+            return Ok(Fate::Dropped);
+        }
+        self.kept.push_back(frame.passage.counter);
+        self.work.give(frame.lease.clone());
+        Ok(Fate::Kept)
     }
 
-    /// When the next frame was written, if it was: in the order that they came. An error if
-    /// one can't be: the dump then holds the whole frames before it.
-    pub fn written(&mut self) -> Result<Option<Monotonic>> {
+    /// A frame that was written. An error if one can't be: the dump then holds the whole frames
+    /// before it.
+    fn done(&mut self) -> Result<Option<Done>> {
+        if let Some(done) = self.written.pop_front() {
+            return Ok(Some(done));
+        }
         self.work.attend();
-        self.work.take()
+        let written = self.work.take()?;
+        Ok(written.map(|at| Done {
+            counter: self.kept.pop_front().unwrap_or(0),
+            at,
+        }))
     }
 
-    /// What is readable once `written` has something to tell.
-    pub fn poll_fd(&self) -> PollFd<'_> {
-        self.work.poll_fd()
+    fn dropped(&self) -> u64 {
+        self.dropped
     }
 
-    /// Waits until all frames are written. After a stop, a file that takes nothing is given up.
-    pub fn finish(&mut self, run: &mut Run<'_>, written: impl FnMut(Monotonic)) -> Result<()> {
-        let name = &self.name;
+    fn poll_fd(&self) -> Option<PollFd<'_>> {
+        Some(self.work.poll_fd())
+    }
+
+    /// After a stop, a file that takes nothing is given up.
+    fn finish(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let Dump {
+            work,
+            name,
+            kept,
+            written,
+            dropped,
+            ..
+        } = self;
+        if *dropped > 0 {
+            log::warn!("{dropped} frames are not in {name}, which was slower than the stream");
+        }
         // With nothing to write there is nothing that a FIFO's reader would have to come for.
-        self.work.abandon_opening();
-        self.work.finish(run, written, |frames| {
+        work.abandon_opening();
+        let mut done = |at| {
+            let counter = kept.pop_front().unwrap_or(0);
+            written.push_back(Done { counter, at });
+        };
+        work.finish(run, &mut done, |frames| {
             Error::new(
                 ErrorKind::Output,
                 format!("write the last frames to {name}"),
             )
-            .object(name)
+            .object(&*name)
             .cause(format!(
                 "a stop came, it has taken nothing since, and {frames} frames that were \
                      received are not in it"

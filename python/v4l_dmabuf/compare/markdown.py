@@ -6,7 +6,7 @@ from typing import Any
 
 from v4l_dmabuf.compare.comparability import Difference
 from v4l_dmabuf.compare.comparison import Comparison, Row, Verdict
-from v4l_dmabuf.status import escaped
+from v4l_dmabuf.text import escaped
 
 Names = tuple[str, str]
 """What the two sides are called."""

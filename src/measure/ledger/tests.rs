@@ -72,7 +72,7 @@ fn a_passage_is_finished_when_all_that_is_expected_is_known_and_in_order() {
         let mut ledger = ledger(None, measured, run).unwrap();
         ledger.enter(passage(0), BOTH);
         ledger.enter(passage(1), BOTH);
-        ledger.complete(1, Duration::from_nanos(50));
+        ledger.complete(1, Monotonic::of_nanoseconds(250));
         ledger.acknowledge(&acknowledged(0));
         ledger.acknowledge(&acknowledged(1));
         ledger.turn_over(run).unwrap();
@@ -81,7 +81,7 @@ fn a_passage_is_finished_when_all_that_is_expected_is_known_and_in_order() {
             [] as [u64; 0],
             "frame 0 is not completed"
         );
-        ledger.complete(0, Duration::from_nanos(70));
+        ledger.complete(0, Monotonic::of_nanoseconds(270));
         ledger.turn_over(run).unwrap();
     });
     assert_eq!(counters(&report), [0, 1]);
@@ -102,7 +102,7 @@ fn news_of_frames_that_are_not_open_changes_nothing() {
         ledger.enter(passage(5), BOTH);
         for counter in [0, 4, 6, u64::MAX] {
             ledger.acknowledge(&acknowledged(counter));
-            ledger.complete(counter, Duration::ZERO);
+            ledger.complete(counter, Monotonic::of_nanoseconds(200));
         }
         ledger.close(Ok(()), run).unwrap();
     });

@@ -11,7 +11,7 @@ use super::caller::{Caller, Heard};
 use super::turned_away::TurnedAway;
 use super::{News, Offer, Teller};
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::link::{Accepted, Connection, Listener};
+use crate::link::{Accepted, Connection, Listener, Tcp};
 use crate::wire::v3::{kind, message, text_bytes};
 use crate::wire::{Description, Said, Version, WireError};
 
@@ -239,10 +239,10 @@ impl Keeper {
         }
         self.is_taken = true;
         let address = caller.address;
-        let offer = Connection::new(caller.socket, address, self.peer_timeout)
-            .map(|connection| {
+        let offer = Tcp::new(caller.socket, address)
+            .map(|tcp| {
                 Box::new(Offer {
-                    connection,
+                    connection: Connection::new(tcp, self.peer_timeout),
                     version,
                     description,
                 })

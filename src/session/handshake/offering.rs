@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{PATIENCE, receive_message, wrong};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::run::Run;
-use crate::link::{Connection, connect_to};
+use crate::link::Connection;
 use crate::session::control::Asking;
 use crate::wire::v3::{kind, message, text};
 use crate::wire::{Description, Version};
@@ -48,8 +48,7 @@ pub fn offer(
             Some(_) => {}
         }
     };
-    let Some(control) = connect_to(run, connection.address(), PATIENCE, connection.patience())?
-    else {
+    let Some(control) = connection.connect_again(run, PATIENCE)? else {
         return Ok(None);
     };
     let mut bind = Version::V3.preamble().to_vec();

@@ -15,7 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from v4l_dmabuf import _core
-from v4l_dmabuf.status import claim_standard_streams, escaped
+from v4l_dmabuf.commands.display import claim_standard_streams
+from v4l_dmabuf.text import escaped
 
 _NEEDS = ("numpy", "matplotlib")
 _PROGRAM = "v4l-dmabuf-compare"

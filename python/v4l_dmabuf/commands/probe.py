@@ -15,7 +15,8 @@ from dataclasses import asdict
 from v4l_dmabuf import _core
 from v4l_dmabuf.errors import Error, NotACaptureDeviceError
 from v4l_dmabuf.probe import DeviceProbe, MemoryProbe, devices, probe
-from v4l_dmabuf.status import claim_standard_streams, escaped, log_to_stderr
+from v4l_dmabuf.commands.display import claim_standard_streams, log_to_stderr
+from v4l_dmabuf.text import escaped
 
 _LOGGER = logging.getLogger("v4l_dmabuf")
 _PROGRAM = "v4l-dmabuf-probe"

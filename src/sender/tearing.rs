@@ -13,7 +13,7 @@ use crate::link::COMPLETES_EARLY;
 use crate::measure::{Measured, Measuring};
 use crate::memory::{HeapChoice, HeapName};
 use crate::sender::intake::OnOverrun;
-use crate::sender::{self, Input, Protocol, SenderConfig};
+use crate::sender::{self, Input, SenderConfig};
 use crate::source::camera::{Capture, MemoryMode};
 use crate::source::test::Picture;
 use crate::wire::PREAMBLE_SIZE;
@@ -84,7 +84,7 @@ fn wrong_bytes(zero_copy: ZeroCopyMode) -> (usize, Measured) {
         },
         address: "127.0.0.1".to_owned(),
         port,
-        protocol: Protocol::V2,
+        protocol: Version::V2,
         records: None,
         zero_copy,
         on_overrun: OnOverrun::Block,

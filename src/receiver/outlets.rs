@@ -1,0 +1,132 @@
+//! Where received frames go: every frame into each sink, and its passage on when all that
+//! keep it are done.
+
+use std::collections::VecDeque;
+
+use nix::poll::PollFd;
+
+use crate::base::error::{Result, keep_first};
+use crate::base::monotonic::Monotonic;
+use crate::base::run::Run;
+use crate::frame::pool::Lease;
+use crate::link::Nothing;
+use crate::measure::Measuring;
+use crate::measure::passage::Passage;
+use crate::measure::stages::Stage;
+use crate::sink::{Fate, Passing, Sink};
+
+/// The sinks of a stream.
+pub(super) struct Outlets<'m> {
+    measured: &'m Measuring,
+    sinks: Vec<Outlet>,
+    /// The frames that a sink keeps, and those after the first of them, in order.
+    kept: VecDeque<Kept>,
+    /// The number of the first of these, counted from the stream's beginning.
+    first: u64,
+}
+
+struct Outlet {
+    sink: Box<dyn Sink>,
+    /// The numbers of the frames that it keeps, in order.
+    keeps: VecDeque<u64>,
+}
+
+struct Kept {
+    passage: Passage,
+    /// How many sinks keep it.
+    by: usize,
+}
+
+impl<'m> Outlets<'m> {
+    pub(super) fn new(sinks: Vec<Box<dyn Sink>>, measured: &'m Measuring) -> Self {
+        let outlet = |sink| Outlet {
+            sink,
+            keeps: VecDeque::new(),
+        };
+        Outlets {
+            measured,
+            sinks: sinks.into_iter().map(outlet).collect(),
+            kept: VecDeque::new(),
+            first: 0,
+        }
+    }
+
+    /// Whether anybody wants the frames.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.sinks.is_empty()
+    }
+
+    /// Puts a frame into the sinks.
+    pub(super) fn put(&mut self, lease: &Lease, passage: Passage, run: &mut Run<'_>) -> Result<()> {
+        let number = self.first + self.kept.len() as u64;
+        let frame = Passing {
+            lease,
+            passage: &passage,
+            found: None,
+        };
+        let mut by = 0;
+        for outlet in &mut self.sinks {
+            if outlet.sink.put(frame, &mut Nothing, run)? == Fate::Kept {
+                outlet.keeps.push_back(number);
+                by += 1;
+            }
+        }
+        self.kept.push_back(Kept { passage, by });
+        Ok(())
+    }
+
+    /// The passage of the next frame that all are done with, if there is one.
+    pub(super) fn done(&mut self) -> Result<Option<Passage>> {
+        for outlet in &mut self.sinks {
+            while let Some(done) = outlet.sink.done()? {
+                let number = outlet.keeps.pop_front().unwrap_or(self.first);
+                let place = usize::try_from(number.saturating_sub(self.first));
+                let kept = place.ok().and_then(|place| self.kept.get_mut(place));
+                if let Some(kept) = kept {
+                    kept.let_go(done.at, self.measured);
+                }
+            }
+        }
+        Ok(self.next(|kept| kept.by == 0))
+    }
+
+    fn next(&mut self, is_next: impl FnOnce(&Kept) -> bool) -> Option<Passage> {
+        self.kept.front().filter(|kept| is_next(kept))?;
+        self.first += 1;
+        self.kept.pop_front().map(|kept| kept.passage)
+    }
+
+    /// What has an event once `done` may have something to tell.
+    pub(super) fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
+        self.sinks.iter().filter_map(|outlet| outlet.sink.poll_fd())
+    }
+
+    /// Waits until the sinks have all frames.
+    pub(super) fn finish(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let mut finished = Ok(());
+        for outlet in &mut self.sinks {
+            finished = keep_first(finished, outlet.sink.finish(run));
+        }
+        let drops = self.sinks.iter().map(|outlet| outlet.sink.dropped());
+        self.measured.borrow_mut().sink_drops = drops.collect();
+        finished
+    }
+
+    /// The passage of the next frame, whether all were done with it or not.
+    pub(super) fn rest(&mut self) -> Option<Passage> {
+        // What failed has been told of by now.
+        self.done().ok().flatten().or_else(|| self.next(|_| true))
+    }
+}
+
+impl Kept {
+    fn let_go(&mut self, at: Monotonic, measured: &Measuring) {
+        self.by = self.by.saturating_sub(1);
+        self.passage.done = self.passage.done.max(at.nanoseconds());
+        if self.by == 0 {
+            let complete = Monotonic::of_nanoseconds(self.passage.complete);
+            let stages = &mut measured.borrow_mut().stages;
+            stages.record(Stage::IntoDump, at.since(complete));
+        }
+    }
+}
