@@ -66,7 +66,10 @@ def test_the_commands_know_the_api_and_it_does_not_know_them() -> None:
         parts = path.relative_to(PACKAGE).parts
         wing = parts[0] if len(parts) > 1 else "api"
         code = path.read_text()
-        for name in re.findall(r"^\s*(?:from|import) v4l_dmabuf\.(\w+)", code, re.MULTILINE):
-            if order.get(name, 0) > order[wing]:
-                wrong.append(f"{path.relative_to(ROOT)} knows {name}, which is not below {wing}")
+        names = re.findall(r"^\s*(?:from|import) v4l_dmabuf\.(\w+)", code, re.MULTILINE)
+        wrong += [
+            f"{path.relative_to(ROOT)} knows {name}, which is not below {wing}"
+            for name in names
+            if order.get(name, 0) > order[wing]
+        ]
     assert not wrong, "\n".join(wrong)

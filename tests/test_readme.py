@@ -119,9 +119,11 @@ def test_a_command_s_options_exist(command: str) -> None:
 def table_of(command: str) -> dict[str, str]:
     """Give the options of a command's table, each with its default."""
     _, section = README.read_text().split(f"### {command}\n", 1)
-    rows = re.findall(r"^\| (`-.*?) \|.*\| (.*?) \|?$", section.split("\n#", 1)[0], re.MULTILINE)
+    rows = re.findall(r"^\| (`-.*?) \|.*\|(.*?)\|$", section.split("\n#", 1)[0], re.MULTILINE)
     return {
-        flag: default.strip(" |`") for flags, default in rows for flag in re.findall(r"`(-.*?)`", flags)
+        flag: default.strip(" |`")
+        for flags, default in rows
+        for flag in re.findall(r"`(-.*?)`", flags)
     }
 
 

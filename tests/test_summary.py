@@ -41,7 +41,7 @@ def test_the_verdict_is_first_and_the_balance_adds_up() -> None:
         "captured 310 = 300 sent + 8 dropped by the sender + 2 left over"
     )
     assert row(lines, "sent") == "sent 300 = 299 received + 1 lost in transit"
-    assert row(lines, "capture to dequeue") == "capture to dequeue 0.0001 2000000 400000000"
+    assert row(lines, "capture to dequeue") == "capture to dequeue 0.000 2000000 400000000"
 
 
 def test_what_is_unknown_is_last_and_says_why() -> None:

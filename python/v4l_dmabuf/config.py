@@ -49,7 +49,10 @@ _PEER_TIMEOUT = Option(
 _REPORT = Option("write the result there, as JSON", metavar="FILE")
 _RECORDS = Option("write a line a frame there, comma-separated", metavar="FILE")
 _LABELS = Option(
-    "add to the result what it can't know by itself", long="--label", metavar="KEY=VALUE", parse=label
+    "add to the result what it can't know by itself",
+    long="--label",
+    metavar="KEY=VALUE",
+    parse=label,
 )
 
 
@@ -80,9 +83,9 @@ def _setting(hint: Any, is_optional: bool) -> Setting:
     choices = get_args(kind) if get_origin(kind) is Literal else None
     option = next((one for one in told if isinstance(one, Option)), None)
     if choices is not None:
-        takes = partial(values.choice, choices=choices)
-        return Setting(type(choices[-1]), choices, takes, is_optional, option)
-    takes = next(one.value for one in told if isinstance(one, _Takes))
+        choose = partial(values.choice, choices=choices)
+        return Setting(type(choices[-1]), choices, choose, is_optional, option)
+    (takes,) = (one.value for one in told if isinstance(one, _Takes))
     first = next(iter(get_args(kind)), kind) if get_origin(kind) in {Union, UnionType} else kind
     return Setting(get_origin(first) or first, None, takes, is_optional, option)
 

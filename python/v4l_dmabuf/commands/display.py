@@ -17,6 +17,7 @@ _MOST_LINES = 10_000
 _MOMENT = 0.5
 """Seconds that the end of a run waits for its last lines to be written."""
 
+
 def claim_standard_streams() -> None:
     """Open those that are closed: else a device or a socket would get their numbers."""
     for number in range(3):

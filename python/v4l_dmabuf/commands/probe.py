@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from v4l_dmabuf import _core
+from v4l_dmabuf.commands.display import claim_standard_streams, log_to_stderr
 from v4l_dmabuf.errors import Error, NotACaptureDeviceError
 from v4l_dmabuf.probe import DeviceProbe, MemoryProbe, devices, probe
-from v4l_dmabuf.commands.display import claim_standard_streams, log_to_stderr
 from v4l_dmabuf.text import escaped
 
 _LOGGER = logging.getLogger("v4l_dmabuf")

@@ -88,7 +88,11 @@ def run(
     failure: Error | None = None
     report: Report | None
     try:
-        progress = Status(display, _LOGGER, options.frames) if _LOGGER.isEnabledFor(logging.INFO) else None
+        progress = (
+            Status(display, _LOGGER, options.frames)
+            if _LOGGER.isEnabledFor(logging.INFO)
+            else None
+        )
         report = endpoint.run(options.frames, progress)
     except Error as error:
         failure, report = error, error.report

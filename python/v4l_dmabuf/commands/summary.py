@@ -50,7 +50,7 @@ def summary(report: Report, verb: str, verdict: str) -> list[str]:
         "",
         *_line("stream", _stream(report)),
         *_line("memory", _buffers(report)),
-        *_line("copying", _copying(report)),
+        *_line("sending", _copying(report)),
         "",
         *_balance(report),
         *_line("verified", _verified(report)),
@@ -59,8 +59,7 @@ def summary(report: Report, verb: str, verdict: str) -> list[str]:
         *_unknown(report),
     ]
     # A part that has nothing to tell leaves no gap.
-    kept = [line for line, next_ in zip(lines, [*lines[1:], ""], strict=True) if line or next_]
-    return kept
+    return [line for line, next_ in zip(lines, [*lines[1:], ""], strict=True) if line or next_]
 
 
 def _line(label: str, text: str) -> list[str]:
@@ -134,7 +133,7 @@ def _balance(report: Report) -> list[str]:
     else:
         rows.append(("dropped", driver, "by the driver"))
     flags = f"flagged in error, {report.incomplete_frames} incomplete{_bursts(report)}"
-    rows.append(("received" if report.captured is None else "of these", report.error_frames, flags))
+    rows.append(("errors", report.error_frames, flags))
     width = max(len(str(count)) for _, count, _ in rows)
     lines: list[str] = []
     for label, count, text in rows:
@@ -145,7 +144,9 @@ def _balance(report: Report) -> list[str]:
 
 def _sum(parts: Sequence[tuple[int | None, str]]) -> str:
     (first, name), *others = parts
-    return " + ".join([f"= {first} {name}", *(f"{count} {what}" for count, what in others if count)])
+    return " + ".join(
+        [f"= {first} {name}", *(f"{count} {what}" for count, what in others if count)]
+    )
 
 
 def _some(counts: Iterable[tuple[int | None, str]]) -> list[str]:
@@ -179,7 +180,10 @@ def _verified(report: Report) -> str:
 def _times(report: Report) -> list[str]:
     """Give how long the stages took, as a table in milliseconds."""
     rows = [
-        (words, *(_ms(it) for it in (times.percentiles["p50"], _p99(times.percentiles), times.most)))
+        (
+            words,
+            *(_ms(it) for it in (times.percentiles["p50"], _p99(times.percentiles), times.most)),
+        )
         for stage, words in _STAGES.items()
         if (times := report.stages.get(stage)) is not None and "p50" in times.percentiles
     ]
@@ -201,14 +205,16 @@ def _ms(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     milliseconds = seconds * 1e3
-    return f"{milliseconds:.0f}" if milliseconds >= 1000 else f"{milliseconds:.3g}"
+    return f"{milliseconds:.3f}" if milliseconds < 1e5 else f"{milliseconds:.0f}"
 
 
 def _unknown(report: Report) -> list[str]:
     """Say what is not known, and why; and how well the clocks are."""
     lines: list[str] = []
     if report.offset_bound is not None:
-        lines += _line("clocks", f"compared to within {_ms(report.offset_bound)} ms{_too_far(report)}")
+        lines += _line(
+            "clocks", f"compared to within {_ms(report.offset_bound)} ms{_too_far(report)}"
+        )
     if _driver_drops(report) is None and (report.sender_drops is not None or report.drops is None):
         lines += _line("unknown", "what the driver dropped: its sequence numbers can't tell")
     if report.clock_reason is not None:
