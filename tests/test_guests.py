@@ -39,7 +39,7 @@ def missing(outcome: Outcome) -> int | None:
     None if it says that this is unknown: now and then vivid gives two frames the same
     number.
     """
-    assert re.search(r"^errors +0 flagged in error", outcome.stderr, re.MULTILINE)
+    assert re.search(r"^faulty +0 flagged in error", outcome.stderr, re.MULTILINE)
     found = re.search(r"^dropped +(\d+) by the driver", outcome.stderr, re.MULTILINE)
     return None if found is None else int(found[1])
 

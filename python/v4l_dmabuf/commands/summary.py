@@ -133,7 +133,7 @@ def _balance(report: Report) -> list[str]:
     else:
         rows.append(("dropped", driver, "by the driver"))
     flags = f"flagged in error, {report.incomplete_frames} incomplete{_bursts(report)}"
-    rows.append(("errors", report.error_frames, flags))
+    rows.append(("faulty", report.error_frames, flags))
     width = max(len(str(count)) for _, count, _ in rows)
     lines: list[str] = []
     for label, count, text in rows:
