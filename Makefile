@@ -1,12 +1,16 @@
 # The commands of the repository; see the README.
 .SUFFIXES:
-.PHONY: build demo test guest bench bench-loopback bench-waits bench-coverage compare fuzz lint clean
+.PHONY: build schema demo test guest bench bench-loopback bench-waits bench-coverage compare fuzz lint clean
 
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md $(shell find src python -name '*.rs' -o -name '*.py*')
 
 build: .venv/built
+
+# After a change of what a report has.
+schema: build
+	$(PYTHON) tools/schema.py
 
 .venv/tools: pyproject.toml tools/setup
 	tools/setup build

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import guest
-from support import free_port, unavailable
+from comparing import real  # noqa: F401 -- a fixture
+from support import Vivid, free_port, unavailable
 
 # What is ignored stays ignored in the commands that tests start: as where a shell without job
 # control runs the tests in the background.
@@ -22,6 +23,11 @@ for _number, _handler in (
 @pytest.fixture
 def port() -> int:
     return free_port()
+
+
+@pytest.fixture
+def vivid() -> Vivid:
+    return Vivid()
 
 
 @pytest.fixture(autouse=True)

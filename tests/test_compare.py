@@ -1,92 +1,20 @@
 """v4l-dmabuf-compare: what it sees, what it doesn't, and that it knows the difference."""
 
-import copy
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import numpy as np
 import pytest
 
-from support import SHM, receiver_command, sender_command
+from comparing import Document, row, runs, without, written
 from v4l_dmabuf.commands.compare import compare_main
 from v4l_dmabuf.compare import Run, RunError, Verdict, compare, load
-from v4l_dmabuf.compare.intervals import Counted, between_runs, of_counts, within_runs
-from v4l_dmabuf.compare.student import student
-from v4l_dmabuf.compare.within import Quantile, Rate
-
-Document = dict[str, Any]
 
 COMPARE = Path(sys.executable).with_name("v4l-dmabuf-compare")
-
-
-@pytest.fixture(scope="module")
-def real() -> Document:
-    """Give a real run's result; figures of its are then replaced."""
-    path = SHM / f"v4l-dmabuf-{np.random.default_rng().integers(1 << 60)}.json"
-    try:
-        with receiver_command(9763), sender_command(9763, "-n", 30, "--report", path) as sent:
-            assert sent.wait() == 0, sent.stderr
-        document: Document = json.loads(path.read_text())
-    finally:
-        path.unlink(missing_ok=True)
-    return document
-
-
-def noise(generator: np.random.Generator, frames: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Give numbers around 0 each of which takes after the one before."""
-    values = np.empty(frames)
-    values[0] = generator.normal()
-    for n in range(1, frames):
-        values[n] = 0.8 * values[n - 1] + 0.6 * generator.normal()
-    return values
-
-
-def run(
-    real: Document,
-    seed: int,
-    *,
-    frames: int = 300,
-    latency_ms: float = 5.0,
-    fps: float = 30.0,
-    drops: int = 0,
-    spread: float = 0.05,
-) -> Run:
-    """Make a run whose latencies and intervals are as correlated as real ones."""
-    generator = np.random.default_rng(seed)
-    document = copy.deepcopy(real)
-    whole = latency_ms * (1 + spread * generator.normal())
-    latencies = whole * np.exp(0.1 * noise(generator, frames)) / 1e3
-    at = np.arange(frames) / fps + 0.0005 * noise(generator, frames)
-    samples: dict[str, Sequence[float | None]] = {
-        name: [None] * frames for name in document["samples"] if name != "stride"
-    }
-    samples |= {"at": (at - at[0]).tolist(), "transfer": latencies.tolist()}
-    samples["counter"] = list(range(frames))
-    document["samples"] = {"stride": 1, **samples}
-    document["cpu_seconds"] = frames * 0.002 * (1 + 0.02 * generator.normal())
-    document["summary"] |= {
-        "frames": frames,
-        "captured": frames,
-        "driver_drops": drops,
-        "drops": drops,
-        "round_trip": 0.001 * (1 + 0.05 * generator.normal()),
-        "offset_bound": 0.0002,
-    }
-    return Run(Path(f"run-{seed}.json"), document)
-
-
-def runs(real: Document, first: int, count: int = 5, **fields: Any) -> list[Run]:
-    return [run(real, seed, **fields) for seed in range(first, first + count)]
-
-
-def row(comparison: Any, name: str) -> Any:
-    return next(row for row in comparison.rows if row.name == name)
 
 
 def test_a_system_is_the_same_as_itself(real: Document) -> None:
@@ -207,104 +135,6 @@ def test_a_run_that_cannot_tell_of_drops_leaves_the_others(real: Document) -> No
     assert told.a == pytest.approx(100 * 3 / 303, rel=0.01)
 
 
-@pytest.mark.parametrize("statistic", [Quantile(0.5), Rate()])
-def test_limits_within_a_run_heed_that_frames_take_after_each_other(
-    statistic: Quantile | Rate,
-) -> None:
-    """The true difference of two equal sides is 0; intervals of 98 % miss it 2 times of 100."""
-    generator = np.random.default_rng(7)
-    missed = 0
-    for _ in range(100):
-        estimates = [statistic.estimate(5 + noise(generator, 1000), 0.98) for _ in range(2)]
-        assert all(estimates), "a thousand frames carry it"
-        a, b = ([each] for each in estimates if each is not None)
-        missed += within_runs(a, b).excludes_zero
-    assert missed <= 7, "as if frames were independent, more than half miss"
-
-
-@pytest.mark.parametrize("level", [0.98, 0.9985])
-def test_a_far_percentile_has_limits_only_where_the_frames_carry_them(level: float) -> None:
-    far = Quantile(0.99)
-    generator = np.random.default_rng(7)
-    assert far.estimate(generator.normal(size=500), level) is None
-    known = far.estimate(generator.normal(size=20_000), level)
-    assert known is not None
-    assert known.low < 2.326 < known.high
-    alike = noise(generator, 1000)
-    assert far.estimate(alike, level) is None
-
-
-def test_frames_that_take_after_each_other_for_too_long_carry_nothing() -> None:
-    generator = np.random.default_rng(7)
-    carried = 0
-    for _ in range(50):
-        wandering = 5 + 0.01 * np.cumsum(generator.normal(size=2000))
-        carried += Quantile(0.5).estimate(wandering, 0.98) is not None
-        carried += Rate().estimate(wandering, 0.98) is not None
-    assert carried <= 10, "of a hundred"
-
-
-@pytest.mark.parametrize(
-    ("freedom", "level", "value"),
-    # From any table.
-    [(1, 0.95, 12.706), (2, 0.98, 6.965), (4, 0.99, 4.604), (30, 0.999, 3.646), (1e9, 0.95, 1.96)],
-)
-def test_student_s_values_are_those_of_tables(freedom: float, level: float, value: float) -> None:
-    assert student(level, freedom) == pytest.approx(value, rel=2e-4)
-
-
-def test_intervals_between_runs_are_student_s() -> None:
-    interval = between_runs([1.0, 2.0, 3.0], [2.0, 3.0, 4.0], 0.95)
-    # Student's t for 4 degrees of freedom, from any table: 2.776
-    assert interval.high - 1.0 == pytest.approx(2.776 * (2 / 3) ** 0.5, rel=0.02)
-    assert not between_runs([1.0] * 3, [1.0] * 3, 0.95).excludes_zero
-    assert between_runs([1.0] * 3, [2.0] * 3, 0.95).excludes_zero
-
-
-def test_counts_that_come_in_bursts_are_less_certain() -> None:
-    even = [Counted(6, 1000)] * 5
-    bursts = [Counted(30, 1000), *[Counted(0, 1000)] * 4]
-    none = [Counted(0, 1000)] * 5
-    assert of_counts(none, even, 0.99).excludes_zero
-    assert not of_counts(none, bursts, 0.99).excludes_zero
-
-
-def in_seconds(counts: Iterable[int]) -> Counted:
-    parts = [(int(count), 50) for count in counts]
-    return Counted(sum(count for count, _ in parts), 50 * len(parts), parts)
-
-
-def test_one_loss_of_a_hundred_is_seen_in_runs_of_a_thousand() -> None:
-    """However the losses fall, and beside runs that lose hardly any."""
-    generator = np.random.default_rng(3)
-    seen = 0
-    for _ in range(50):
-        plain = [in_seconds(generator.poisson(0.05, 20)) for _ in range(5)]
-        losing = [in_seconds(generator.poisson(0.5, 20)) for _ in range(5)]
-        seen += of_counts(plain, losing, 0.9985).low > 0
-    assert seen >= 47
-
-
-@pytest.mark.parametrize("by_seconds", [True, False])
-def test_losses_in_bursts_are_no_difference(by_seconds: bool) -> None:
-    """Three runs a side, whose losses come three at a time; intervals of 98 % miss 2 of 100."""
-    generator = np.random.default_rng(3)
-    missed = 0
-    for _ in range(400):
-        sides = [[in_seconds(3 * generator.poisson(0.2, 40)) for _ in range(3)] for _ in range(2)]
-        if not by_seconds:
-            sides = [[Counted(run.count, run.frames) for run in side] for side in sides]
-        missed += of_counts(sides[0], sides[1], 0.98).excludes_zero
-    assert missed <= 16
-
-
-def test_runs_that_lose_by_turns_are_not_taken_for_a_difference() -> None:
-    """Each second of a run is as bad as the next, and the runs are not alike."""
-    a = [in_seconds([0] * 20), in_seconds([0] * 20), in_seconds([0] * 20)]
-    b = [in_seconds([3, 2] * 10), in_seconds([0] * 20), in_seconds([0] * 20)]
-    assert not of_counts(a, b, 0.98).excludes_zero
-
-
 def test_failed_runs_vouch_for_nothing(real: Document) -> None:
     """What became of the others says nothing of those that failed."""
     for fps in (30.0, 33.0):
@@ -346,13 +176,6 @@ def test_long_runs_have_a_frame_rate(real: Document, several: int) -> None:
     assert row(same, "frame rate").a == pytest.approx(30.0, rel=0.01)
     assert row(same, "frame rate").verdict is Verdict.SAME
     assert row(compare(a, half), "frame rate").verdict is Verdict.WORSE
-
-
-def without(several: list[Run], stage: str) -> list[Run]:
-    for each in several:
-        samples = each.document["samples"]
-        samples[stage] = [None] * len(samples[stage])
-    return several
 
 
 def test_what_decides_and_is_missing_is_no_sameness(real: Document) -> None:
@@ -411,15 +234,6 @@ def test_version_2_decides_by_the_frame_rate(real: Document) -> None:
     assert compare(of_version_2(runs(real, 0)), slower).verdict is Verdict.WORSE
     none = without(of_version_2(runs(real, 100)), "at")
     assert compare(of_version_2(runs(real, 0)), none).verdict is Verdict.NOT_ENOUGH_DATA
-
-
-def written(tmp_path: Path, side: str, several: list[Run]) -> list[str]:
-    paths = []
-    for each in several:
-        path = tmp_path / f"{side}-{each.path.name}"
-        path.write_text(json.dumps(each.document))
-        paths.append(str(path))
-    return paths
 
 
 @pytest.mark.parametrize(

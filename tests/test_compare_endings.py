@@ -11,11 +11,9 @@ from typing import Any
 
 import pytest
 
+from comparing import Document, runs, written
 from support import BIN
-from test_compare import Document, real, runs, written
 from v4l_dmabuf.commands.compare import compare_main
-
-__all__ = ["real"]
 
 VERDICTS = {0, 1, 3}
 UNUSABLE = 2

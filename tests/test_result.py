@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+import schema
 from reference import stream_header
 from support import (
     LOCALHOST,
@@ -39,6 +40,10 @@ def read(path: Path) -> Any:
 
 def sender(port: int, **fields: object) -> Sender:
     return Sender(device="test", heap="memfd", address=LOCALHOST, port=port, **fields)
+
+
+def test_the_schema_s_summary_is_the_report() -> None:
+    assert schema.generated() == SCHEMA, "make schema writes it anew"
 
 
 def test_both_commands_write_what_was_asked_for_and_what_came_of_it(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as made_by
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Report:
     """Memory planes of a frame."""
     buffers: int | None = None
     """This side's buffers."""
-    memory: str | None = None
+    memory: Literal["dmabuf", "mmap", "memfd"] | None = None
     """``dmabuf``, ``mmap`` (the driver's own) or ``memfd`` (no DMABUF)."""
     heap: str | None = None
     """The heap that the buffers are from, as asked for or as ``auto`` chose it; None for the
@@ -79,7 +80,7 @@ class Report:
     read_bytes_per_second: float | None = None
     """How fast the CPU reads this memory: memory that isn't cached explains a slow run."""
 
-    protocol: int | None = None
+    protocol: Literal[1, 2, 3] | None = None
     """The wire version that is spoken."""
     captured: int | None = None
     """Frames that the source gave: those sent, dropped by the sender, and left over. This and
@@ -161,7 +162,7 @@ class Report:
     """Clock readings that were taken."""
     offset_reason: str | None = None
     """Why the offset is unknown, for the whole run or for some of its frames."""
-    clock: str | None = None
+    clock: Literal["monotonic", "boottime", "realtime", "unknown"] | None = None
     """The clock that capture timestamps are of, found out by comparing: ``monotonic``,
     ``boottime``, ``realtime`` or ``unknown``; None for a receiver, and before a frame came."""
     clock_reason: str | None = None

@@ -1,0 +1,112 @@
+//! A driver whose answers are scripted.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use std::os::fd::AsFd;
+
+use nix::sys::memfd::MFdFlags;
+
+use super::super::*;
+use crate::v4l2::PlaneUsed;
+
+pub(super) const LENGTH: usize = 4096;
+pub(super) const PLANE: PlaneFormat = PlaneFormat {
+    sizeimage: LENGTH as u32,
+    bytesperline: 0,
+};
+
+/// Answers as it is told to, and notes what it is asked.
+#[derive(Default)]
+pub(super) struct Script {
+    pub(super) asked: Mutex<Vec<String>>,
+    pub(super) granted: Mutex<Option<u32>>,
+    /// What QUERYBUF tells of buffers in any memory.
+    pub(super) state: Mutex<Option<BufferState>>,
+    /// What EXPBUF exports; nothing unless there is one.
+    pub(super) exported: Mutex<Option<OwnedFd>>,
+    /// The planes' lengths of the latest QBUF.
+    pub(super) queued: Mutex<Vec<u32>>,
+    pub(super) qbuf_error: Mutex<Option<Errno>>,
+    pub(super) streamoff_error: Mutex<Option<Errno>>,
+    pub(super) dequeues: Mutex<VecDeque<nix::Result<Dequeued>>>,
+}
+
+impl Script {
+    pub(super) fn note(&self, what: impl Into<String>) {
+        self.asked.lock().unwrap().push(what.into());
+    }
+
+    pub(super) fn will_dequeue(&self, told: nix::Result<Dequeued>) {
+        self.dequeues.lock().unwrap().push_back(told);
+    }
+
+    pub(super) fn will_fill(&self, index: u32, bytesused: u32, data_offset: u32) {
+        self.will_dequeue(Ok(Dequeued::Buffer(DequeuedBuffer {
+            index,
+            flags: 0,
+            field: 0,
+            sequence: 7,
+            timestamp: (1, 2),
+            planes: vec![PlaneUsed {
+                bytesused,
+                data_offset,
+            }],
+        })));
+    }
+}
+
+impl Driver for Script {
+    fn buffer_state(&self, _: MemoryType, _: u32) -> nix::Result<BufferState> {
+        let state = self.state.lock().unwrap().clone();
+        state.ok_or(Errno::ENOTTY)
+    }
+
+    fn reqbufs(&self, _: MemoryType, count: u32) -> nix::Result<u32> {
+        self.note(format!("reqbufs {count}"));
+        Ok(self.granted.lock().unwrap().unwrap_or(count))
+    }
+
+    fn querybuf(&self, _: u32) -> nix::Result<Vec<PlaneInfo>> {
+        Ok(vec![PlaneInfo {
+            length: LENGTH as u32,
+            mem_offset: 0,
+        }])
+    }
+
+    fn expbuf(&self, _: u32, _: u32) -> nix::Result<OwnedFd> {
+        match &*self.exported.lock().unwrap() {
+            Some(exported) => exported.try_clone().map_err(|_| Errno::EMFILE),
+            None => Err(Errno::ENOTTY),
+        }
+    }
+
+    fn map(&self, plane: PlaneInfo) -> nix::Result<Mapping> {
+        let memfd = nix::sys::memfd::memfd_create(c"test", MFdFlags::MFD_CLOEXEC)?;
+        nix::unistd::ftruncate(&memfd, i64::from(plane.length))?;
+        Mapping::new(memfd.as_fd(), plane.length as usize, 0)
+    }
+
+    fn qbuf(&self, _: MemoryType, index: u32, planes: &[PlaneToQueue<'_>]) -> nix::Result<()> {
+        self.note(format!("qbuf {index}"));
+        *self.queued.lock().unwrap() = planes.iter().map(|plane| plane.length).collect();
+        self.qbuf_error.lock().unwrap().map_or(Ok(()), Err)
+    }
+
+    fn dqbuf(&self, _: MemoryType) -> nix::Result<Dequeued> {
+        self.dequeues
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or(Ok(Dequeued::NotReady))
+    }
+
+    fn streamon(&self) -> nix::Result<()> {
+        Ok(())
+    }
+
+    fn streamoff(&self) -> nix::Result<()> {
+        self.note("streamoff");
+        self.streamoff_error.lock().unwrap().map_or(Ok(()), Err)
+    }
+}
