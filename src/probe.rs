@@ -7,17 +7,12 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 
-use crate::base::blocking::Blocking;
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::{OnStop, Run, Woken};
-use crate::frame::capture_clock::{self, CaptureClock, Sighting};
-use crate::frame::pixel_format::FourCc;
-use crate::frame::stream::{Capability, Stream};
-use crate::measure::completeness::{Completeness, Lack};
+use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run, Woken};
+use crate::frame::{Capability, CaptureClock, FourCc, Sighting, Stream, capture_clock};
+use crate::measure::{Completeness, Lack};
 use crate::memory::{HeapChoice, HeapName};
 use crate::sender;
-use crate::source::camera::{Camera, Capture, MemoryMode};
-use crate::source::{self, Next, Source};
+use crate::source::{self, Next, Source, camera::Camera, camera::Capture, camera::MemoryMode};
 use crate::v4l2::device::Device;
 
 /// Frames to look at.

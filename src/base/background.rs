@@ -11,9 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::base::blocking::UnderWay;
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::{OnStop, Run, Woken};
+use crate::base::{Error, ErrorKind, OnStop, Result, Run, UnderWay, Woken};
 
 /// How long what is under way may go without progress once a stop was requested.
 const STALLED: Duration = Duration::from_secs(2);

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result};
 
 /// The calls that have not returned yet, in the order in which they began.
 static UNDER_WAY: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());

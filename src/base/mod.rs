@@ -9,3 +9,12 @@ pub mod monotonic;
 pub mod output;
 pub mod run;
 pub mod text;
+
+pub use background::{Background, Reins, Work};
+pub use blocking::{Blocking, Calls, UnderWay};
+pub use error::{Error, ErrorKind, Result};
+pub use hung::Thread;
+pub use monotonic::Monotonic;
+pub use output::{Contents, Failure, Output, PIECE};
+pub(crate) use run::TICK;
+pub use run::{Observer, OnStop, Run, Stop, WaitsFor, Woken};

@@ -13,10 +13,7 @@ use nix::errno::Errno;
 use nix::libc::{O_NONBLOCK, O_TRUNC};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
-use crate::base::background::Reins;
-use crate::base::blocking::Blocking;
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::{OnStop, Run};
+use crate::base::{Blocking, Error, ErrorKind, OnStop, Reins, Result, Run};
 
 /// How often to look whether a FIFO has a reader by now, in milliseconds.
 const READER_PAUSE: u16 = 50;

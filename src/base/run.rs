@@ -10,8 +10,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 
-use crate::base::blocking::Blocking;
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::{Blocking, Error, ErrorKind, Result};
 
 /// How often the observer is asked while there is something to do, and how long a call
 /// that waits by itself may take: each half of the 100 ms within which an interrupt has

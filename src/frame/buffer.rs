@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use crate::base::monotonic::Monotonic;
-use crate::frame::poison::Poison;
+use crate::base::Monotonic;
+use crate::frame::Poison;
 use crate::memory::Plane;
 
 /// The memory of one frame, bound to its number in the pool for good: the

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::frame::buffer::Frame;
-use crate::frame::flags;
+use crate::base::{Error, ErrorKind, Result};
+use crate::frame::{Frame, flags};
 
 /// A frame that is dequeued when it is ready is not older than this.
 const FRESH: Duration = Duration::from_secs(2);

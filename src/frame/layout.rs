@@ -3,8 +3,7 @@
 //! Source: the kernel's "Image Formats". A format that isn't listed here is unknown, tiled
 //! ones above all: nothing is said of it rather than something wrong.
 
-use crate::frame::pixel_format::{Chroma, FourCc, Known};
-use crate::frame::stream::PlaneLayout;
+use crate::frame::{Chroma, FourCc, Known, PlaneLayout};
 
 /// Rows of the same length, one below the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

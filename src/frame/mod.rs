@@ -9,3 +9,15 @@ pub mod pixel_format;
 pub mod poison;
 pub mod pool;
 pub mod stream;
+
+pub(crate) use buffer::Buffer;
+pub use buffer::{Frame, Free, Payload, Timestamp};
+pub use capture_clock::{CaptureClock, Sighting};
+pub use field::Parity;
+pub use flags::{BUF_FLAG_ERROR, BUF_FLAG_LAST, MAX_PLANES};
+pub use layout::{Layout, Rows};
+pub use pixel_format::FourCc;
+pub(crate) use pixel_format::{Chroma, Known};
+pub use poison::{PAGE, Places, Poison};
+pub use pool::{Lease, Pool};
+pub use stream::{Appearance, Capability, Interval, Origin, PlaneLayout, Stream};

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::frame::layout::{Layout, Rows};
+use crate::frame::{Layout, Rows};
 use crate::memory::ViewMut;
 
 /// Bytes of a page: there is a word in each at most.

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::frame::buffer::{Buffer, Frame, Free, Payload};
-use crate::frame::poison::Poison;
+use crate::base::{Error, ErrorKind, Result};
+use crate::frame::{Buffer, Frame, Free, Payload, Poison};
 use crate::memory::Plane;
 
 /// The free buffers of a stream, and what wakes who waits for one.

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 use v4l2_sys_mit as sys;
 
-use crate::frame::pixel_format::FourCc;
+use crate::frame::FourCc;
 use crate::memory::MemoryUsed;
 
 /// What the frames of a run are, and the memory that they are in.

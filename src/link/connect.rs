@@ -10,8 +10,7 @@ use nix::poll::{PollFd, PollFlags};
 use super::connection::Connection;
 use super::resolve::{resolve, resolve_error};
 use super::tcp::{Tcp, tcp_socket};
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::{OnStop, Run, Woken};
+use crate::base::{Error, ErrorKind, OnStop, Result, Run, Woken};
 
 /// Connects to the first address of `host` that answers; None on a stop.
 pub fn connect(

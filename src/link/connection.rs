@@ -13,8 +13,7 @@ use super::in_flight::InFlight;
 use super::network::Network;
 use super::progress::Progress;
 use super::transport::Transport;
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::{OnStop, Run};
+use crate::base::{Error, ErrorKind, OnStop, Result, Run};
 
 /// A connected peer.
 #[derive(Debug)]

@@ -16,10 +16,9 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg};
 
-use crate::base::error::Result;
-use crate::base::monotonic::Monotonic;
-use crate::frame::pool::Lease;
-use crate::link::socket::{self, Gather};
+use crate::base::{Monotonic, Result};
+use crate::frame::Lease;
+use crate::link::{socket, socket::Gather};
 use crate::memory::View;
 
 /// `SO_EE_ORIGIN_ZEROCOPY` of <linux/errqueue.h>

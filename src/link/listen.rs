@@ -9,8 +9,7 @@ use socket2::Socket;
 
 use super::resolve::{resolve, resolve_error};
 use super::tcp::tcp_socket;
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::Run;
+use crate::base::{Error, ErrorKind, Result, Run};
 
 /// What taking a peer came to.
 #[derive(Debug)]

@@ -5,8 +5,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 
 use super::Connection;
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::{OnStop, Run, Woken};
+use crate::base::{Error, ErrorKind, OnStop, Result, Run, Woken};
 use crate::memory::ViewMut;
 
 /// Bytes of a payload that a receiver waits for at a time if the sender is on the same

@@ -2,9 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use crate::base::blocking::Blocking;
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::{OnStop, Run};
+use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run};
 
 /// The addresses of `host`, which may be a literal or a name; None on a stop.
 pub(super) fn resolve(run: &mut Run<'_>, host: &str, port: u16) -> Result<Option<Vec<SocketAddr>>> {

@@ -9,8 +9,7 @@ use nix::poll::{PollFd, PollFlags};
 use super::Connection;
 use super::in_flight::InFlight;
 use super::socket::Gather;
-use crate::base::error::Result;
-use crate::base::run::{OnStop, Run, WaitsFor, Woken};
+use crate::base::{OnStop, Result, Run, WaitsFor, Woken};
 
 /// A way to send something, piece by piece.
 pub(super) trait Send {

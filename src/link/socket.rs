@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::MsgFlags;
 
-use crate::frame::flags::MAX_PLANES;
+use crate::frame::MAX_PLANES;
 use crate::memory::{View, ViewMut};
 
 fn count(result: libc::ssize_t) -> nix::Result<usize> {

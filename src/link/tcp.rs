@@ -11,8 +11,7 @@ use super::connect::connect_to;
 use super::network::Network;
 use super::socket;
 use super::transport::Transport;
-use crate::base::error::Result;
-use crate::base::run::{Run, TICK};
+use crate::base::{Result, Run, TICK};
 
 /// A TCP connection.
 #[derive(Debug)]

@@ -17,9 +17,7 @@ use socket2::{SockRef, Socket};
 use super::send::Nothing;
 use super::socket::Gather;
 use super::*;
-use crate::base::error::{ErrorKind, Result};
-use crate::base::run::{Observer, Stop};
-use crate::base::run::{Run, WaitsFor};
+use crate::base::{ErrorKind, Observer, Result, Run, Stop, WaitsFor};
 
 struct Nobody;
 

@@ -10,8 +10,7 @@ use socket2::Socket;
 
 use super::network::Network;
 use super::socket::{self, Gather};
-use crate::base::error::Result;
-use crate::base::run::Run;
+use crate::base::{Result, Run};
 use crate::memory::ViewMut;
 
 /// A stream of bytes between two machines, behind a descriptor that can be polled.

@@ -9,9 +9,8 @@ use nix::errno::Errno;
 use super::connection::Connection;
 use super::in_flight::{Header, InFlight};
 use super::send::{Meanwhile, Send};
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::Run;
-use crate::frame::pool::Lease;
+use crate::base::{Error, ErrorKind, Result, Run};
+use crate::frame::Lease;
 
 impl Connection {
     /// Turns sending without a copy on. `EOPNOTSUPP` and the like: the kernel

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use crate::frame::buffer::{Frame, Payload};
-use crate::frame::flags::{BUF_FLAG_ERROR, BUF_FLAG_LAST};
-use crate::frame::layout::{Layout, Rows};
+use crate::frame::{BUF_FLAG_ERROR, BUF_FLAG_LAST, Frame, Layout, Payload, Rows};
 use crate::wire::Description;
 
 /// What a stream's whole frames have.

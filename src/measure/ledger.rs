@@ -6,12 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Measuring;
-use crate::base::error::{Result, keep_first};
-use crate::base::monotonic::Monotonic;
-use crate::base::run::Run;
-use crate::measure::passage::Passage;
-use crate::measure::records::Records;
-use crate::measure::stages::Stage;
+use crate::base::{Monotonic, Result, Run, error::keep_first};
+use crate::measure::{Passage, Records, Stage};
 use crate::wire::v3::Ack;
 
 /// Frames that are followed until all is learned of them. More than are ever in flight:

@@ -2,22 +2,13 @@
 
 use std::time::Duration;
 
-use crate::base::error::Result;
-use crate::base::monotonic::Monotonic;
-use crate::frame::buffer::Frame;
-use crate::frame::field::Parity;
-use crate::frame::stream::Stream;
+use crate::base::{Monotonic, Result};
+use crate::frame::{Frame, Parity, Stream};
 use crate::link::network::Network;
-use crate::measure::clock_sync::Piece;
-use crate::measure::completeness::Completeness;
-use crate::measure::one_way::{OneWay, Settle};
-use crate::measure::samples::Samples;
-use crate::measure::sequence::{Bursts, Sequence};
-use crate::measure::series::Series;
-use crate::measure::stages::Stages;
-use crate::measure::verify::Verified;
-use crate::wire::v3::{End, Outcome};
-use crate::wire::{Description, Version};
+use crate::measure::{
+    Bursts, Completeness, OneWay, Piece, Samples, Sequence, Series, Settle, Stages, Verified,
+};
+use crate::wire::{Description, Version, v3::End, v3::Outcome};
 
 /// The result of a run, or its state so far.
 #[derive(Debug, Clone, Default)]

@@ -13,9 +13,20 @@ pub mod series;
 pub mod stages;
 pub mod verify;
 
-use std::cell::RefCell;
-
+pub use clock_sync::{ClockSync, NO_READING, Offset, PIECE, Piece, Reading};
+pub use completeness::{Completeness, Lack};
+pub use ledger::{Acknowledged, Expected, Ledger};
 pub use measured::Measured;
+pub use one_way::{OneWay, Settle};
+pub use passage::Passage;
+pub use records::Records;
+pub use samples::Samples;
+pub use sequence::{Bursts, Sequence};
+pub use series::{Interval, Series};
+pub use stages::{Stage, Stages};
+pub use verify::{Inspection, Verified};
+
+use std::cell::RefCell;
 
 /// What is measured of a run that goes on. Who takes part in the run adds to it, and who
 /// watches it looks in the run's waits: no borrow of it lasts through one.

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::measure::clock_sync::{NO_READING, Offset, PIECE, Piece};
-use crate::measure::passage::Passage;
-use crate::measure::stages::{Stage, Stages};
+use crate::measure::{NO_READING, Offset, PIECE, Passage, Piece, Stage, Stages};
 
 /// Frames whose times wait for the clocks' offset, at most.
 const MOST_WAITING: usize = 200_000;

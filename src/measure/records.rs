@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::base::background::{Background, Reins, Work};
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::output::{Contents, Failure, Output};
-use crate::base::run::Run;
-use crate::measure::passage::Passage;
+use crate::base::{
+    Background, Contents, Error, ErrorKind, Failure, Output, Reins, Result, Run, Work,
+};
+use crate::measure::Passage;
 
 /// Bytes of lines that are written at once.
 const CHUNK: usize = 32 * 1024;

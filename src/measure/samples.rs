@@ -1,7 +1,7 @@
 //! Passages of a run's frames as samples for its result: all of a short run's, and of
 //! a long one's as many, evenly thinned out.
 
-use crate::measure::passage::Passage;
+use crate::measure::Passage;
 
 /// Passages that are kept as samples. At twice as many every other one is given up.
 const SAMPLES: usize = 8192;

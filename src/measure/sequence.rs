@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::frame::field::Parity;
+use crate::frame::Parity;
 
 /// Lengths of bursts that are told apart.
 const MOST_LENGTHS: usize = 1024;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::monotonic::Monotonic;
+use crate::base::Monotonic;
 
 /// Intervals that are kept. When there are more, they become twice as long.
 const MOST: usize = 1024;

@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::base::error::Result;
-use crate::base::monotonic::Monotonic;
-use crate::frame::buffer::Frame;
-use crate::frame::capture_clock::{self, CaptureClock, Sighting};
+use crate::base::{Monotonic, Result};
+use crate::frame::{CaptureClock, Frame, Sighting, capture_clock};
 
 /// A stage of a frame's way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,11 +7,9 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::base::error::Result;
-use crate::frame::buffer::Free;
-use crate::frame::poison::{PAGE, Places, Poison};
-use crate::frame::pool::Lease;
-use crate::wire::v3::{Checksum, Unwritten};
+use crate::base::Result;
+use crate::frame::{Free, Lease, PAGE, Places, Poison};
+use crate::wire::{v3::Checksum, v3::Unwritten};
 
 /// Poisons a buffer's memory in these places.
 pub fn poison(mut free: Free, places: &Arc<Places>) -> Result<Free> {

@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::errno::Errno;
 
 use super::{Plane, View, ViewMut};
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result};
 
 const SYNC_READ: u64 = 1;
 const SYNC_WRITE: u64 = 2;

@@ -14,7 +14,7 @@ use nix::libc;
 use nix::sys::memfd::MFdFlags;
 
 use super::{Mapping, Plane, udmabuf};
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result};
 use crate::memory::MemoryUsed;
 
 const DMA_HEAPS: &str = "/dev/dma_heap";

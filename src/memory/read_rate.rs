@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::Plane;
-use crate::base::error::Result;
+use crate::base::Result;
 
 /// What is read at a time: it stays in the CPU's caches.
 const CHUNK: usize = 256 * 1024;

@@ -9,10 +9,8 @@ use pyo3::prelude::*;
 
 use crate::receiver::ReceiverConfig;
 use crate::sender::{Input, SenderConfig};
-use crate::sink::WhenFull;
-use crate::sink::dump::DumpTarget;
-use crate::source::camera::Capture;
-use crate::source::test::Picture;
+use crate::sink::{WhenFull, dump::DumpTarget};
+use crate::source::{camera::Capture, test::Picture};
 use crate::wire::Version;
 
 /// The attributes of `v4l_dmabuf.SenderConfig`.

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::base::error::{Error, ErrorKind};
+use crate::base::{Error, ErrorKind};
 use crate::measure::Measured;
 
 /// The name of the class in `v4l_dmabuf.errors`.

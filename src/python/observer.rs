@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::hung::Thread;
-use crate::base::run::{Observer, Stop};
+use crate::base::{Error, ErrorKind, Observer, Result, Stop, Thread};
 use crate::measure::{Measured, Measuring};
 
 /// What the two threads ask and tell each other.

@@ -10,9 +10,8 @@ use pyo3::types::{PyDict, PyList};
 
 use super::observer::Link;
 use super::running;
-use crate::base::error::Error;
-use crate::base::run::Stop;
-use crate::frame::capture_clock::CaptureClock;
+use crate::base::{Error, Stop};
+use crate::frame::CaptureClock;
 use crate::measure::Measured;
 use crate::probe::{DeviceProbe, Wanted, Works};
 

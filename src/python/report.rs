@@ -3,12 +3,8 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::frame::capture_clock::CaptureClock;
-use crate::frame::field;
-use crate::measure::Measured;
-use crate::measure::passage::Passage;
-use crate::measure::sequence::Bursts;
-use crate::measure::series::Interval;
+use crate::frame::{CaptureClock, field};
+use crate::measure::{Bursts, Interval, Measured, Passage};
 use crate::report::account::Account;
 
 /// Makes a `v4l_dmabuf.Report`.

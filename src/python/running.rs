@@ -19,9 +19,7 @@ use super::exit::{Entering, Entry};
 use super::log;
 use super::observer::{Link, Linked, Over};
 use super::signals::Signals;
-use crate::base::blocking;
-use crate::base::error::{Error, ErrorKind};
-use crate::base::run::{Run, Stop};
+use crate::base::{Error, ErrorKind, Run, Stop, blocking};
 use crate::measure::{Measured, Measuring};
 
 /// How often progress is told.

@@ -3,10 +3,9 @@
 
 use std::num::NonZeroU32;
 
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::frame::buffer::Free;
-use crate::memory::MemoryUsed;
-use crate::memory::{Heap, HeapChoice, HeapName, Pages};
+use crate::base::{Error, ErrorKind, Result};
+use crate::frame::Free;
+use crate::memory::{Heap, HeapChoice, HeapName, MemoryUsed, Pages};
 use crate::wire::Description;
 
 /// The most buffers worth having (V4L2's `VIDEO_MAX_FRAME`), whatever number the

@@ -4,8 +4,7 @@
 //! picture that has its samples at the same places, and cropped; where there is no such
 //! picture there is no command, rather than one that shows something else.
 
-use crate::frame::pixel_format::{Chroma, Known};
-use crate::frame::stream::PlaneLayout;
+use crate::frame::{Chroma, Known, PlaneLayout};
 use crate::wire::Description;
 
 /// The options that make ffplay and ffmpeg read a dump.

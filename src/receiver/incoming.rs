@@ -4,19 +4,15 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::monotonic::Monotonic;
-use crate::base::run::Run;
-use crate::frame::buffer::{Frame, Free, Payload, Timestamp};
-use crate::frame::field;
-use crate::frame::pool::{Lease, Pool};
+use crate::base::{Error, ErrorKind, Monotonic, Result, Run};
+use crate::frame::{Frame, Free, Lease, Payload, Pool, Timestamp, field};
 use crate::link::{Connection, Received};
 use crate::measure::Measuring;
 use crate::session::control::Life;
-use crate::wire::v3::{
-    End, FRAME_FIXED_SIZE, MESSAGE_HEADER_SIZE, MessageHeader, NextField, Unwritten, kind,
+use crate::wire::{
+    Description, Version, WireError, v2, v3, v3::End, v3::FRAME_FIXED_SIZE,
+    v3::MESSAGE_HEADER_SIZE, v3::MessageHeader, v3::NextField, v3::Unwritten, v3::kind,
 };
-use crate::wire::{Description, Version, WireError, v2, v3};
 
 /// How long the sender's totals may take to come after the last frame that is wanted.
 const END_PATIENCE: Duration = Duration::from_millis(200);

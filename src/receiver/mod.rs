@@ -20,22 +20,14 @@ use self::announcement::announce;
 use self::door::{Door, Offer};
 use self::outlets::Outlets;
 use self::receiving::Receiving;
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::output::Output;
-use crate::base::run::Run;
-use crate::frame::buffer::Free;
-use crate::frame::pool::Pool;
-use crate::frame::stream::{Origin, Stream};
+use crate::base::{Error, ErrorKind, Output, Result, Run};
+use crate::frame::{Free, Origin, Pool, Stream};
 use crate::link::{Connection, Listener};
-use crate::measure::Measuring;
-use crate::measure::ledger::Ledger;
-use crate::measure::verify::Verified;
+use crate::measure::{Ledger, Measuring, Verified};
 use crate::memory::{HeapChoice, read_rate};
 use crate::session::control::Answering;
-use crate::sink::dump::{Dump, DumpTarget};
-use crate::sink::{Sink, WhenFull};
-use crate::wire::Version;
-use crate::wire::v3::{kind, message, text_bytes};
+use crate::sink::{Sink, WhenFull, dump::Dump, dump::DumpTarget};
+use crate::wire::{Version, v3::kind, v3::message, v3::text_bytes};
 
 /// How long a sender may take to say what it sends, and to open its control connection.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -5,14 +5,10 @@ use std::collections::VecDeque;
 
 use nix::poll::PollFd;
 
-use crate::base::error::{Result, keep_first};
-use crate::base::monotonic::Monotonic;
-use crate::base::run::Run;
-use crate::frame::pool::Lease;
+use crate::base::{Monotonic, Result, Run, error::keep_first};
+use crate::frame::Lease;
 use crate::link::Nothing;
-use crate::measure::Measuring;
-use crate::measure::passage::Passage;
-use crate::measure::stages::Stage;
+use crate::measure::{Measuring, Passage, Stage};
 use crate::sink::{Fate, Passing, Sink};
 
 /// The sinks of a stream.

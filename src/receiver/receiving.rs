@@ -6,21 +6,13 @@ use nix::poll::{PollFd, PollFlags};
 
 use super::incoming::{Arrival, Incoming, Told};
 use super::outlets::Outlets;
-use crate::base::error::{Error, ErrorKind, Result, keep_first};
-use crate::base::monotonic::Monotonic;
-use crate::base::run::{OnStop, Run, Woken};
-use crate::frame::buffer::Free;
-use crate::frame::pool::{Lease, Pool};
+use crate::base::{Error, ErrorKind, Monotonic, OnStop, Result, Run, Woken, error::keep_first};
+use crate::frame::{Free, Lease, Pool};
 use crate::link::Connection;
-use crate::measure::Measuring;
-use crate::measure::ledger::{Expected, Ledger};
-use crate::measure::one_way::Settle;
-use crate::measure::passage::Passage;
-use crate::measure::stages::Stage;
+use crate::measure::{Expected, Ledger, Measuring, Passage, Settle, Stage};
 use crate::report::account::Account;
 use crate::session::control::Answering;
-use crate::wire::v3::{Ack, End, Outcome};
-use crate::wire::{Description, Version};
+use crate::wire::{Description, Version, v3::Ack, v3::End, v3::Outcome};
 
 /// A stream that is being received.
 pub(super) struct Receiving<'m> {

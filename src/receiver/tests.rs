@@ -6,13 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::base::run::{Observer, Stop};
+use crate::base::{Observer, Stop};
 use crate::memory::HeapName;
-use crate::sender::intake::OnOverrun;
-use crate::sender::{self, Input, SenderConfig};
+use crate::sender::{self, Input, SenderConfig, intake::OnOverrun};
 use crate::sink::network::ZeroCopyMode;
-use crate::source::camera::{Capture, MemoryMode};
-use crate::source::test::Picture;
+use crate::source::{camera::Capture, camera::MemoryMode, test::Picture};
 
 const FRAMES: u64 = 200;
 const FRAME_BYTES: usize = 320 * 240 * 2;

@@ -1,8 +1,7 @@
 //! Whether every frame is accounted for.
 
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::measure::Measured;
-use crate::measure::verify::Verified;
+use crate::base::{Error, ErrorKind, Result};
+use crate::measure::{Measured, Verified};
 
 /// Where a stream's frames went. None: this side doesn't know.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -13,9 +13,7 @@ use nix::libc::O_NONBLOCK;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::{AccessFlags, access};
 
-use crate::base::blocking::Blocking;
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::{OnStop, Run, TICK, Woken};
+use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run, TICK, Woken};
 
 /// How often to look whether a FIFO has a reader by now.
 const READER_PAUSE: Duration = Duration::from_millis(50);

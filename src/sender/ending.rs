@@ -3,14 +3,11 @@
 use nix::errno::Errno;
 
 use super::Sending;
-use crate::base::error::{Error, ErrorKind, Result, keep_first};
-use crate::base::run::Run;
-use crate::measure::clock_sync::Piece;
-use crate::measure::one_way::Settle;
+use crate::base::{Error, ErrorKind, Result, Run, error::keep_first};
+use crate::measure::{Piece, Settle};
 use crate::report::account::Account;
 use crate::sink::Sink;
-use crate::wire::Version;
-use crate::wire::v3::{End, Outcome};
+use crate::wire::{Version, v3::End, v3::Outcome};
 
 /// Frames that a sender of versions 1 and 2 may have handed over before it learns that the
 /// receiver is gone: what the sockets' buffers take.

@@ -1,11 +1,9 @@
 //! How a stream begins: what the receiver is told of it, and how it agrees.
 
-use crate::base::error::Result;
-use crate::base::run::Run;
-use crate::frame::stream::Stream;
+use crate::base::{Result, Run};
+use crate::frame::Stream;
 use crate::link::Connection;
-use crate::session::control::Asking;
-use crate::session::handshake;
+use crate::session::{control::Asking, handshake};
 use crate::sink::network::Framing;
 use crate::wire::{Colorimetry, Description};
 

@@ -4,9 +4,8 @@
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::WaitsFor;
-use crate::frame::pool::Lease;
+use crate::base::{Error, ErrorKind, Result, WaitsFor};
+use crate::frame::Lease;
 use crate::link::Meanwhile;
 use crate::measure::Measuring;
 use crate::source::{Next, Source};

@@ -11,23 +11,17 @@ use std::time::Duration;
 
 pub(crate) use self::greeting::describe;
 use self::next_frame::next_frame;
-use crate::base::error::Result;
-use crate::base::monotonic::Monotonic;
-use crate::base::run::Run;
+use crate::base::{Monotonic, Result, Run};
 use crate::link;
-use crate::measure::Measuring;
-use crate::measure::ledger::{Expected, Ledger};
-use crate::measure::one_way::Settle;
-use crate::measure::passage::Passage;
-use crate::measure::stages::Stage;
-use crate::measure::verify::Verified;
-use crate::sender::intake::{Intake, OnOverrun, Taken};
+use crate::measure::{Expected, Ledger, Measuring, Passage, Settle, Stage, Verified};
+use crate::sender::{intake::Intake, intake::OnOverrun, intake::Taken};
 use crate::session::control::Asking;
-use crate::sink::network::{self, Framing, Network, ZeroCopyMode};
-use crate::sink::{Fate, Passing, Sink};
-use crate::source::camera::{Camera, Capture};
-use crate::source::test::{Picture, TestSource};
-use crate::source::{self, Source};
+use crate::sink::{
+    Fate, Passing, Sink, network, network::Framing, network::Network, network::ZeroCopyMode,
+};
+use crate::source::{
+    self, Source, camera::Camera, camera::Capture, test::Picture, test::TestSource,
+};
 use crate::wire::Version;
 
 /// Bytes that may wait in the socket where frames may be dropped. The kernel

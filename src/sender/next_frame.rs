@@ -4,14 +4,11 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 
-use crate::base::error::Result;
-use crate::base::run::{OnStop, Run, WaitsFor, Woken};
+use crate::base::{OnStop, Result, Run, WaitsFor, Woken};
 use crate::link::Progress;
-use crate::measure::Measuring;
-use crate::measure::ledger::Ledger;
-use crate::sender::intake::{Intake, Taken};
-use crate::sink::Sink;
-use crate::sink::network::Network;
+use crate::measure::{Ledger, Measuring};
+use crate::sender::{intake::Intake, intake::Taken};
+use crate::sink::{Sink, network::Network};
 use crate::wire::Version;
 
 /// A source that is silent for longer than this is worth a warning.

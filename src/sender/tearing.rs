@@ -8,16 +8,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::*;
-use crate::base::run::{Observer, Stop};
+use crate::base::{Observer, Stop};
 use crate::link::COMPLETES_EARLY;
 use crate::measure::{Measured, Measuring};
 use crate::memory::{HeapChoice, HeapName};
-use crate::sender::intake::OnOverrun;
-use crate::sender::{self, Input, SenderConfig};
-use crate::source::camera::{Capture, MemoryMode};
-use crate::source::test::Picture;
-use crate::wire::PREAMBLE_SIZE;
-use crate::wire::v2::{FrameHeader, StreamHeader};
+use crate::sender::{self, Input, SenderConfig, intake::OnOverrun};
+use crate::source::{camera::Capture, camera::MemoryMode, test::Picture};
+use crate::wire::{PREAMBLE_SIZE, v2::FrameHeader, v2::StreamHeader};
 
 const WIDTH: u32 = 320;
 const HEIGHT: u32 = 240;

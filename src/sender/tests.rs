@@ -5,13 +5,10 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::base::error::{Error, ErrorKind};
-use crate::base::run::WaitsFor;
-use crate::base::run::{Observer, Stop};
-use crate::frame::stream::Stream;
+use crate::base::{Error, ErrorKind, Observer, Stop, WaitsFor};
+use crate::frame::Stream;
 use crate::memory::{HeapChoice, HeapName};
-use crate::source::Next;
-use crate::source::camera::MemoryMode;
+use crate::source::{Next, camera::MemoryMode};
 
 struct Nobody;
 

@@ -11,12 +11,11 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::poll::PollFd;
 
-use crate::base::background::{Background, Reins, Work};
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::monotonic::Monotonic;
-use crate::base::output::{Contents, Failure, Output, PIECE};
-use crate::base::run::Run;
-use crate::frame::pool::Lease;
+use crate::base::{
+    Background, Contents, Error, ErrorKind, Failure, Monotonic, Output, PIECE, Reins, Result, Run,
+    Work,
+};
+use crate::frame::Lease;
 use crate::link::Meanwhile;
 use crate::memory::{self, View};
 use crate::sink::{Done, Fate, Passing, Sink, WhenFull};

@@ -6,13 +6,10 @@ pub mod network;
 
 use nix::poll::PollFd;
 
-use crate::base::error::Result;
-use crate::base::monotonic::Monotonic;
-use crate::base::run::Run;
-use crate::frame::pool::Lease;
+use crate::base::{Monotonic, Result, Run};
+use crate::frame::Lease;
 use crate::link::Meanwhile;
-use crate::measure::passage::Passage;
-use crate::measure::verify::Inspection;
+use crate::measure::{Inspection, Passage};
 
 /// A frame that is put into sinks.
 #[derive(Debug, Clone, Copy)]

@@ -5,11 +5,10 @@ pub mod test;
 
 use std::time::{Duration, Instant};
 
-use crate::base::blocking::Blocking;
-use crate::base::error::{Error, ErrorKind, Result, keep_first};
-use crate::base::run::{OnStop, Run, WaitsFor, Woken};
-use crate::frame::pool::Lease;
-use crate::frame::stream::Stream;
+use crate::base::{
+    Blocking, Error, ErrorKind, OnStop, Result, Run, WaitsFor, Woken, error::keep_first,
+};
+use crate::frame::{Lease, Stream};
 
 /// What a source has now.
 #[derive(Debug)]

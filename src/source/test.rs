@@ -15,19 +15,13 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::monotonic::Monotonic;
-use crate::base::run::WaitsFor;
-use crate::frame::buffer::{Frame, Free, Payload, Timestamp};
-use crate::frame::field;
-use crate::frame::flags;
-use crate::frame::pixel_format::FourCc;
-use crate::frame::pool::Pool;
-use crate::frame::stream::PlaneLayout;
-use crate::frame::stream::{Interval, Origin, Stream};
+use crate::base::{Error, ErrorKind, Monotonic, Result, WaitsFor};
+use crate::frame::{
+    FourCc, Frame, Free, Interval, Origin, Payload, PlaneLayout, Pool, Stream, Timestamp, field,
+    flags,
+};
 use crate::memory::{self, Heap, HeapChoice, HeapName, ViewMut, read_rate};
-use crate::source::camera::Capture;
-use crate::source::{Next, Source};
+use crate::source::{Next, Source, camera::Capture};
 
 /// Bytes after which the ramp repeats: 256 steps of 8.
 const PERIOD: usize = 2048;

@@ -4,9 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::base::blocking::under_way;
-use crate::base::error::ErrorKind;
-use crate::base::run::{Observer, Stop};
+use crate::base::{ErrorKind, Observer, Stop, blocking::under_way};
 
 struct Nobody;
 

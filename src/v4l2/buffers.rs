@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use v4l2_sys_mit as sys;
 
 use super::{BufType, Plain, retry, zeroed};
-use crate::frame::flags::MAX_PLANES;
+use crate::frame::MAX_PLANES;
 
 mod raw {
     use v4l2_sys_mit as sys;

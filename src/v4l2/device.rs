@@ -11,14 +11,12 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::libc::O_NONBLOCK;
 
-use crate::base::blocking::Calls;
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::frame::pixel_format::FourCc;
-use crate::frame::stream::{Appearance, Capability, Interval};
+use crate::base::{Calls, Error, ErrorKind, Result};
+use crate::frame::{Appearance, Capability, FourCc, Interval};
 use crate::memory::Mapping;
-use crate::v4l2::queue::{Driver, QueueError};
 use crate::v4l2::{
     self, BufType, BufferState, Dequeued, Format, Ioctl, MemoryType, PlaneInfo, PlaneToQueue,
+    queue::Driver, queue::QueueError,
 };
 
 /// An open capture device.

@@ -6,9 +6,7 @@ use nix::errno::Errno;
 use v4l2_sys_mit as sys;
 
 use super::{BufType, Plain, retry, zeroed};
-use crate::frame::flags::MAX_PLANES;
-use crate::frame::pixel_format::FourCc;
-use crate::frame::stream::{Appearance, Capability, Interval};
+use crate::frame::{Appearance, Capability, FourCc, Interval, MAX_PLANES};
 
 mod raw {
     use v4l2_sys_mit as sys;

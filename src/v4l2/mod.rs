@@ -28,7 +28,7 @@ pub use format::{
 pub use ioctl::Ioctl;
 pub use source::{Timings, has_source_changed, query_timings, subscribe_source_change};
 
-use crate::frame::stream::Capability;
+use crate::frame::Capability;
 
 /// Which of the two capture APIs a device speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,10 +10,8 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use crate::base::monotonic::Monotonic;
-use crate::frame::buffer::{Buffer, Frame, Free, Payload, Timestamp};
-use crate::frame::flags;
-use crate::frame::pool::{Lease, Pool};
+use crate::base::Monotonic;
+use crate::frame::{Buffer, Frame, Free, Lease, Payload, Pool, Timestamp, flags};
 use crate::memory::{self, Mapping, Plane};
 use crate::v4l2::{
     BufferState, Dequeued, DequeuedBuffer, MemoryType, PlaneFormat, PlaneInfo, PlaneToQueue,

@@ -8,10 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WireError;
 use super::v2::StreamHeader;
-use crate::frame::field;
-use crate::frame::flags::MAX_PLANES;
-use crate::frame::pixel_format::FourCc;
-use crate::frame::stream::PlaneLayout;
+use crate::frame::{FourCc, MAX_PLANES, PlaneLayout, field};
 
 /// Bytes of a description at most.
 pub const MAX_DESCRIPTION: usize = 64 * 1024;

@@ -1,6 +1,5 @@
 use super::*;
-use crate::base::blocking::under_way;
-use crate::base::run::{Observer, Stop};
+use crate::base::{Observer, Stop, blocking::under_way};
 
 struct Nobody;
 

@@ -5,9 +5,7 @@ use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::frame::buffer::Free;
-use crate::frame::buffer::tests::frame;
-use crate::frame::pool::Pool;
+use crate::frame::{Free, Pool, buffer::tests::frame};
 use crate::memory::{Heap, HeapName};
 
 thread_local! {

@@ -3,10 +3,8 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::monotonic::Monotonic;
-use crate::frame::buffer::Timestamp;
-use crate::frame::pixel_format::FourCc;
-use crate::frame::stream::PlaneLayout;
+use crate::base::Monotonic;
+use crate::frame::{FourCc, PlaneLayout, Timestamp};
 
 fn stream(name: &str, (width, height): (u32, u32), planes: &[(u32, Option<u32>)]) -> Completeness {
     of(name.parse().unwrap(), (width, height), planes)

@@ -1,9 +1,7 @@
 use super::*;
-use crate::base::error::{Error, ErrorKind};
-use crate::base::monotonic::Monotonic;
-use crate::base::run::{Observer, Stop};
+use crate::base::{Error, ErrorKind, Monotonic, Observer, Stop};
 use crate::measure::{Measured, Measuring};
-use crate::wire::v3::{Ack, Outcome};
+use crate::wire::{v3::Ack, v3::Outcome};
 
 const BOTH: Expected = Expected {
     acknowledgement: true,

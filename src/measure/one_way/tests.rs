@@ -1,7 +1,7 @@
 //! Between clocks that agree, so that times are what the frames say.
 
 use super::*;
-use crate::measure::clock_sync::{ClockSync, Reading};
+use crate::measure::{ClockSync, Reading};
 
 const MS: u64 = 1_000_000;
 

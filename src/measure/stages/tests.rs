@@ -1,7 +1,5 @@
 use super::*;
-use crate::frame::buffer::Timestamp;
-use crate::frame::buffer::tests::frame;
-use crate::frame::flags;
+use crate::frame::{Timestamp, buffer::tests::frame, flags};
 
 fn of(stages: &Stages, stage: Stage) -> Option<Times> {
     stages

@@ -1,8 +1,5 @@
 use super::*;
-use crate::frame::buffer::tests::frame;
-use crate::frame::buffer::{Frame, Payload};
-use crate::frame::layout::{Layout, Rows};
-use crate::frame::pool::{Lease, Pool};
+use crate::frame::{Frame, Layout, Lease, Payload, Pool, Rows, buffer::tests::frame};
 use crate::memory::{Heap, HeapName};
 
 const LENGTH: usize = 3 * PAGE + 100;

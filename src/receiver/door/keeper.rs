@@ -10,10 +10,9 @@ use nix::sys::resource::{Resource, getrlimit};
 use super::caller::{Caller, Heard};
 use super::turned_away::TurnedAway;
 use super::{News, Offer, Teller};
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result};
 use crate::link::{Accepted, Connection, Listener, Tcp};
-use crate::wire::v3::{kind, message, text_bytes};
-use crate::wire::{Description, Said, Version, WireError};
+use crate::wire::{Description, Said, Version, WireError, v3::kind, v3::message, v3::text_bytes};
 
 /// Callers that are heard at once, where the process may have enough descriptors. One more,
 /// and the one that says nothing longest goes.

@@ -19,11 +19,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use socket2::Socket;
 
 use self::keeper::Keeper;
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::{OnStop, Run, Woken};
+use crate::base::{Error, ErrorKind, OnStop, Result, Run, Woken};
 use crate::link::{Connection, Listener};
-use crate::wire::v3::{STREAM_ID_SIZE, StreamId};
-use crate::wire::{Description, Version};
+use crate::wire::{Description, Version, v3::STREAM_ID_SIZE, v3::StreamId};
 
 /// A stream that is offered.
 pub(super) struct Offer {

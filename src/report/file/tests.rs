@@ -2,7 +2,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::*;
-use crate::base::run::{Observer, Stop};
+use crate::base::{Observer, Stop};
 
 struct Nobody;
 

@@ -3,10 +3,7 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::frame::buffer::Free;
-use crate::frame::buffer::tests::frame;
-use crate::frame::pool::Pool;
-use crate::frame::stream::Stream;
+use crate::frame::{Free, Pool, Stream, buffer::tests::frame};
 
 /// Gives the frames that it is given, and takes buffers back.
 struct Script {

@@ -9,12 +9,9 @@ use socket2::Socket;
 use super::MOST_OPEN;
 use super::conversation::{Channel, Handler};
 use super::line::{Listening, lock};
-use crate::base::error::Result;
-use crate::base::monotonic::Monotonic;
-use crate::base::run::Run;
-use crate::measure::clock_sync::{ClockSync, Piece, Reading};
-use crate::wire::WireError;
-use crate::wire::v3::{Ack, Answered, Outcome, Ping, Pong, kind};
+use crate::base::{Monotonic, Result, Run};
+use crate::measure::{ClockSync, Piece, Reading};
+use crate::wire::{WireError, v3::Ack, v3::Answered, v3::Outcome, v3::Ping, v3::Pong, v3::kind};
 
 /// How long a sender may take for its last readings.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,6 +1,6 @@
 //! What is said on a control connection, apart from the socket that it goes through.
 
-use crate::base::monotonic::Monotonic;
+use crate::base::Monotonic;
 use crate::wire::{Assembler, WireError};
 
 /// What one side has of the connection.

@@ -16,9 +16,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use socket2::Socket;
 
 use super::conversation::{Channel, Conversation, Handler};
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::monotonic::Monotonic;
-use crate::base::run::{OnStop, Run};
+use crate::base::{Error, ErrorKind, Monotonic, OnStop, Result, Run};
 use crate::wire::WireError;
 
 /// Bytes that may wait for a peer that doesn't read.

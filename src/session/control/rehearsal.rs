@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use super::{Answerer, Asker, Channel, Conversation};
-use crate::base::monotonic::Monotonic;
-use crate::measure::clock_sync::Piece;
+use crate::base::Monotonic;
+use crate::measure::Piece;
 
 /// The sender's time at which a rehearsal begins, in nanoseconds.
 pub const BEGINNING: u64 = 5_000_000_000;

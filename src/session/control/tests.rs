@@ -9,13 +9,9 @@ use socket2::{Domain, Socket, Type};
 
 use super::rehearsal::{BEGINNING, Clocks, Rehearsal};
 use super::{Answering, Asking};
-use crate::base::monotonic::Monotonic;
-use crate::base::run::{Observer, Run, Stop};
-use crate::measure::one_way::{OneWay, Settle};
-use crate::measure::passage::Passage;
-use crate::measure::stages::Stages;
-use crate::wire::Assembler;
-use crate::wire::v3::{Answered, Ping, Pong, kind};
+use crate::base::{Monotonic, Observer, Run, Stop};
+use crate::measure::{OneWay, Passage, Settle, Stages};
+use crate::wire::{Assembler, v3::Answered, v3::Ping, v3::Pong, v3::kind};
 
 struct Nobody;
 

@@ -7,11 +7,9 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::Run;
+use crate::base::{Error, ErrorKind, Result, Run};
 use crate::link::{Connection, Received};
-use crate::wire::WireError;
-use crate::wire::v3::{MAX_MESSAGE, MESSAGE_HEADER_SIZE, MessageHeader};
+use crate::wire::{WireError, v3::MAX_MESSAGE, v3::MESSAGE_HEADER_SIZE, v3::MessageHeader};
 
 pub use offering::offer;
 

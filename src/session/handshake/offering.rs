@@ -3,12 +3,10 @@
 use std::time::Instant;
 
 use super::{PATIENCE, receive_message, wrong};
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::Run;
+use crate::base::{Error, ErrorKind, Result, Run};
 use crate::link::Connection;
 use crate::session::control::Asking;
-use crate::wire::v3::{kind, message, text};
-use crate::wire::{Description, Version};
+use crate::wire::{Description, Version, v3::kind, v3::message, v3::text};
 
 const SPEAKS_2: &str = "it may be busy with another stream, or speak wire version 2 only, as the \
                         C reference does: use --protocol 2";

@@ -1,10 +1,9 @@
 //! How a stream and its frames look on the wire, in the version that is spoken.
 
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result};
 use crate::frame::field;
 use crate::sink::Passing;
-use crate::wire::v3::{NextField, Unwritten};
-use crate::wire::{Description, Version, v2, v3};
+use crate::wire::{Description, Version, v2, v3, v3::NextField, v3::Unwritten};
 
 /// How a stream looks on the wire.
 #[derive(Debug)]

@@ -11,15 +11,10 @@ use std::collections::VecDeque;
 use nix::poll::PollFd;
 
 use super::{Done, Fate, Passing, Sink};
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::monotonic::Monotonic;
-use crate::base::run::Run;
-use crate::frame::buffer::Payload;
-use crate::frame::pool::Lease;
-use crate::link::socket::Gather;
-use crate::link::{Connection, Header, InFlight, Meanwhile};
-use crate::measure::Measuring;
-use crate::measure::stages::Stage;
+use crate::base::{Error, ErrorKind, Monotonic, Result, Run};
+use crate::frame::{Lease, Payload};
+use crate::link::{Connection, Header, InFlight, Meanwhile, socket::Gather};
+use crate::measure::{Measuring, Stage};
 use crate::memory::{Access, Plane, View};
 
 pub use framing::Framing;

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result};
 use crate::measure::Measuring;
 use crate::memory::MemoryUsed;
 use crate::source::Source;

@@ -5,15 +5,11 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use super::{Capture, MemoryMode};
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::frame::buffer::Free;
-use crate::frame::poison::Places;
-use crate::frame::pool::Pool;
+use crate::base::{Error, ErrorKind, Result};
+use crate::frame::{Free, Places, Pool};
 use crate::measure::verify;
 use crate::memory::{self, Heap, HeapChoice, HeapName, read_rate};
-use crate::v4l2::device::Device;
-use crate::v4l2::queue::{Queue, QueueError};
-use crate::v4l2::{Format, MemoryType};
+use crate::v4l2::{Format, MemoryType, device::Device, queue::Queue, queue::QueueError};
 
 /// What the driver captures into: its queue, filled, and the heap that the
 /// buffers are from, if they are not its own.

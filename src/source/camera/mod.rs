@@ -10,21 +10,11 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use self::filling::{Filling, fill_queue, prepared};
-use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::run::Run;
-use crate::base::run::WaitsFor;
-use crate::frame::field;
-use crate::frame::layout::Layout;
-use crate::frame::pixel_format::FourCc;
-use crate::frame::poison::Places;
-use crate::frame::stream::PlaneLayout;
-use crate::frame::stream::{Interval, Origin, Stream};
-use crate::memory::HeapChoice;
-use crate::memory::MemoryUsed;
+use crate::base::{Error, ErrorKind, Result, Run, WaitsFor};
+use crate::frame::{FourCc, Interval, Layout, Origin, Places, PlaneLayout, Stream, field};
+use crate::memory::{HeapChoice, MemoryUsed};
 use crate::source::{self, Next, Source};
-use crate::v4l2::Format;
-use crate::v4l2::device::Device;
-use crate::v4l2::queue::{Dequeue, Queue, QueueError};
+use crate::v4l2::{Format, device::Device, queue::Dequeue, queue::Queue, queue::QueueError};
 
 /// Whose memory to capture into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

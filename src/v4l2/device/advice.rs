@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::Device;
-use crate::base::error::{Error, ErrorKind};
+use crate::base::{Error, ErrorKind};
 use crate::v4l2::{self, Ioctl};
 
 impl Device {

@@ -4,8 +4,7 @@
 use std::num::NonZeroU32;
 
 use super::{PREAMBLE_SIZE, Reader, WireError, Writer};
-use crate::frame::buffer::Timestamp;
-use crate::frame::pixel_format::FourCc;
+use crate::frame::{FourCc, Timestamp};
 
 /// `VRFM`: how every frame begins.
 pub const FRAME_MAGIC: u32 = 0x5652_464D;

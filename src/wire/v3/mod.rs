@@ -10,7 +10,7 @@ mod control;
 mod next_frame;
 
 use super::{Description, Reader, WireError, Writer};
-use crate::frame::flags::MAX_PLANES;
+use crate::frame::MAX_PLANES;
 
 pub use control::{Ack, Answered, Outcome, Ping, Pong};
 pub use next_frame::{NextField, Unwritten};

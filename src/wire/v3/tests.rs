@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::*;
-use crate::frame::stream::PlaneLayout;
+use crate::frame::PlaneLayout;
 use crate::wire::{Assembler, v2};
 
 fn stream(sizes: &[u32]) -> Description {
