@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use v4l_dmabuf::measure::clock_sync::Piece;
 use v4l_dmabuf::session::control::rehearsal::{BEGINNING, Clocks, End, Rehearsal};
-use v4l_dmabuf::session::control::{Answerer, Asker, Channel, Conversation, Handler};
+use v4l_dmabuf::session::control::{ReceiverHandler, SenderHandler, Channel, Conversation, Handler};
 use v4l_dmabuf::base::monotonic::Monotonic;
-use v4l_dmabuf::measure::one_way::{OneWay, Settle};
-use v4l_dmabuf::measure::passage::Passage;
+use v4l_dmabuf::measure::one_way::{OneWay, Resolve};
+use v4l_dmabuf::measure::frame_record::FrameRecord;
 use v4l_dmabuf::measure::stages::Stages;
 use v4l_dmabuf::wire::Assembler;
 use v4l_dmabuf::wire::v3::{Ack, Answered, Ping, Pong, kind, message};
@@ -24,10 +24,10 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     match which % 5 {
-        0 => hears(Asker::new(Monotonic::of_nanoseconds(BEGINNING)), bytes),
-        1 => hears(Answerer::default(), bytes),
-        2 => hears(Asker::new(Monotonic::of_nanoseconds(BEGINNING)), &spoken(bytes)),
-        3 => hears(Answerer::default(), &spoken(bytes)),
+        0 => hears(SenderHandler::new(Monotonic::of_nanoseconds(BEGINNING)), bytes),
+        1 => hears(ReceiverHandler::default(), bytes),
+        2 => hears(SenderHandler::new(Monotonic::of_nanoseconds(BEGINNING)), &spoken(bytes)),
+        3 => hears(ReceiverHandler::default(), &spoken(bytes)),
         _ => honest(bytes),
     }
 });
@@ -38,7 +38,7 @@ trait Side: Handler {
     fn look(&self) -> Box<dyn FnMut() -> Vec<Piece>>;
 }
 
-impl Side for Asker {
+impl Side for SenderHandler {
     fn kept(&self) -> usize {
         self.kept()
     }
@@ -48,7 +48,7 @@ impl Side for Asker {
     }
 }
 
-impl Side for Answerer {
+impl Side for ReceiverHandler {
     fn kept(&self) -> usize {
         self.kept()
     }
@@ -133,10 +133,10 @@ fn hears<S: Side>(side: S, bytes: &[u8]) {
             conversation.closed();
             break;
         }
-        one_way.take(&Passage {
+        one_way.take(&FrameRecord {
             handed: at.nanoseconds(),
             complete: at.nanoseconds(),
-            ..Passage::default()
+            ..FrameRecord::default()
         });
         assert!(conversation.handler().kept() <= MOST_KEPT);
         end.set_now(at.after(Duration::from_millis(100)));
@@ -150,10 +150,10 @@ fn hears<S: Side>(side: S, bytes: &[u8]) {
             }
         }
         if piece.first().is_some_and(|first| first % 8 == 0) {
-            one_way.settle(look(), Settle::Covered, Some(Duration::from_millis(1)), &mut stages);
+            one_way.settle(look(), Resolve::Covered, Some(Duration::from_millis(1)), &mut stages);
         }
     }
-    one_way.settle(look(), Settle::All, Some(Duration::from_millis(1)), &mut stages);
+    one_way.settle(look(), Resolve::All, Some(Duration::from_millis(1)), &mut stages);
     let _ = (one_way.offset(), one_way.unknown());
 }
 
@@ -181,10 +181,10 @@ fn honest(bytes: &[u8]) {
             let handed = rehearsal.now();
             frames.push(handed);
             for one_way in &mut one_ways {
-                one_way.take(&Passage {
+                one_way.take(&FrameRecord {
                     handed,
                     complete: clocks.receiver(handed) + WAY,
-                    ..Passage::default()
+                    ..FrameRecord::default()
                 });
             }
         }
@@ -192,14 +192,14 @@ fn honest(bytes: &[u8]) {
             0 => rehearsal.close(),
             1..20 => {
                 for (one_way, pieces) in one_ways.iter_mut().zip(rehearsal.look()) {
-                    one_way.settle(pieces, Settle::Covered, None, &mut stages);
+                    one_way.settle(pieces, Resolve::Covered, None, &mut stages);
                 }
             }
             _ => {}
         }
     }
     for (one_way, pieces) in one_ways.iter_mut().zip(rehearsal.look()) {
-        one_way.settle(pieces, Settle::All, None, &mut stages);
+        one_way.settle(pieces, Resolve::All, None, &mut stages);
         for frame in &frames {
             let Some(told) = one_way.between(*frame, clocks.receiver(*frame) + WAY) else {
                 continue;

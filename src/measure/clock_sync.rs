@@ -188,7 +188,7 @@ impl ClockSync {
 
     /// Ends a piece, and gives those that were not given yet: what is read from now on
     /// is the next one's.
-    pub fn turn(&mut self) -> Vec<Piece> {
+    pub fn take_pieces(&mut self) -> Vec<Piece> {
         self.end_piece(SHARED);
         std::mem::take(&mut self.done)
     }

@@ -1,4 +1,4 @@
-//! The passages of a run's frames: put together as news of them comes, written to a
+//! The records of a run's frames: put together as news of them comes, written to a
 //! file of records, and reported.
 
 use std::collections::VecDeque;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Measuring;
 use crate::base::{Monotonic, Result, Run, error::keep_first};
-use crate::measure::{Passage, Records, Stage};
+use crate::measure::{FrameRecord, Records, Stage};
 use crate::wire::v3::Ack;
 
 /// Frames that are followed until all is learned of them. More than are ever in flight:
@@ -18,7 +18,7 @@ pub const MOST_OPEN: usize = 1 << 18;
 const UNACKNOWLEDGED: &str =
     "the receiver left frames unacknowledged, or more were in flight than are followed";
 
-/// What is to be learned of each frame before its passage is finished.
+/// What is to be learned of each frame before its record is finished.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected {
     /// The receiver's acknowledgement.
@@ -36,10 +36,10 @@ pub struct Acknowledged {
     pub at: Monotonic,
 }
 
-/// The passages of a run.
+/// The records of a run.
 pub struct Ledger<'m> {
     measured: &'m Measuring,
-    open: VecDeque<(Passage, Expected)>,
+    open: VecDeque<(FrameRecord, Expected)>,
     records: Option<Records>,
     /// The counter of the next frame that is to be acknowledged: it is done in order.
     next: u64,
@@ -74,11 +74,11 @@ impl<'m> Ledger<'m> {
     }
 
     /// A frame has gone as far as this side sees it by itself.
-    pub fn enter(&mut self, passage: Passage, expected: Expected) {
-        self.open.push_back((passage, expected));
+    pub fn enter(&mut self, record: FrameRecord, expected: Expected) {
+        self.open.push_back((record, expected));
     }
 
-    fn entry(&mut self, counter: u64) -> Option<&mut (Passage, Expected)> {
+    fn entry(&mut self, counter: u64) -> Option<&mut (FrameRecord, Expected)> {
         let first = self.open.front()?.0.counter;
         let place = usize::try_from(counter.checked_sub(first)?).ok()?;
         self.open.get_mut(place)
@@ -88,16 +88,16 @@ impl<'m> Ledger<'m> {
     /// will.
     pub fn acknowledge(&mut self, told: &Acknowledged) {
         let counter = told.ack.counter;
-        let Some((passage, expected)) = self.entry(counter) else {
+        let Some((record, expected)) = self.entry(counter) else {
             return;
         };
         if !std::mem::take(&mut expected.acknowledgement) {
             return;
         }
-        passage.header = told.ack.header;
-        passage.complete = told.ack.complete;
-        passage.done = told.ack.done;
-        passage.acknowledged = told.at.nanoseconds();
+        record.header = told.ack.header;
+        record.complete = told.ack.complete;
+        record.done = told.ack.done;
+        record.acknowledged = told.at.nanoseconds();
         self.acknowledged += 1;
         for earlier in self.next..counter {
             if let Some((_, expected)) = self.entry(earlier) {
@@ -110,33 +110,33 @@ impl<'m> Ledger<'m> {
 
     /// It is known since `at` that the kernel is done with a frame.
     pub fn complete(&mut self, counter: u64, at: Monotonic) {
-        if let Some((passage, expected)) = self.entry(counter) {
-            passage.completed = at.nanoseconds();
+        if let Some((record, expected)) = self.entry(counter) {
+            record.completed = at.nanoseconds();
             expected.completion = false;
         }
     }
 
-    /// Writes down the passages that are finished, and reports them.
-    pub fn turn_over(&mut self, run: &mut Run<'_>) -> Result<()> {
+    /// Writes down the records that are finished, and reports them.
+    pub fn finish_known(&mut self, run: &mut Run<'_>) -> Result<()> {
         while let Some((_, expected)) = self.open.front() {
             let is_open = expected.acknowledgement || expected.completion;
             if is_open && self.open.len() <= MOST_OPEN {
                 break;
             }
-            let Some((passage, expected)) = self.open.pop_front() else {
+            let Some((record, expected)) = self.open.pop_front() else {
                 break;
             };
             self.was_passed_over |= expected.acknowledgement;
-            self.next = self.next.max(passage.counter.saturating_add(1));
-            self.write_down(&passage, run)?;
+            self.next = self.next.max(record.counter.saturating_add(1));
+            self.write_down(&record, run)?;
         }
-        self.be_fair();
+        self.drop_if_biased();
         Ok(())
     }
 
     /// The frames that were passed over are no fair selection: the slow ones, as likely as
     /// not. What is known of the others then stays untold.
-    fn be_fair(&self) {
+    fn drop_if_biased(&self) {
         if self.was_passed_over {
             let measured = &mut *self.measured.borrow_mut();
             measured
@@ -150,8 +150,8 @@ impl<'m> Ledger<'m> {
     /// what goes wrong with the records on top of an error is a warning.
     pub fn close(&mut self, result: Result<()>, run: &mut Run<'_>) -> Result<()> {
         let mut closed = Ok(());
-        for (passage, _) in std::mem::take(&mut self.open) {
-            closed = closed.and(self.write_down(&passage, run));
+        for (record, _) in std::mem::take(&mut self.open) {
+            closed = closed.and(self.write_down(&record, run));
         }
         let received = self
             .measured
@@ -160,25 +160,25 @@ impl<'m> Ledger<'m> {
             .as_ref()
             .map(|it| it.received);
         self.was_passed_over |= received.is_some_and(|it| it > self.acknowledged);
-        self.be_fair();
+        self.drop_if_biased();
         if let Some(records) = &mut self.records {
             closed = closed.and_then(|()| records.finish(run));
         }
         keep_first(result, closed)
     }
 
-    fn write_down(&mut self, passage: &Passage, run: &mut Run<'_>) -> Result<()> {
+    fn write_down(&mut self, record: &FrameRecord, run: &mut Run<'_>) -> Result<()> {
         let mut measured = self.measured.borrow_mut();
-        measured.samples.take(passage);
-        measured.one_way.take(passage);
-        if passage.acknowledged != 0 {
-            let after = passage.acknowledged.saturating_sub(passage.handed);
+        measured.samples.take(record);
+        measured.one_way.take(record);
+        if record.acknowledged != 0 {
+            let after = record.acknowledged.saturating_sub(record.handed);
             let after = Duration::from_nanos(after);
             measured.stages.record(Stage::Acknowledged, after);
         }
         drop(measured);
         match &mut self.records {
-            Some(records) => records.line(passage, run),
+            Some(records) => records.line(record, run),
             None => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ use crate::base::{Monotonic, Result};
 use crate::frame::{Frame, Parity, Stream};
 use crate::link::network::Network;
 use crate::measure::{
-    Bursts, Completeness, OneWay, Piece, Samples, Sequence, Series, Settle, Stages, Verified,
+    Bursts, Completeness, OneWay, Piece, Resolve, Samples, Sequence, Series, Stages, Verified,
 };
 use crate::wire::{Description, Version, v3::End, v3::Outcome};
 
@@ -188,7 +188,7 @@ impl Measured {
     }
 
     /// Reckons the times that lie on both sides' clocks.
-    pub fn settle_one_way(&mut self, pieces: Vec<Piece>, which: Settle) {
+    pub fn resolve_one_way(&mut self, pieces: Vec<Piece>, which: Resolve) {
         let interval = self.interval();
         let stages = &mut self.stages;
         self.one_way.settle(pieces, which, interval, stages);

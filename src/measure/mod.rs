@@ -2,10 +2,10 @@
 
 pub mod clock_sync;
 pub mod completeness;
+pub mod frame_record;
 pub mod ledger;
 pub mod measured;
 pub mod one_way;
-pub mod passage;
 pub mod records;
 pub mod samples;
 pub mod sequence;
@@ -15,10 +15,10 @@ pub mod verify;
 
 pub use clock_sync::{ClockSync, NO_READING, Offset, PIECE, Piece, Reading};
 pub use completeness::{Completeness, Lack};
+pub use frame_record::FrameRecord;
 pub use ledger::{Acknowledged, Expected, Ledger};
 pub use measured::Measured;
-pub use one_way::{OneWay, Settle};
-pub use passage::Passage;
+pub use one_way::{OneWay, Resolve};
 pub use records::Records;
 pub use samples::Samples;
 pub use sequence::{Bursts, Sequence};

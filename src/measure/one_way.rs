@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::measure::{NO_READING, Offset, PIECE, Passage, Piece, Stage, Stages};
+use crate::measure::{FrameRecord, NO_READING, Offset, PIECE, Piece, Stage, Stages};
 
 /// Frames whose times wait for the clocks' offset, at most.
 const MOST_WAITING: usize = 200_000;
@@ -76,7 +76,7 @@ pub struct OneWay {
 
 /// Which frames' times to reckon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settle {
+pub enum Resolve {
     /// Those before the last clock reading: the others wait for the next.
     Covered,
     /// All of them: there will be no other reading.
@@ -90,14 +90,14 @@ impl OneWay {
             || self.since.is_some_and(|since| since.elapsed() >= PIECE)
     }
 
-    /// Takes note of a frame's passage.
-    pub fn take(&mut self, passage: &Passage) {
-        if passage.handed != 0 && passage.complete != 0 && self.given_up.is_none() {
+    /// Takes note of a frame's record.
+    pub fn take(&mut self, record: &FrameRecord) {
+        if record.handed != 0 && record.complete != 0 && self.given_up.is_none() {
             self.since.get_or_insert_with(Instant::now);
             self.waiting.push(Waiting {
-                captured: passage.captured,
-                handed: passage.handed,
-                complete: passage.complete,
+                captured: record.captured,
+                handed: record.handed,
+                complete: record.complete,
             });
         }
     }
@@ -125,7 +125,7 @@ impl OneWay {
     pub fn settle(
         &mut self,
         pieces: Vec<Piece>,
-        which: Settle,
+        which: Resolve,
         interval: Option<Duration>,
         stages: &mut Stages,
     ) {
@@ -138,7 +138,7 @@ impl OneWay {
         self.pieces.drain(..too_many);
         let interval = interval.filter(|interval| !interval.is_zero());
         let mut waiting = std::mem::take(&mut self.waiting);
-        if which == Settle::Covered {
+        if which == Resolve::Covered {
             let covered = self.pieces.last().map_or(0, |it| it.piece.last);
             let first = waiting.iter().position(|times| times.handed > covered);
             let later = waiting.split_off(first.unwrap_or(waiting.len()));
@@ -150,7 +150,7 @@ impl OneWay {
             }
         }
         self.since = (!self.waiting.is_empty()).then(Instant::now);
-        if which == Settle::All && self.pieces.iter().all(|it| it.piece.offset.is_err()) {
+        if which == Resolve::All && self.pieces.iter().all(|it| it.piece.offset.is_err()) {
             let failed = self.pieces.last().and_then(|it| it.piece.offset.err());
             self.unknown = Some((0, failed.unwrap_or(NO_READING)));
         }

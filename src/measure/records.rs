@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use crate::base::{
     Background, Contents, Error, ErrorKind, Failure, Output, Reins, Result, Run, Work,
 };
-use crate::measure::Passage;
+use crate::measure::FrameRecord;
 
 /// Bytes of lines that are written at once.
 const CHUNK: usize = 32 * 1024;
@@ -37,7 +37,7 @@ impl Records {
             return Ok(None);
         };
         let name = output.name().to_owned();
-        let mut chunk = Passage::COLUMNS.join(",");
+        let mut chunk = FrameRecord::COLUMNS.join(",");
         chunk.push('\n');
         let mut records = Records {
             work: Background::start(Writing { output, bytes: 0 })?,
@@ -50,8 +50,8 @@ impl Records {
     }
 
     /// Adds a frame's line. If the disk can't keep up it waits, and a stop ends that.
-    pub fn line(&mut self, passage: &Passage, run: &mut Run<'_>) -> Result<()> {
-        self.chunk.push_str(&passage.line());
+    pub fn line(&mut self, record: &FrameRecord, run: &mut Run<'_>) -> Result<()> {
+        self.chunk.push_str(&record.line());
         self.chunk.push('\n');
         if self.chunk.len() < CHUNK && self.since.elapsed() < PAUSE {
             return Ok(());

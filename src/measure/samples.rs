@@ -1,7 +1,7 @@
 //! Passages of a run's frames as samples for its result: all of a short run's, and of
 //! a long one's as many, evenly thinned out.
 
-use crate::measure::Passage;
+use crate::measure::FrameRecord;
 
 /// Passages that are kept as samples. At twice as many every other one is given up.
 const SAMPLES: usize = 8192;
@@ -9,7 +9,7 @@ const SAMPLES: usize = 8192;
 /// Passages that are known as far as they will be, evenly thinned out.
 #[derive(Debug, Clone)]
 pub struct Samples {
-    kept: Vec<Passage>,
+    kept: Vec<FrameRecord>,
     /// One of so many frames is kept.
     stride: u64,
 }
@@ -24,23 +24,23 @@ impl Default for Samples {
 }
 
 impl Samples {
-    /// Takes a passage in, if it is one of those to keep.
-    pub fn take(&mut self, passage: &Passage) {
-        if passage.counter % self.stride != 0 {
+    /// Takes a record in, if it is one of those to keep.
+    pub fn take(&mut self, record: &FrameRecord) {
+        if record.counter % self.stride != 0 {
             return;
         }
-        self.kept.push(*passage);
+        self.kept.push(*record);
         if self.kept.len() >= 2 * SAMPLES {
             self.stride = self.stride.saturating_mul(2);
             let stride = self.stride;
-            self.kept.retain(|passage| passage.counter % stride == 0);
+            self.kept.retain(|record| record.counter % stride == 0);
             // A peer's counters may be anything, and all be kept by that.
             self.kept.truncate(SAMPLES);
         }
     }
 
-    /// The passages.
-    pub fn passages(&self) -> &[Passage] {
+    /// The records.
+    pub fn records(&self) -> &[FrameRecord] {
         &self.kept
     }
 
@@ -57,9 +57,9 @@ mod tests {
     fn of(frames: u64) -> Samples {
         let mut samples = Samples::default();
         for counter in 0..frames {
-            samples.take(&Passage {
+            samples.take(&FrameRecord {
                 counter,
-                ..Passage::default()
+                ..FrameRecord::default()
             });
         }
         samples
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_short_run_is_kept_whole() {
-        assert_eq!(of(5000).passages().len(), 5000);
+        assert_eq!(of(5000).records().len(), 5000);
         assert_eq!(of(5000).stride(), 1);
     }
 
@@ -76,20 +76,20 @@ mod tests {
         for counter in [0, 1 << 63] {
             let mut samples = Samples::default();
             for _ in 0..80 * SAMPLES {
-                samples.take(&Passage {
+                samples.take(&FrameRecord {
                     counter,
-                    ..Passage::default()
+                    ..FrameRecord::default()
                 });
             }
-            assert!(samples.passages().len() < 2 * SAMPLES);
+            assert!(samples.records().len() < 2 * SAMPLES);
         }
     }
 
     #[test]
     fn a_long_run_is_thinned_out_evenly() {
         let samples = of(100_000);
-        assert!((SAMPLES..2 * SAMPLES).contains(&samples.passages().len()));
-        let counters: Vec<u64> = samples.passages().iter().map(|it| it.counter).collect();
+        assert!((SAMPLES..2 * SAMPLES).contains(&samples.records().len()));
+        let counters: Vec<u64> = samples.records().iter().map(|it| it.counter).collect();
         let expected: Vec<u64> = (0..100_000).step_by(samples.stride() as usize).collect();
         assert_eq!(counters, expected);
     }

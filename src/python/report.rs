@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::frame::{CaptureClock, field};
-use crate::measure::{Bursts, Interval, Measured, Passage};
+use crate::measure::{Bursts, FrameRecord, Interval, Measured};
 use crate::report::account::Account;
 
 /// Makes a `v4l_dmabuf.Report`.
@@ -168,26 +168,26 @@ fn network<'py>(py: Python<'py>, report: &Measured) -> PyResult<Option<Bound<'py
 
 /// Single frames' times in seconds, column by column; None for what is unknown.
 fn samples<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py, PyDict>> {
-    let passages = report.samples.passages();
+    let records = report.samples.records();
     let since = |later: u64, earlier: u64| {
         (later != 0 && earlier != 0).then(|| later.saturating_sub(earlier) as f64 / 1e9)
     };
-    let across = |it: &Passage, earlier: u64| {
+    let across = |it: &FrameRecord, earlier: u64| {
         let is_known = it.complete != 0 && earlier != 0;
         let time = report.one_way.between(earlier, it.complete);
         time.filter(|_| is_known).map(|time| time.as_secs_f64())
     };
-    // This side's clock: a receiver's passages have no time of having been sent.
-    let of_this_side = |it: &Passage| match it.sent {
+    // This side's clock: a receiver's records have no time of having been sent.
+    let of_this_side = |it: &FrameRecord| match it.sent {
         0 => it.header,
         _ => it.dequeued,
     };
-    let first = passages.first().map_or(0, of_this_side);
+    let first = records.first().map_or(0, of_this_side);
     let table = PyDict::new(py);
     table.set_item("stride", report.samples.stride())?;
-    let counters: Vec<u64> = passages.iter().map(|it| it.counter).collect();
+    let counters: Vec<u64> = records.iter().map(|it| it.counter).collect();
     table.set_item("counter", counters)?;
-    type Of<'a> = &'a dyn Fn(&Passage) -> Option<f64>;
+    type Of<'a> = &'a dyn Fn(&FrameRecord) -> Option<f64>;
     let columns: [(&str, Of<'_>); 9] = [
         ("at", &|it| since(of_this_side(it).max(1), first.max(1))),
         ("capture_age", &|it| since(it.dequeued, it.captured)),
@@ -200,7 +200,7 @@ fn samples<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py, PyDic
         ("acknowledged", &|it| since(it.acknowledged, it.handed)),
     ];
     for (name, of) in columns {
-        let values = PyList::new(py, passages.iter().map(of))?;
+        let values = PyList::new(py, records.iter().map(of))?;
         table.set_item(name, values)?;
     }
     Ok(table)

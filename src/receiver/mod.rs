@@ -25,7 +25,7 @@ use crate::frame::{Free, Origin, Pool, Stream};
 use crate::link::{Connection, Listener};
 use crate::measure::{Ledger, Measuring, Verified};
 use crate::memory::{HeapChoice, read_rate};
-use crate::session::control::Answering;
+use crate::session::control::ReceiverEnd;
 use crate::sink::{Sink, WhenFull, dump::Dump, dump::DumpTarget};
 use crate::wire::{Version, v3::kind, v3::message, v3::text_bytes};
 
@@ -173,12 +173,12 @@ fn begin(
 }
 
 /// Accepts a stream, and waits for its control connection. None on a stop.
-fn accept(door: &Door, connection: &Connection, run: &mut Run<'_>) -> Result<Option<Answering>> {
+fn accept(door: &Door, connection: &Connection, run: &mut Run<'_>) -> Result<Option<ReceiverEnd>> {
     let name = door.name_stream()?;
     connection.send_bytes(run, &message(kind::ACCEPT, &name))?;
     let deadline = Instant::now() + PATIENCE;
     let control = door.control(connection, deadline, run)?;
-    control.map(Answering::start).transpose()
+    control.map(ReceiverEnd::start).transpose()
 }
 
 /// Tells the sender why there will be no stream. What that comes to is less than the reason.

@@ -1,4 +1,4 @@
-//! Where received frames go: every frame into each sink, and its passage on when all that
+//! Where received frames go: every frame into each sink, and its record on when all that
 //! keep it are done.
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use nix::poll::PollFd;
 use crate::base::{Monotonic, Result, Run, error::keep_first};
 use crate::frame::Lease;
 use crate::link::Nothing;
-use crate::measure::{Measuring, Passage, Stage};
+use crate::measure::{FrameRecord, Measuring, Stage};
 use crate::sink::{Fate, Passing, Sink};
 
 /// The sinks of a stream.
@@ -28,7 +28,7 @@ struct Outlet {
 }
 
 struct Kept {
-    passage: Passage,
+    record: FrameRecord,
     /// How many sinks keep it.
     by: usize,
 }
@@ -53,11 +53,16 @@ impl<'m> Outlets<'m> {
     }
 
     /// Puts a frame into the sinks.
-    pub(super) fn put(&mut self, lease: &Lease, passage: Passage, run: &mut Run<'_>) -> Result<()> {
+    pub(super) fn put(
+        &mut self,
+        lease: &Lease,
+        record: FrameRecord,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
         let number = self.first + self.kept.len() as u64;
         let frame = Passing {
             lease,
-            passage: &passage,
+            record: &record,
             found: None,
         };
         let mut by = 0;
@@ -67,12 +72,12 @@ impl<'m> Outlets<'m> {
                 by += 1;
             }
         }
-        self.kept.push_back(Kept { passage, by });
+        self.kept.push_back(Kept { record, by });
         Ok(())
     }
 
-    /// The passage of the next frame that all are done with, if there is one.
-    pub(super) fn done(&mut self) -> Result<Option<Passage>> {
+    /// The record of the next frame that all are done with, if there is one.
+    pub(super) fn done(&mut self) -> Result<Option<FrameRecord>> {
         for outlet in &mut self.sinks {
             while let Some(done) = outlet.sink.done()? {
                 let number = outlet.keeps.pop_front().unwrap_or(self.first);
@@ -86,10 +91,10 @@ impl<'m> Outlets<'m> {
         Ok(self.next(|kept| kept.by == 0))
     }
 
-    fn next(&mut self, is_next: impl FnOnce(&Kept) -> bool) -> Option<Passage> {
+    fn next(&mut self, is_next: impl FnOnce(&Kept) -> bool) -> Option<FrameRecord> {
         self.kept.front().filter(|kept| is_next(kept))?;
         self.first += 1;
-        self.kept.pop_front().map(|kept| kept.passage)
+        self.kept.pop_front().map(|kept| kept.record)
     }
 
     /// What has an event once `done` may have something to tell.
@@ -108,8 +113,8 @@ impl<'m> Outlets<'m> {
         finished
     }
 
-    /// The passage of the next frame, whether all were done with it or not.
-    pub(super) fn rest(&mut self) -> Option<Passage> {
+    /// The record of the next frame, whether all were done with it or not.
+    pub(super) fn rest(&mut self) -> Option<FrameRecord> {
         // What failed has been told of by now.
         self.done().ok().flatten().or_else(|| self.next(|_| true))
     }
@@ -118,9 +123,9 @@ impl<'m> Outlets<'m> {
 impl Kept {
     fn let_go(&mut self, at: Monotonic, measured: &Measuring) {
         self.by = self.by.saturating_sub(1);
-        self.passage.done = self.passage.done.max(at.nanoseconds());
+        self.record.done = self.record.done.max(at.nanoseconds());
         if self.by == 0 {
-            let complete = Monotonic::of_nanoseconds(self.passage.complete);
+            let complete = Monotonic::of_nanoseconds(self.record.complete);
             let stages = &mut measured.borrow_mut().stages;
             stages.record(Stage::IntoDump, at.since(complete));
         }

@@ -9,9 +9,9 @@ use super::outlets::Outlets;
 use crate::base::{Error, ErrorKind, Monotonic, OnStop, Result, Run, Woken, error::keep_first};
 use crate::frame::{Free, Lease, Pool};
 use crate::link::Connection;
-use crate::measure::{Expected, Ledger, Measuring, Passage, Settle, Stage};
+use crate::measure::{Expected, FrameRecord, Ledger, Measuring, Resolve, Stage};
 use crate::report::account::Account;
-use crate::session::control::Answering;
+use crate::session::control::ReceiverEnd;
 use crate::wire::{Description, Version, v3::Ack, v3::End, v3::Outcome};
 
 /// A stream that is being received.
@@ -20,7 +20,7 @@ pub(super) struct Receiving<'m> {
     pub(super) pool: Pool,
     pub(super) outlets: Outlets<'m>,
     pub(super) ledger: Ledger<'m>,
-    pub(super) control: Option<Answering>,
+    pub(super) control: Option<ReceiverEnd>,
     /// The counter that the next frame should have.
     pub(super) expected: u64,
 }
@@ -39,7 +39,7 @@ impl Receiving<'_> {
             connection: &connection,
             version,
             description,
-            life: self.control.as_ref().map(Answering::life),
+            life: self.control.as_ref().map(ReceiverEnd::life),
         };
         let result = self.receive_frames(&incoming, frames, run);
         let result = self.finish_outlets(result, run);
@@ -60,7 +60,7 @@ impl Receiving<'_> {
                     result = self.ledger.close(result, run);
                     self.measured
                         .borrow_mut()
-                        .settle_one_way(pieces, Settle::All);
+                        .resolve_one_way(pieces, Resolve::All);
                 }
                 Err(error) => result = self.ledger.close(result.and(Err(error)), run),
             }
@@ -108,8 +108,8 @@ impl Receiving<'_> {
     /// with it; None on a stop.
     fn free(&mut self, run: &mut Run<'_>) -> Result<Option<Free>> {
         loop {
-            while let Some(passage) = self.outlets.done()? {
-                self.enter(passage, run)?;
+            while let Some(record) = self.outlets.done()? {
+                self.enter(record, run)?;
             }
             if let Some(free) = self.pool.take() {
                 return Ok(Some(free));
@@ -126,7 +126,7 @@ impl Receiving<'_> {
         let complete = Monotonic::now();
         let header = told.as_ref().map(|told| &told.header);
         let frame = lease.frame();
-        let mut passage = Passage {
+        let mut record = FrameRecord {
             counter: self.measured.borrow().frames,
             sequence: frame.sequence,
             flags: frame.flags,
@@ -134,28 +134,28 @@ impl Receiving<'_> {
             bytes: frame.bytes(),
             header: frame.taken.nanoseconds(),
             complete: complete.nanoseconds(),
-            ..Passage::default()
+            ..FrameRecord::default()
         };
         if let Some(header) = header {
-            passage.counter = header.counter;
-            passage.captured = header.captured;
-            passage.dequeued = header.dequeued;
-            passage.handed = header.handed;
+            record.counter = header.counter;
+            record.captured = header.captured;
+            record.dequeued = header.dequeued;
+            record.handed = header.handed;
         }
         if !self.outlets.is_wanted() {
-            passage.done = passage.complete;
+            record.done = record.complete;
         }
         // Before anything else is done with it: the sender waits for no look and no disk.
         if let Some(control) = &self.control {
             control.acknowledge(&Ack {
-                counter: passage.counter,
-                header: passage.header,
-                complete: passage.complete,
-                done: passage.done,
+                counter: record.counter,
+                header: record.header,
+                complete: record.complete,
+                done: record.done,
             });
             let mut measured = self.measured.borrow_mut();
             if measured.one_way.is_due() {
-                measured.settle_one_way(control.turn(), Settle::Covered);
+                measured.resolve_one_way(control.take_pieces(), Resolve::Covered);
             }
         }
         let mut borrowed = self.measured.borrow_mut();
@@ -181,19 +181,19 @@ impl Receiving<'_> {
         measured.count(frame);
         drop(borrowed);
         if !self.outlets.is_wanted() {
-            return self.enter(passage, run);
+            return self.enter(record, run);
         }
-        self.outlets.put(&lease, passage, run)
+        self.outlets.put(&lease, record, run)
     }
 
     /// Nothing more will be learned of a frame.
-    fn enter(&mut self, passage: Passage, run: &mut Run<'_>) -> Result<()> {
+    fn enter(&mut self, record: FrameRecord, run: &mut Run<'_>) -> Result<()> {
         let nothing = Expected {
             acknowledgement: false,
             completion: false,
         };
-        self.ledger.enter(passage, nothing);
-        self.ledger.turn_over(run)
+        self.ledger.enter(record, nothing);
+        self.ledger.finish_known(run)
     }
 
     /// Waits until the sinks have all frames, unless nobody waits for anything any more.
@@ -206,8 +206,8 @@ impl Receiving<'_> {
             finished = self.outlets.finish(run);
         }
         // The sinks may not have the last of them, but they came.
-        while let Some(passage) = self.outlets.rest() {
-            finished = finished.and(self.enter(passage, run));
+        while let Some(record) = self.outlets.rest() {
+            finished = finished.and(self.enter(record, run));
         }
         keep_first(result, finished)
     }

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::Sending;
 use crate::base::{Error, ErrorKind, Result, Run, error::keep_first};
-use crate::measure::{Piece, Settle};
+use crate::measure::{Piece, Resolve};
 use crate::report::account::Account;
 use crate::sink::Sink;
 use crate::wire::{Version, v3::End, v3::Outcome};
@@ -44,7 +44,7 @@ impl Sending<'_> {
         if let Some(pieces) = pieces {
             self.measured
                 .borrow_mut()
-                .settle_one_way(pieces, Settle::All);
+                .resolve_one_way(pieces, Resolve::All);
         }
         ended
     }

@@ -3,7 +3,7 @@
 use crate::base::{Result, Run};
 use crate::frame::Stream;
 use crate::link::Connection;
-use crate::session::{control::Asking, handshake};
+use crate::session::{control::SenderEnd, handshake};
 use crate::sink::network::Framing;
 use crate::wire::{Colorimetry, Description};
 
@@ -46,7 +46,7 @@ pub(crate) fn describe(stream: &Stream, zero_copy: bool, verify: bool) -> Result
 /// What a greeting came to.
 pub(super) enum Greeted {
     /// The receiver waits for frames; its control connection in version 3.
-    By(Option<Asking>),
+    By(Option<SenderEnd>),
     /// A stop came.
     Stopped,
 }

@@ -13,9 +13,9 @@ pub(crate) use self::greeting::describe;
 use self::next_frame::next_frame;
 use crate::base::{Monotonic, Result, Run};
 use crate::link;
-use crate::measure::{Expected, Ledger, Measuring, Passage, Settle, Stage, Verified};
+use crate::measure::{Expected, FrameRecord, Ledger, Measuring, Resolve, Stage, Verified};
 use crate::sender::{intake::Intake, intake::OnOverrun, intake::Taken};
-use crate::session::control::Asking;
+use crate::session::control::SenderEnd;
 use crate::sink::{
     Fate, Passing, Sink, network, network::Framing, network::Network, network::ZeroCopyMode,
 };
@@ -167,7 +167,7 @@ fn open(config: &SenderConfig, run: &mut Run<'_>) -> Result<Option<Box<dyn Sourc
 struct Sending<'m> {
     measured: &'m Measuring,
     network: Network<'m>,
-    control: Option<Asking>,
+    control: Option<SenderEnd>,
     ledger: Ledger<'m>,
 }
 
@@ -223,7 +223,7 @@ impl Sending<'_> {
             let stages = &mut self.measured.borrow_mut().stages;
             stages.record(Stage::Verify, handed.since(begun));
         }
-        let mut passage = Passage {
+        let mut record = FrameRecord {
             counter: self.measured.borrow().frames,
             sequence: frame.sequence,
             flags: frame.flags,
@@ -232,16 +232,16 @@ impl Sending<'_> {
             captured: age.map_or(0, |age| frame.taken.before(age).nanoseconds()),
             dequeued: frame.taken.nanoseconds(),
             handed: handed.nanoseconds(),
-            ..Passage::default()
+            ..FrameRecord::default()
         };
         let passing = Passing {
             lease: &lease,
-            passage: &passage,
+            record: &record,
             found: found.as_ref(),
         };
         let fate = self.network.put(passing, intake, run)?;
         let sent = Monotonic::now();
-        passage.sent = sent.nanoseconds();
+        record.sent = sent.nanoseconds();
         {
             let mut measured = self.measured.borrow_mut();
             let stages = &mut measured.stages;
@@ -253,7 +253,7 @@ impl Sending<'_> {
             acknowledgement: self.control.is_some(),
             completion: fate == Fate::Kept,
         };
-        self.ledger.enter(passage, expected);
+        self.ledger.enter(record, expected);
         Ok(())
     }
 
@@ -265,10 +265,10 @@ impl Sending<'_> {
             }
             let mut measured = self.measured.borrow_mut();
             if measured.one_way.is_due() {
-                measured.settle_one_way(control.turn(), Settle::Covered);
+                measured.resolve_one_way(control.take_pieces(), Resolve::Covered);
             }
         }
-        self.ledger.turn_over(run)
+        self.ledger.finish_known(run)
     }
 }
 

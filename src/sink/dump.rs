@@ -97,7 +97,7 @@ impl Sink for Dump {
             self.dropped += 1;
             return Ok(Fate::Dropped);
         }
-        self.kept.push_back(frame.passage.counter);
+        self.kept.push_back(frame.record.counter);
         self.work.give(frame.lease.clone());
         Ok(Fate::Kept)
     }

@@ -9,7 +9,7 @@ use nix::poll::PollFd;
 use crate::base::{Monotonic, Result, Run};
 use crate::frame::Lease;
 use crate::link::Meanwhile;
-use crate::measure::{Inspection, Passage};
+use crate::measure::{FrameRecord, Inspection};
 
 /// A frame that is put into sinks.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub struct Passing<'a> {
     /// Its pixels.
     pub lease: &'a Lease,
     /// Its way so far.
-    pub passage: &'a Passage,
+    pub record: &'a FrameRecord,
     /// What a look at its pixels found, if there was one.
     pub found: Option<&'a Inspection>,
 }
@@ -45,7 +45,7 @@ pub enum WhenFull {
 /// What a sink lets go of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
-    /// The frame's counter in its passage.
+    /// The frame's counter in its record.
     pub counter: u64,
     /// When it was done.
     pub at: Monotonic,

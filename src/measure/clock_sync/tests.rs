@@ -71,7 +71,7 @@ fn a_steady_link_s_offset_and_drift_are_found() {
 #[test]
 fn no_reading_and_a_clock_that_was_set_tell_nothing() {
     assert_eq!(Readings::default().offset(), Err(NO_READING));
-    assert!(ClockSync::default().turn().is_empty());
+    assert!(ClockSync::default().take_pieces().is_empty());
     let mut sync = readings(&[(100_000, 100_000); 20], 0, 0.0);
     for reading in readings(&[(100_000, 100_000); 20], 50_000_000, 0.0).readings {
         let later = 2_000_000_000;
@@ -114,7 +114,7 @@ fn clocks_that_are_steered_are_compared_piece_by_piece() {
         sync.add(reading);
         whole.add(reading);
     }
-    let pieces = sync.turn();
+    let pieces = sync.take_pieces();
     assert!(whole.offset().is_err(), "no line fits all of it");
     assert_eq!(pieces.len(), 2);
     for (piece, n) in pieces.iter().zip([150, 450]) {
@@ -166,12 +166,12 @@ fn a_pause_without_readings_belongs_to_no_piece() {
         });
     }
     let spans: Vec<(u64, u64)> = sync
-        .turn()
+        .take_pieces()
         .iter()
         .map(|piece| (piece.first / 1_000_000_000, piece.last / 1_000_000_000))
         .collect();
     assert_eq!(spans, [(1, 3), (603, 604)]);
-    assert!(sync.turn().is_empty(), "nothing was read since");
+    assert!(sync.take_pieces().is_empty(), "nothing was read since");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_peer_s_wild_times_fill_no_memory() {
             returned: u64::MAX,
         });
     }
-    assert!(sync.turn().len() <= MOST_PIECES + 1);
+    assert!(sync.take_pieces().len() <= MOST_PIECES + 1);
 }
 
 #[test]

@@ -34,12 +34,12 @@ fn ledger<'m>(
     Ledger::open(records, measured, run).map(|ledger| ledger.expect("no stop"))
 }
 
-fn passage(counter: u64) -> Passage {
-    Passage {
+fn record(counter: u64) -> FrameRecord {
+    FrameRecord {
         counter,
         handed: 100,
         sent: 200,
-        ..Passage::default()
+        ..FrameRecord::default()
     }
 }
 
@@ -58,7 +58,7 @@ fn acknowledged(counter: u64) -> Acknowledged {
 fn counters(report: &Measured) -> Vec<u64> {
     report
         .samples
-        .passages()
+        .records()
         .iter()
         .map(|it| it.counter)
         .collect()
@@ -68,22 +68,22 @@ fn counters(report: &Measured) -> Vec<u64> {
 fn a_passage_is_finished_when_all_that_is_expected_is_known_and_in_order() {
     let report = in_a_run(|measured, run| {
         let mut ledger = ledger(None, measured, run).unwrap();
-        ledger.enter(passage(0), BOTH);
-        ledger.enter(passage(1), BOTH);
+        ledger.enter(record(0), BOTH);
+        ledger.enter(record(1), BOTH);
         ledger.complete(1, Monotonic::of_nanoseconds(250));
         ledger.acknowledge(&acknowledged(0));
         ledger.acknowledge(&acknowledged(1));
-        ledger.turn_over(run).unwrap();
+        ledger.finish_known(run).unwrap();
         assert_eq!(
             counters(&measured.borrow()),
             [] as [u64; 0],
             "frame 0 is not completed"
         );
         ledger.complete(0, Monotonic::of_nanoseconds(270));
-        ledger.turn_over(run).unwrap();
+        ledger.finish_known(run).unwrap();
     });
     assert_eq!(counters(&report), [0, 1]);
-    let [first, _] = report.samples.passages() else {
+    let [first, _] = report.samples.records() else {
         panic!("two")
     };
     assert_eq!(
@@ -97,14 +97,14 @@ fn news_of_frames_that_are_not_open_changes_nothing() {
     let report = in_a_run(|measured, run| {
         let mut ledger = ledger(None, measured, run).unwrap();
         ledger.acknowledge(&acknowledged(0));
-        ledger.enter(passage(5), BOTH);
+        ledger.enter(record(5), BOTH);
         for counter in [0, 4, 6, u64::MAX] {
             ledger.acknowledge(&acknowledged(counter));
             ledger.complete(counter, Monotonic::of_nanoseconds(200));
         }
         ledger.close(Ok(()), run).unwrap();
     });
-    assert_eq!(report.samples.passages(), [passage(5)]);
+    assert_eq!(report.samples.records(), [record(5)]);
 }
 
 const ACKNOWLEDGEMENT: Expected = Expected {
@@ -125,8 +125,8 @@ fn all_that_are_in_flight_are_followed_however_many() {
     let report = in_a_run(|measured, run| {
         let mut ledger = ledger(None, measured, run).unwrap();
         for counter in 0..FRAMES {
-            ledger.enter(passage(counter), ACKNOWLEDGEMENT);
-            ledger.turn_over(run).unwrap();
+            ledger.enter(record(counter), ACKNOWLEDGEMENT);
+            ledger.finish_known(run).unwrap();
         }
         for counter in 0..FRAMES {
             ledger.acknowledge(&acknowledged(counter));
@@ -141,11 +141,11 @@ fn all_that_are_in_flight_are_followed_however_many() {
 fn a_peer_that_acknowledges_nothing_does_not_fill_the_memory() {
     let report = in_a_run(|measured, run| {
         let mut ledger = ledger(None, measured, run).unwrap();
-        ledger.enter(passage(0), ACKNOWLEDGEMENT);
+        ledger.enter(record(0), ACKNOWLEDGEMENT);
         ledger.acknowledge(&acknowledged(0));
         for counter in 1..MOST_OPEN as u64 + 3000 {
-            ledger.enter(passage(counter), ACKNOWLEDGEMENT);
-            ledger.turn_over(run).unwrap();
+            ledger.enter(record(counter), ACKNOWLEDGEMENT);
+            ledger.finish_known(run).unwrap();
         }
         assert_eq!(ledger.open.len(), MOST_OPEN);
     });
@@ -159,11 +159,11 @@ fn what_is_known_of_some_frames_is_not_told_for_that_of_all() {
         let report = in_a_run(|measured, run| {
             let mut ledger = ledger(None, measured, run).unwrap();
             for counter in 0..5 {
-                ledger.enter(passage(counter), ACKNOWLEDGEMENT);
+                ledger.enter(record(counter), ACKNOWLEDGEMENT);
             }
             for counter in acknowledgements {
                 ledger.acknowledge(&acknowledged(*counter));
-                ledger.turn_over(run).unwrap();
+                ledger.finish_known(run).unwrap();
             }
             measured.borrow_mut().outcome = Some(Outcome {
                 received,
@@ -185,9 +185,9 @@ fn what_is_known_of_some_frames_is_not_told_for_that_of_all() {
 
 #[test]
 fn a_line_has_a_cell_a_name_and_none_for_what_is_unknown() {
-    let line = passage(7).line();
+    let line = record(7).line();
     assert_eq!(line, "7,0,0,0,,,100,200,,,,,,");
-    assert_eq!(line.split(',').count(), Passage::COLUMNS.len());
+    assert_eq!(line.split(',').count(), FrameRecord::COLUMNS.len());
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn records_that_cannot_be_written_are_an_error_of_the_output() {
         assert_eq!(error.kind(), ErrorKind::Output);
         assert!(error.to_string().contains("/nowhere/x"), "{error}");
         let mut ledger = ledger(Some(Path::new("/dev/full")), measured, run).unwrap();
-        ledger.enter(passage(0), BOTH);
+        ledger.enter(record(0), BOTH);
         let error = ledger.close(Ok(()), run).unwrap_err();
         assert!(error.to_string().contains("No space"), "{error}");
     });
@@ -209,7 +209,7 @@ fn records_that_cannot_be_written_are_an_error_of_the_output() {
 fn what_went_wrong_first_is_what_is_told() {
     in_a_run(|measured, run| {
         let mut ledger = ledger(Some(Path::new("/dev/full")), measured, run).unwrap();
-        ledger.enter(passage(0), BOTH);
+        ledger.enter(record(0), BOTH);
         let first = Error::new(ErrorKind::Truncated, "receive the rest");
         let told = ledger.close(Err(first), run).unwrap_err();
         assert_eq!(told.kind(), ErrorKind::Truncated, "{told}");

@@ -16,7 +16,7 @@ fn agreeing(from: u64, to: u64) -> Vec<Piece> {
             returned: time + 2,
         });
     }
-    sync.turn()
+    sync.take_pieces()
 }
 
 /// The raw and the corrected times, in milliseconds, of frames that were captured,
@@ -24,17 +24,17 @@ fn agreeing(from: u64, to: u64) -> Vec<Piece> {
 fn settled(frames: &[(u64, u64, u64)], interval: Option<u64>) -> [Vec<u64>; 2] {
     let mut one_way = OneWay::default();
     for (captured, handed, complete) in frames {
-        one_way.take(&Passage {
+        one_way.take(&FrameRecord {
             captured: captured * MS,
             handed: handed * MS,
             complete: complete * MS,
-            ..Passage::default()
+            ..FrameRecord::default()
         });
     }
     let mut stages = Stages::default();
     one_way.settle(
         agreeing(0, 1000),
-        Settle::All,
+        Resolve::All,
         interval.map(Duration::from_millis),
         &mut stages,
     );
@@ -51,14 +51,14 @@ fn settled(frames: &[(u64, u64, u64)], interval: Option<u64>) -> [Vec<u64>; 2] {
 fn frames_do_not_wait_for_ever_for_clocks_that_can_not_be_compared() {
     let mut one_way = OneWay::default();
     for _ in 0..MOST_WAITING {
-        one_way.take(&Passage {
+        one_way.take(&FrameRecord {
             handed: 1,
             complete: 2,
-            ..Passage::default()
+            ..FrameRecord::default()
         });
     }
     assert!(one_way.is_due());
-    one_way.settle(Vec::new(), Settle::Covered, None, &mut Stages::default());
+    one_way.settle(Vec::new(), Resolve::Covered, None, &mut Stages::default());
     assert!(!one_way.is_due(), "each frame would be reckoned with again");
     assert_eq!(one_way.offset(), None);
     assert_eq!(
@@ -67,11 +67,11 @@ fn frames_do_not_wait_for_ever_for_clocks_that_can_not_be_compared() {
     );
 }
 
-fn frame(handed: u64) -> Passage {
-    Passage {
+fn frame(handed: u64) -> FrameRecord {
+    FrameRecord {
         handed: handed * MS,
         complete: handed * MS + 5,
-        ..Passage::default()
+        ..FrameRecord::default()
     }
 }
 
@@ -81,14 +81,14 @@ fn each_piece_of_a_run_has_its_own_offset() {
     let mut one_way = OneWay::default();
     let mut stages = Stages::default();
     one_way.take(&frame(10));
-    one_way.settle(agreeing(0, 15), Settle::Covered, interval, &mut stages);
+    one_way.settle(agreeing(0, 15), Resolve::Covered, interval, &mut stages);
     one_way.take(&frame(20));
     let broken = Piece {
         first: 16 * MS,
         last: 24 * MS,
         offset: Err("the clocks are mad"),
     };
-    one_way.settle(vec![broken], Settle::Covered, interval, &mut stages);
+    one_way.settle(vec![broken], Resolve::Covered, interval, &mut stages);
     let mut ahead = ClockSync::default();
     ahead.add(Reading {
         sent: 30 * MS,
@@ -97,7 +97,7 @@ fn each_piece_of_a_run_has_its_own_offset() {
         returned: 30 * MS,
     });
     one_way.take(&frame(30));
-    one_way.settle(ahead.turn(), Settle::Covered, interval, &mut stages);
+    one_way.settle(ahead.take_pieces(), Resolve::Covered, interval, &mut stages);
     let corrected = stages
         .times()
         .find(|(stage, _)| *stage == Stage::TransferCorrected);
@@ -119,13 +119,13 @@ fn frames_after_the_last_reading_wait_for_the_next_and_are_unknown_without() {
         one_way.take(&frame(handed));
     }
     let known = |stages: &Stages| stages.times().map(|(_, times)| times.count).sum::<u64>();
-    one_way.settle(agreeing(0, 1000), Settle::Covered, None, &mut stages);
+    one_way.settle(agreeing(0, 1000), Resolve::Covered, None, &mut stages);
     assert_eq!(known(&stages), 1);
     let narrow = one_way.offset().unwrap().bound;
-    one_way.settle(agreeing(1000, 1600), Settle::Covered, None, &mut stages);
+    one_way.settle(agreeing(1000, 1600), Resolve::Covered, None, &mut stages);
     assert_eq!(known(&stages), 2);
     assert_eq!(one_way.offset().unwrap().bound, narrow);
-    one_way.settle(Vec::new(), Settle::All, None, &mut stages);
+    one_way.settle(Vec::new(), Resolve::All, None, &mut stages);
     assert_eq!(
         known(&stages),
         3,
@@ -143,7 +143,7 @@ fn frames_after_the_last_reading_wait_for_the_next_and_are_unknown_without() {
 #[test]
 fn a_run_without_a_reading_says_so_though_no_frame_waits_for_one() {
     let mut one_way = OneWay::default();
-    one_way.settle(Vec::new(), Settle::All, None, &mut Stages::default());
+    one_way.settle(Vec::new(), Resolve::All, None, &mut Stages::default());
     assert_eq!(one_way.unknown().as_deref(), Some(NO_READING));
 }
 
@@ -152,7 +152,7 @@ fn what_was_told_of_a_frame_stays_so_when_a_piece_is_added() {
     let mut one_way = OneWay::default();
     let mut stages = Stages::default();
     one_way.take(&frame(950));
-    one_way.settle(agreeing(0, 1000), Settle::Covered, None, &mut stages);
+    one_way.settle(agreeing(0, 1000), Resolve::Covered, None, &mut stages);
     let told = |one_way: &OneWay| one_way.between(950 * MS, 960 * MS);
     let before = (told(&one_way), one_way.offset());
     let mut vague = ClockSync::default();
@@ -168,10 +168,10 @@ fn what_was_told_of_a_frame_stays_so_when_a_piece_is_added() {
         answered: 1001 * MS,
         returned: 2000 * MS,
     });
-    let vague = vague.turn();
+    let vague = vague.take_pieces();
     one_way.settle(
         [vague.clone(), vague.clone(), vague].concat(),
-        Settle::All,
+        Resolve::All,
         None,
         &mut stages,
     );

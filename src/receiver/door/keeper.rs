@@ -78,7 +78,7 @@ impl Keeper {
         loop {
             let now = Instant::now();
             self.expire(now);
-            say(self.turned_away.turn(now));
+            say(self.turned_away.end_interval(now));
             self.paused = self.paused.filter(|until| now < *until);
             let (closing, someone, ready) = self.wait(now)?;
             if closing {

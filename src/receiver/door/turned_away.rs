@@ -46,7 +46,7 @@ impl TurnedAway {
     }
 
     /// Begins a new window if this one is over, and gives the line that sums it up.
-    pub(super) fn turn(&mut self, now: Instant) -> Option<String> {
+    pub(super) fn end_interval(&mut self, now: Instant) -> Option<String> {
         if now < self.ends {
             return None;
         }
@@ -78,7 +78,7 @@ mod tests {
         // Ten a second, for an hour.
         for tick in 0..36_000 {
             let now = begun + Duration::from_millis(100) * tick;
-            lines.extend(turned_away.turn(now));
+            lines.extend(turned_away.end_interval(now));
             lines.extend(turned_away.note("x".to_owned()));
         }
         lines.extend(turned_away.rest());

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-use super::{Answerer, Asker, Channel, Conversation};
+use super::{Channel, Conversation, ReceiverHandler, SenderHandler};
 use crate::base::Monotonic;
 use crate::measure::Piece;
 
@@ -74,8 +74,8 @@ pub struct Rehearsal {
     clocks: Clocks,
     /// The sender's time.
     now: u64,
-    asker: Conversation<Asker>,
-    answerer: Conversation<Answerer>,
+    asker: Conversation<SenderHandler>,
+    answerer: Conversation<ReceiverHandler>,
     ends: [End; 2],
     there: Way,
     back: Way,
@@ -85,8 +85,8 @@ pub struct Rehearsal {
 impl Rehearsal {
     /// Before the first reading.
     pub fn new(clocks: Clocks) -> Self {
-        let asker = Asker::new(Monotonic::of_nanoseconds(BEGINNING));
-        let answerer = Answerer::default();
+        let asker = SenderHandler::new(Monotonic::of_nanoseconds(BEGINNING));
+        let answerer = ReceiverHandler::default();
         let looks: [Box<dyn FnMut() -> Vec<Piece>>; 2] =
             [Box::new(asker.look()), Box::new(answerer.look())];
         Rehearsal {

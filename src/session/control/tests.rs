@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use socket2::{Domain, Socket, Type};
 
 use super::rehearsal::{BEGINNING, Clocks, Rehearsal};
-use super::{Answering, Asking};
+use super::{ReceiverEnd, SenderEnd};
 use crate::base::{Monotonic, Observer, Run, Stop};
-use crate::measure::{OneWay, Passage, Settle, Stages};
+use crate::measure::{FrameRecord, OneWay, Resolve, Stages};
 use crate::wire::{Assembler, v3::Answered, v3::Ping, v3::Pong, v3::kind};
 
 struct Nobody;
@@ -45,7 +45,7 @@ fn next(mut socket: &Socket, assembler: &mut Assembler, wanted: u32) -> Option<V
 fn nothing_is_said_to_have_come_before_it_was_sent() {
     const PINGS: u64 = 30_000;
     let (peer, own) = connected();
-    let answering = Answering::start(own).unwrap();
+    let answering = ReceiverEnd::start(own).unwrap();
     let asks = peer.try_clone().unwrap();
     let asking = std::thread::spawn(move || {
         let mut times = Vec::new();
@@ -111,8 +111,8 @@ fn a_sender_reads_clocks_however_long_the_answers_take() {
     let stop = Stop::new().unwrap();
     let mut observer = Nobody;
     let mut run = Run::new(&stop, &mut observer);
-    let asking = Asking::start(own, Duration::from_secs(2), &mut run).unwrap();
-    let pieces = asking.turn();
+    let asking = SenderEnd::start(own, Duration::from_secs(2), &mut run).unwrap();
+    let pieces = asking.take_pieces();
     let offset = pieces.first().and_then(|piece| piece.offset.ok());
     let offset = offset.expect("answers came, each after half a second and more");
     assert!(offset.least_round_trip >= 500_000_000, "{offset:?}");
@@ -125,7 +125,7 @@ fn a_sender_reads_clocks_however_long_the_answers_take() {
 #[test]
 fn a_receiver_reads_clocks_however_late_it_learns_of_its_answers() {
     let (peer, own) = connected();
-    let answering = Answering::start(own).unwrap();
+    let answering = ReceiverEnd::start(own).unwrap();
     let mut assembler = Assembler::default();
     let mut answered = VecDeque::new();
     for number in 0..20 {
@@ -142,7 +142,7 @@ fn a_receiver_reads_clocks_however_late_it_learns_of_its_answers() {
             at: Monotonic::now().nanoseconds(),
         });
     }
-    let pieces = answering.turn();
+    let pieces = answering.take_pieces();
     let offset = pieces.first().and_then(|piece| piece.offset.ok()).unwrap();
     assert_eq!(offset.readings, 15);
     assert!(offset.nanoseconds().unsigned_abs() <= u128::from(offset.bound));
@@ -197,15 +197,15 @@ proptest! {
                 frames.push(rehearsal.now() - any_below(50_000_000));
                 for one_way in &mut one_ways {
                     let handed = frames[frames.len() - 1];
-                    one_way.take(&Passage {
+                    one_way.take(&FrameRecord {
                         handed,
                         complete: clocks.receiver(handed) + WAY,
-                        ..Passage::default()
+                        ..FrameRecord::default()
                     });
                 }
             }
             for (one_way, pieces) in one_ways.iter_mut().zip(rehearsal.look()) {
-                one_way.settle(pieces, Settle::Covered, None, &mut stages);
+                one_way.settle(pieces, Resolve::Covered, None, &mut stages);
             }
         }
         if closes {
@@ -219,16 +219,16 @@ proptest! {
                 let handed = frames[frames.len() - 1] + any_below(500_000_000);
                 frames.push(handed);
                 for one_way in &mut one_ways {
-                    one_way.take(&Passage {
+                    one_way.take(&FrameRecord {
                         handed,
                         complete: clocks.receiver(handed) + WAY,
-                        ..Passage::default()
+                        ..FrameRecord::default()
                     });
                 }
             }
         }
         for (one_way, pieces) in one_ways.iter_mut().zip(rehearsal.look()) {
-            one_way.settle(pieces, Settle::All, None, &mut stages);
+            one_way.settle(pieces, Resolve::All, None, &mut stages);
             for frame in &frames {
                 let told = one_way.between(*frame, clocks.receiver(*frame) + WAY);
                 let Some(told) = told else {

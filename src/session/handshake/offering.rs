@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{PATIENCE, receive_message, wrong};
 use crate::base::{Error, ErrorKind, Result, Run};
 use crate::link::Connection;
-use crate::session::control::Asking;
+use crate::session::control::SenderEnd;
 use crate::wire::{Description, Version, v3::kind, v3::message, v3::text};
 
 const SPEAKS_2: &str = "it may be busy with another stream, or speak wire version 2 only, as the \
@@ -16,7 +16,7 @@ pub fn offer(
     connection: &Connection,
     description: &Description,
     run: &mut Run<'_>,
-) -> Result<Option<Asking>> {
+) -> Result<Option<SenderEnd>> {
     const WHAT: &str = "agree on a stream";
     let body = description
         .encode()
@@ -59,5 +59,5 @@ pub fn offer(
             Some(_) => {}
         }
     }
-    Asking::start(control.into_socket(), connection.patience(), run).map(Some)
+    SenderEnd::start(control.into_socket(), connection.patience(), run).map(Some)
 }

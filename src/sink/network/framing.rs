@@ -54,7 +54,7 @@ impl Framing {
     pub(super) fn header(&self, frame: Passing<'_>) -> Box<[u8]> {
         let Passing {
             lease,
-            passage,
+            record,
             found,
         } = frame;
         let frame = lease.frame();
@@ -75,12 +75,12 @@ impl Framing {
                 let unwritten = found.and_then(|found| found.unwritten);
                 let mut bytes = unwritten.map_or_else(Vec::new, Unwritten::encode);
                 let header = v3::FrameHeader {
-                    counter: passage.counter,
+                    counter: record.counter,
                     sequence: frame.sequence,
                     timestamp: frame.timestamp.nanoseconds(),
-                    captured: passage.captured,
-                    dequeued: passage.dequeued,
-                    handed: passage.handed,
+                    captured: record.captured,
+                    dequeued: record.dequeued,
+                    handed: record.handed,
                     flags: frame.flags,
                     index: lease.index(),
                     checksum: found.map(|found| found.checksum),

@@ -153,7 +153,7 @@ impl Sink for Network<'_> {
         run: &mut Run<'_>,
     ) -> Result<Fate> {
         let header = Header {
-            counter: frame.passage.counter,
+            counter: frame.record.counter,
             bytes: self.framing.header(frame),
         };
         self.is_mid_frame = true;

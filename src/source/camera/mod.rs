@@ -1,6 +1,6 @@
 //! A V4L2 device as a source.
 
-mod filling;
+mod allocation;
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use self::filling::{Filling, fill_queue, prepared};
+use self::allocation::{Allocation, allocate, prepared};
 use crate::base::{Error, ErrorKind, Result, Run, WaitsFor};
 use crate::frame::{FourCc, Interval, Layout, Origin, Places, PlaneLayout, Stream, field};
 use crate::memory::{HeapChoice, MemoryUsed};
@@ -124,11 +124,11 @@ impl Camera {
             device.capability().card,
             device.capability().driver,
         );
-        let Filling {
+        let Allocation {
             queue,
             heap,
             read_rate,
-        } = fill_queue(&device, &format, capture, poisoned.as_ref())?;
+        } = allocate(&device, &format, capture, poisoned.as_ref())?;
         let stream = Stream {
             width: format.width,
             height: format.height,

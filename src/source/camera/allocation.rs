@@ -13,19 +13,19 @@ use crate::v4l2::{Format, MemoryType, device::Device, queue::Queue, queue::Queue
 
 /// What the driver captures into: its queue, filled, and the heap that the
 /// buffers are from, if they are not its own.
-pub(super) struct Filling {
+pub(super) struct Allocation {
     pub(super) queue: Queue<Device>,
     pub(super) heap: Option<HeapName>,
     /// Bytes a second at which the CPU reads the buffers.
     pub(super) read_rate: Option<f64>,
 }
 
-pub(super) fn fill_queue(
+pub(super) fn allocate(
     device: &Arc<Device>,
     format: &Format,
     capture: &Capture,
     places: Option<&Arc<Places>>,
-) -> Result<Filling> {
+) -> Result<Allocation> {
     let import = || match &capture.heap {
         HeapChoice::Named(name) => import_heap(device, format, capture, places, name),
         HeapChoice::Auto => import_best_heap(device, format, capture, places),
@@ -54,7 +54,7 @@ fn import_best_heap(
     format: &Format,
     capture: &Capture,
     places: Option<&Arc<Places>>,
-) -> Result<Filling> {
+) -> Result<Allocation> {
     let mut rejected = Vec::new();
     let candidates = HeapName::candidates();
     for must_pin in [true, false] {
@@ -68,7 +68,7 @@ fn import_best_heap(
             let reason = match try_heap(name, must_pin)
                 .and_then(|()| import_heap(device, format, capture, places, name))
             {
-                Ok(filling) => return Ok(filling),
+                Ok(allocation) => return Ok(allocation),
                 Err(error) if error.kind() == ErrorKind::DeviceBusy => return Err(error),
                 Err(error) => error.without_next().to_string(),
             };
@@ -106,7 +106,7 @@ fn import_heap(
     capture: &Capture,
     places: Option<&Arc<Places>>,
     name: &HeapName,
-) -> Result<Filling> {
+) -> Result<Allocation> {
     let heap = Heap::open(name)?;
     if *name == HeapName::Memfd {
         return Err(Error::new(
@@ -182,7 +182,7 @@ fn import_heap(
             .map(|plane| plane.sizeimage)
             .sum::<u32>()
     );
-    Ok(Filling {
+    Ok(Allocation {
         queue,
         heap: Some(name.clone()),
         read_rate: rate,
@@ -206,7 +206,7 @@ fn driver_memory(
     format: &Format,
     capture: &Capture,
     places: Option<&Arc<Places>>,
-) -> Result<Filling> {
+) -> Result<Allocation> {
     let failed = |what: &str, error: QueueError| {
         device.queue_error(&format!("{what} on {}", device.path()), error)
     };
@@ -242,7 +242,7 @@ fn driver_memory(
             .enqueue(prepared(buffer, places)?)
             .map_err(|(_, errno)| failed("queue a buffer (VIDIOC_QBUF)", errno.into()))?;
     }
-    Ok(Filling {
+    Ok(Allocation {
         queue,
         heap: None,
         read_rate: rate,

@@ -23,7 +23,7 @@ use crate::wire::WireError;
 const MOST_WAITING: usize = 64 * 1024;
 
 /// The connection, as both the thread and the run use it.
-pub(super) struct Line {
+pub(super) struct ControlChannel {
     socket: Socket,
     waiting: Mutex<Vec<u8>>,
     /// Wakes the thread.
@@ -38,7 +38,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Channel for Line {
+impl Channel for ControlChannel {
     fn post(&self, message: &[u8]) -> bool {
         let mut waiting = lock(&self.waiting);
         let has_room = waiting.len() + message.len() <= MOST_WAITING;
@@ -63,7 +63,7 @@ impl Channel for Line {
     }
 }
 
-impl Line {
+impl ControlChannel {
     fn flush(&self, waiting: &mut Vec<u8>) {
         while !waiting.is_empty() {
             match (&self.socket).write(waiting) {
@@ -137,7 +137,7 @@ impl Line {
 
 /// A control connection whose thread runs.
 pub(super) struct Listening {
-    pub(super) line: Arc<Line>,
+    pub(super) line: Arc<ControlChannel>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -151,7 +151,7 @@ impl Listening {
             EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
                 .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))
         };
-        let line = Arc::new(Line {
+        let line = Arc::new(ControlChannel {
             socket,
             waiting: Mutex::default(),
             waker: event()?,

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::MOST_OPEN;
+use super::control_channel::{Listening, lock};
 use super::conversation::{Channel, Handler};
-use super::line::{Listening, lock};
 use crate::base::{Monotonic, Result, Run};
 use crate::measure::{ClockSync, Piece, Reading};
 use crate::wire::{WireError, v3::Ack, v3::Answered, v3::Outcome, v3::Ping, v3::Pong, v3::kind};
@@ -25,20 +25,20 @@ struct State {
 }
 
 /// The control connection of a receiver.
-pub struct Answering {
+pub struct ReceiverEnd {
     listening: Listening,
     state: Arc<Mutex<State>>,
 }
 
-impl Answering {
+impl ReceiverEnd {
     /// Answers from now on.
     pub fn start(socket: Socket) -> Result<Self> {
         let state = Arc::<Mutex<State>>::default();
-        let handler = Answerer {
+        let handler = ReceiverHandler {
             state: Arc::clone(&state),
-            ..Answerer::default()
+            ..ReceiverHandler::default()
         };
-        Ok(Answering {
+        Ok(ReceiverEnd {
             listening: Listening::start(socket, handler)?,
             state,
         })
@@ -55,8 +55,8 @@ impl Answering {
     }
 
     /// What the clock readings since the last time tell.
-    pub fn turn(&self) -> Vec<Piece> {
-        lock(&self.state).sync.turn()
+    pub fn take_pieces(&self) -> Vec<Piece> {
+        lock(&self.state).sync.take_pieces()
     }
 
     /// To be asked whether the sender lives.
@@ -69,7 +69,7 @@ impl Answering {
         let deadline = Instant::now() + PATIENCE;
         self.listening
             .wait_until(run, deadline, || lock(&self.state).closed)?;
-        Ok(self.turn())
+        Ok(self.take_pieces())
     }
 }
 
@@ -85,22 +85,22 @@ impl Life {
 
 /// What a receiver says, and does with what it hears.
 #[derive(Debug, Default)]
-pub struct Answerer {
+pub struct ReceiverHandler {
     state: Arc<Mutex<State>>,
     /// The readings but for when their answers came, and their numbers.
     open: VecDeque<(u64, Reading)>,
 }
 
-impl Answerer {
+impl ReceiverHandler {
     /// What is kept of what the peer has said, in items.
     pub fn kept(&self) -> usize {
         self.open.len()
     }
 
-    /// A look at the clocks; see `Answering::turn`.
+    /// A look at the clocks; see `ReceiverEnd::turn`.
     pub fn look(&self) -> impl FnMut() -> Vec<Piece> + use<> {
         let state = Arc::clone(&self.state);
-        move || lock(&state).sync.turn()
+        move || lock(&state).sync.take_pieces()
     }
 
     /// The sender has told when an answer came: they come in order.
@@ -118,7 +118,7 @@ impl Answerer {
     }
 }
 
-impl Handler for Answerer {
+impl Handler for ReceiverHandler {
     fn message(
         &mut self,
         channel: &dyn Channel,

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::MOST_OPEN;
+use super::control_channel::{Listening, lock};
 use super::conversation::{Channel, Handler};
-use super::line::{Listening, lock};
 use crate::base::{Monotonic, Result, Run};
 use crate::measure::{Acknowledged, ClockSync, Piece, Reading, ledger};
 use crate::wire::{WireError, v3::Ack, v3::Answered, v3::Outcome, v3::Ping, v3::Pong, v3::kind};
@@ -42,22 +42,22 @@ impl State {
 }
 
 /// The control connection of a sender.
-pub struct Asking {
+pub struct SenderEnd {
     listening: Listening,
     state: Arc<Mutex<State>>,
     patience: Duration,
 }
 
-impl Asking {
+impl SenderEnd {
     /// Begins with a burst of readings, and waits for it.
     /// The receiver's last word may take `patience` to come.
     pub fn start(socket: Socket, patience: Duration, run: &mut Run<'_>) -> Result<Self> {
         let state = Arc::<Mutex<State>>::default();
-        let handler = Asker {
+        let handler = SenderHandler {
             state: Arc::clone(&state),
-            ..Asker::new(Monotonic::now())
+            ..SenderHandler::new(Monotonic::now())
         };
-        let asking = Asking {
+        let asking = SenderEnd {
             listening: Listening::start(socket, handler)?,
             state,
             patience,
@@ -90,8 +90,8 @@ impl Asking {
     }
 
     /// What the clock readings since the last time tell.
-    pub fn turn(&self) -> Vec<Piece> {
-        lock(&self.state).sync.turn()
+    pub fn take_pieces(&self) -> Vec<Piece> {
+        lock(&self.state).sync.take_pieces()
     }
 
     /// The receiver's last word, which may take a moment to come; None if it gives none.
@@ -104,13 +104,13 @@ impl Asking {
     pub fn finish(self, run: &mut Run<'_>) -> Result<Vec<Piece>> {
         self.listening.close();
         self.wait_for(PATIENCE, run, |state| state.bursts_done > 1)?;
-        Ok(self.turn())
+        Ok(self.take_pieces())
     }
 }
 
 /// What a sender says, and does with what it hears.
 #[derive(Debug)]
-pub struct Asker {
+pub struct SenderHandler {
     state: Arc<Mutex<State>>,
     /// Of the next ping.
     number: u64,
@@ -123,10 +123,10 @@ pub struct Asker {
     closing_burst: bool,
 }
 
-impl Asker {
+impl SenderHandler {
     /// Begins with a burst of readings.
     pub fn new(now: Monotonic) -> Self {
-        Asker {
+        SenderHandler {
             state: Arc::default(),
             number: 0,
             asked: VecDeque::new(),
@@ -142,10 +142,10 @@ impl Asker {
         self.asked.len() + lock(&self.state).acks.len()
     }
 
-    /// A look at the clocks; see `Asking::turn`.
+    /// A look at the clocks; see `SenderEnd::turn`.
     pub fn look(&self) -> impl FnMut() -> Vec<Piece> + use<> {
         let state = Arc::clone(&self.state);
-        move || lock(&state).sync.turn()
+        move || lock(&state).sync.take_pieces()
     }
 
     fn ask(&mut self, channel: &dyn Channel) {
@@ -179,7 +179,7 @@ impl Asker {
     }
 }
 
-impl Handler for Asker {
+impl Handler for SenderHandler {
     fn message(
         &mut self,
         channel: &dyn Channel,

@@ -2,7 +2,7 @@
 
 /// When a frame was where. Nanoseconds of CLOCK_MONOTONIC; 0 is unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Passage {
+pub struct FrameRecord {
     /// Frames that were sent before it.
     pub counter: u64,
     /// `v4l2_buffer.sequence`
@@ -33,7 +33,7 @@ pub struct Passage {
     pub acknowledged: u64,
 }
 
-impl Passage {
+impl FrameRecord {
     /// What a line of records has, in order.
     pub const COLUMNS: [&'static str; 14] = [
         "counter",
