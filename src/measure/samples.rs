@@ -1,12 +1,12 @@
-//! Passages of a run's frames as samples for its result: all of a short run's, and of
+//! Records of a run's frames as samples for its result: all of a short run's, and of
 //! a long one's as many, evenly thinned out.
 
 use crate::measure::FrameRecord;
 
-/// Passages that are kept as samples. At twice as many every other one is given up.
+/// Frame records that are kept as samples. At twice as many every other one is given up.
 const SAMPLES: usize = 8192;
 
-/// Passages that are known as far as they will be, evenly thinned out.
+/// Frame records that are known as far as they will be, evenly thinned out.
 #[derive(Debug, Clone)]
 pub struct Samples {
     kept: Vec<FrameRecord>,

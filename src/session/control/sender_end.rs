@@ -57,13 +57,13 @@ impl SenderEnd {
             state: Arc::clone(&state),
             ..SenderHandler::new(Monotonic::now())
         };
-        let asking = SenderEnd {
+        let end = SenderEnd {
             listening: Listening::start(socket, handler)?,
             state,
             patience,
         };
-        asking.wait_for(PATIENCE, run, |state| state.bursts_done > 0)?;
-        Ok(asking)
+        end.wait_for(PATIENCE, run, |state| state.bursts_done > 0)?;
+        Ok(end)
     }
 
     fn wait_for(
