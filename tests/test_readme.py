@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support import BIN, LOCALHOST, connect, receiver_command, sender_command
+from support import BIN, LOCALHOST, connect, free_port, receiver_command, sender_command
 from v4l_dmabuf import ReceiverConfig, SenderConfig
 from v4l_dmabuf import __doc__ as package
 from v4l_dmabuf.commands.options import Options
@@ -96,10 +96,13 @@ def wait_until_it_listens(port: int, process: "subprocess.Popen[str]") -> None:
 def test_an_example_with_one_end_after_the_other_runs(
     port: int, tmp_path: Path, example: str
 ) -> None:
-    with receiver_command(port) as receiver, start(here(example, port, tmp_path)) as process:
+    # The other end's receiver listens until its report is written, maybe beside the example's own.
+    own = free_port()
+    example = here(example.replace("Receiver(port=9000", f"Receiver(port={own}"), port, tmp_path)
+    with receiver_command(port) as receiver, start(example) as process:
         assert receiver.wait() == 0, receiver.stderr
-        wait_until_it_listens(port, process)
-        with sender_command(port, "-n", 5, "--width", 64, "--height", 48) as sender:
+        wait_until_it_listens(own, process)
+        with sender_command(own, "-n", 5, "--width", 64, "--height", 48) as sender:
             assert sender.wait() == 0, sender.stderr
         check(process)
     assert (tmp_path / "capture.raw").stat().st_size == 5 * 64 * 48 * 2
