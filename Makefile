@@ -10,7 +10,7 @@ build: .venv/built
 
 # After a change of what a report has.
 schema: build
-	$(PYTHON) tools/schema.py
+	$(PYTHON) -m tools.schema
 
 .venv/tools: pyproject.toml tools/setup
 	tools/setup build
@@ -29,29 +29,29 @@ guests:
 	@tools/setup guests || echo "no guests here, for the reason above" >&2
 
 demo: build guests
-	$(PYTHON) tools/demo.py
+	$(PYTHON) -m guests.demo
 
 test: build guests
 	cargo test --no-default-features --quiet
 	$(PYTHON) -m pytest -m 'not vivid'
-	$(PYTHON) tools/guest.py --or-here -- python -m pytest -p no:cacheprovider -m vivid
+	$(PYTHON) -m guests.guest --or-here -- python -m pytest -p no:cacheprovider -m vivid
 
 guest: build guests
 	@$(if $(value RUN),,$(error say what to run: make guest RUN='v4l2-ctl --all'))
-	@$(PYTHON) tools/guest.py --vivid '$(value VIVID)' -- '$(subst ','\'',$(value RUN))'
+	@$(PYTHON) -m guests.guest --vivid '$(value VIVID)' -- '$(subst ','\'',$(value RUN))'
 
-# An hour. PEERS=FILE adds peers, BENCH=OPTIONS are options of tools/bench.py.
+# An hour. PEERS=FILE adds peers, BENCH=OPTIONS are options of `python -m bench.between_guests`.
 bench: bench-loopback guests
-	$(PYTHON) tools/guest.py -- python tools/overrun.py
-	$(PYTHON) tools/bench.py $(if $(PEERS),--peers '$(PEERS)') $(BENCH)
+	$(PYTHON) -m guests.guest -- python -m bench.overrun
+	$(PYTHON) -m bench.between_guests $(if $(PEERS),--peers '$(PEERS)') $(BENCH)
 
 compare: build guests
 	tools/setup xen
-	$(PYTHON) tools/compare_demo.py
+	$(PYTHON) -m bench.xen
 
-# Five minutes; WAITS=OPTIONS are options of tools/wait_bench.py.
+# Five minutes; WAITS=OPTIONS are options of `python -m bench.waits`.
 bench-waits: build
-	$(PYTHON) tools/wait_bench.py $(WAITS)
+	$(PYTHON) -m bench.waits $(WAITS)
 
 # Twelve minutes; REPETITIONS=N for fewer or more than 2000.
 bench-coverage: build
@@ -59,7 +59,7 @@ bench-coverage: build
 
 bench-loopback: build
 	tools/setup bench
-	$(PYTHON) tools/bench_loopback.py
+	$(PYTHON) -m bench.loopback
 
 # Needs a nightly Rust and cargo-fuzz (cargo install cargo-fuzz). FUZZ_SECONDS=N runs each target
 # for as long.

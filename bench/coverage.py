@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from v4l_dmabuf.compare import Run, compare
 from v4l_dmabuf.compare.intervals import Counted, Interval, between_runs, of_counts, within_runs
@@ -116,11 +117,11 @@ def _interval(statistic: Statistic, sides: list[list[Floats]]) -> Interval | Non
         # What differs from run to run comes on top.
         a, b = ([statistic.of(run) for run in side] for side in sides)
         return between_runs(a, b, LEVEL)
-    a, b = ([statistic.estimate(run, LEVEL) for run in side] for side in sides)
-    return None if None in (*a, *b) else within_runs(a, b)
+    (one,), (other,) = ([statistic.estimate(run, LEVEL) for run in side] for side in sides)
+    return None if one is None or other is None else within_runs([one], [other])
 
 
-def _burst_sizes(generator: np.random.Generator, count: int) -> Floats:
+def _burst_sizes(generator: np.random.Generator, count: int) -> NDArray[np.int64]:
     """Draw how many frames are lost in a row, so that their sums are dispersed by 3."""
     return generator.geometric(0.5, size=count)
 
@@ -342,7 +343,7 @@ def main() -> int:
     (here / "coverage.json").write_text(json.dumps(results, indent=1) + "\n")
     (here / "coverage.md").write_text(markdown(cells, own))
     print(markdown(cells, own))
-    return 0 if all(each.holds for each in [*cells, *own]) else 1
+    return 0 if all(cell.holds for cell in cells) and all(each.holds for each in own) else 1
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import guest
 from comparing import real  # noqa: F401 -- a fixture
+from guests import guest
 from support import Vivid, free_port, unavailable
 
 # What is ignored stays ignored in the commands that tests start: as where a shell without job

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-import bench
-import bench_result
-from bench import CaseError, Load, Peer, figures
-from bench_result import COPYING, FLOOR, ZERO_COPY, Results, Spread
-from guest import CHECKOUT
+from bench import between_guests, result
+from bench.between_guests import CaseError, Load, Peer, figures
+from bench.result import COPYING, FLOOR, ZERO_COPY, Results, Spread
+from guests.guest import CHECKOUT
 
 LOAD = Load(640, 480, "hold", 30)
 FRAME = LOAD.frame_bytes
@@ -33,7 +32,7 @@ def sample(time: float, idle: float, **more: object) -> dict[str, Any]:
 def test_figures_are_a_frame_and_without_what_the_link_adds() -> None:
     peer = Peer("a peer", "send", "receive")
     frames, packets = 60, 600
-    arrived = frames * FRAME + packets * bench.HEADERS
+    arrived = frames * FRAME + packets * between_guests.HEADERS
     measured = figures(
         peer,
         LOAD,
@@ -98,7 +97,7 @@ def test_ratios_are_of_cases_of_the_same_rotation() -> None:
 
 
 def test_the_table_has_losses_memory_and_failures(tmp_path: Path) -> None:
-    bench_result.write(results(), tmp_path)
+    result.write(results(), tmp_path)
     table = (tmp_path / "results.md").read_text()
     (row,) = (line for line in table.splitlines() if line.startswith(f"| {ZERO_COPY} |"))
     assert "| 50% | 3.00 (2.00-4.00) | 2.00 (1.00-3.00) |" in row
@@ -107,13 +106,13 @@ def test_the_table_has_losses_memory_and_failures(tmp_path: Path) -> None:
     assert (tmp_path / "cpu.svg").read_text().startswith("<?xml")
     # Made anew of the file alone, it is the same.
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    command = [sys.executable, str(CHECKOUT / "tools/bench_result.py"), str(tmp_path)]
-    subprocess.run(command, check=True)
+    command = [sys.executable, "-m", "bench.result", str(tmp_path)]
+    subprocess.run(command, check=True, cwd=CHECKOUT)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_the_peers_of_the_repository_can_be_filled_in() -> None:
-    peers = bench.read_peers(CHECKOUT / "bench/peers.toml")
+    peers = between_guests.read_peers(CHECKOUT / "bench/peers.toml")
     assert {ZERO_COPY, COPYING, FLOOR, "iperf3 -Z"} <= {peer.name for peer in peers}
 
 
@@ -132,8 +131,8 @@ def test_the_peers_of_the_repository_can_be_filled_in() -> None:
 def test_a_file_that_describes_no_peers_is_a_matter_of_usage(tmp_path: Path, text: str) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(text)
-    command = [sys.executable, str(CHECKOUT / "tools/bench.py"), "--peers", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "bench.between_guests", "--peers", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHECKOUT)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "describes no peers" in done.stderr
@@ -142,4 +141,4 @@ def test_a_file_that_describes_no_peers_is_a_matter_of_usage(tmp_path: Path, tex
 def test_the_results_of_the_repository_are_those_of_its_tables() -> None:
     folder = CHECKOUT / "bench"
     kept = json.loads((folder / "results.json").read_text())
-    assert bench_result.markdown(Results(kept)) == (folder / "results.md").read_text()
+    assert result.markdown(Results(kept)) == (folder / "results.md").read_text()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from guest import CHECKOUT
-from link import can_bridge
-from pair import Outcome, run_pair
+from guests.guest import CHECKOUT
+from guests.link import can_bridge
+from guests.pair import Outcome, run_pair
 from support import unavailable
 
 pytestmark = [pytest.mark.guests, pytest.mark.timeout(600)]
@@ -67,7 +67,7 @@ def test_frames_that_leave_without_a_copy_arrive_byte_for_byte() -> None:
         checker = f"python {CHECKOUT}/tests/check_pattern.py {width * height * 2} {height} {dump}"
         done = subprocess.run(
             [
-                *(sys.executable, str(CHECKOUT / "tools/pair.py")),
+                *(sys.executable, "-m", "guests.pair"),
                 "--device test --heap /dev/udmabuf --zero-copy auto --buffers 3 "
                 f"--width {width} --height {height} --frames {FRAMES}",
                 f"--output {dump} --frames {FRAMES} && {checker} > {answer}",
@@ -75,6 +75,7 @@ def test_frames_that_leave_without_a_copy_arrive_byte_for_byte() -> None:
             capture_output=True,
             text=True,
             check=False,
+            cwd=CHECKOUT,
         )
         assert done.returncode == 0, done.stderr
         sent, received = json.loads(done.stdout)

@@ -11,7 +11,6 @@ from typing import Any
 import jsonschema
 import pytest
 
-import schema
 from reference import stream_header
 from support import (
     LOCALHOST,
@@ -23,6 +22,7 @@ from support import (
     sender_command,
     transfer,
 )
+from tools import schema
 from v4l_dmabuf import Sender
 from v4l_dmabuf.environment import hypervisor
 from v4l_dmabuf.errors import OutputError

@@ -5,17 +5,18 @@ import sys
 
 import pytest
 
-from guest import CHECKOUT
+from guests.guest import CHECKOUT
 
 pytestmark = [pytest.mark.guests, pytest.mark.timeout(300)]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, CHECKOUT / "tools/guest.py", *arguments],
+        [sys.executable, "-m", "guests.guest", *arguments],
         capture_output=True,
         text=True,
         check=False,
+        cwd=CHECKOUT,
     )
 
 

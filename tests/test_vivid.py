@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import CHECKOUT
+from guests.guest import CHECKOUT
 from support import (
     LOCALHOST,
     SHM,

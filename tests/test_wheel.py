@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from guest import CHECKOUT
+from guests.guest import CHECKOUT
 
 
 @pytest.mark.timeout(600)

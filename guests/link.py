@@ -128,7 +128,7 @@ def enter_namespace() -> None:
         _ip("link set lo up")
         return
     os.environ[_NAMESPACE] = "1"
-    os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
+    os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.orig_argv[1:]])
 
 
 def _ip(arguments: str) -> None:

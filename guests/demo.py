@@ -13,9 +13,9 @@ from pathlib import Path
 import av
 from PIL import Image, ImageDraw
 
-from guest import CHECKOUT, DISK, VENV, HungError, NoGuestError, check, describe
-from link import best
-from pair import PORT, Outcome, run_pair
+from guests.guest import CHECKOUT, DISK, VENV, HungError, NoGuestError, check, describe
+from guests.link import best
+from guests.pair import PORT, Outcome, run_pair
 
 FRAMES = 300
 WIDTH, HEIGHT = 1280, 720

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bench import HDMI, WEBCAM
-from link import RECEIVER_ADDRESS, Ends
-from remote import Remote, remotes
+from bench.between_guests import HDMI, WEBCAM
+from guests.link import RECEIVER_ADDRESS, Ends
+from guests.remote import Remote, remotes
 
 FRAMES = 120
 SLOW = 30

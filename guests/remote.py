@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from guest import Guest, HungError
-from link import Ends, Link
+from guests.guest import Guest, HungError
+from guests.link import Ends, Link
 
 _BOOT_PATIENCE = 180.0
 
@@ -53,7 +53,7 @@ def remote(name: str, link: Link, *, xen: Path | None = None) -> Iterator[Remote
     answers: queue.Queue[str] = queue.Queue()
     with Guest(
         # What is run there may want to name the network's device.
-        'export link; python tools/agent.py "$link"',
+        'export link; python -m guests.agent "$link"',
         link=link,
         memory="2G",
         xen=xen,

@@ -3,7 +3,7 @@
 As a command, runs another in a guest with vivid loaded and the checkout
 writable; its output and exit status are the command's own:
 
-    tools/guest.py [--vivid OPTIONS] [--timeout SECONDS] [--or-here] COMMAND...
+    python -m guests.guest [--vivid OPTIONS] [--timeout SECONDS] [--or-here] COMMAND...
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from link import Link
+from guests.link import Link
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 VENV = CHECKOUT / ".venv"
@@ -143,7 +143,7 @@ class Guest:
             *("--user", "root", "--disable-microvm", "--force-9p"),
             *("--cpus", "1", "--memory", memory),
             *("--cwd", str(CHECKOUT), "--rwdir", str(CHECKOUT)),
-            *("--append", "ignore_loglevel", "--qemu", str(CHECKOUT / "tools/qemu")),
+            *("--append", "ignore_loglevel", "--qemu", str(CHECKOUT / "guests/qemu")),
             *([f"--qemu-opts={' '.join(qemu_options)}"] if qemu_options else []),
             *([] if has_kvm() else ["--disable-kvm"]),
             *("--exec", f"bash {shlex.quote(self._script.name)}"),

@@ -3,7 +3,7 @@
 As a command, joins them by a bridge with offloads, which needs root, and prints
 what became of both as JSON:
 
-    tools/pair.py SENDER-OPTIONS RECEIVER-OPTIONS
+    python -m guests.pair SENDER-OPTIONS RECEIVER-OPTIONS
 """
 
 import json
@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from guest import CHECKOUT, Guest, Sink
-from link import RECEIVER_ADDRESS, Ends, bridge, cable, enter_namespace
+from guests.guest import CHECKOUT, Guest, Sink
+from guests.link import RECEIVER_ADDRESS, Ends, bridge, cable, enter_namespace
 
 PORT = 9000
 

@@ -1,7 +1,7 @@
 """The benchmark: this project and what people use instead, between two guests.
 
-    tools/bench.py [--rotations N] [--sizes WIDTHxHEIGHT;…] [--rates hold,saturate]
-                   [--only PEER;…] [--peers FILE] [--cpu CPU] [--output FOLDER]
+    python -m bench.between_guests [--rotations N] [--sizes WIDTHxHEIGHT;…]
+        [--rates hold,saturate] [--only PEER;…] [--peers FILE] [--cpu CPU] [--output FOLDER]
 
 Each peer captures from vivid in guest A and sends to guest B, each case in turn,
 and the whole in rotation. Leaves results.json, and results.md and cpu.svg that
@@ -22,10 +22,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import bench_result
-from guest import CHECKOUT, VENV, HungError, NoGuestError, check, describe
-from link import RECEIVER_ADDRESS, Ends, best
-from remote import Remote, remotes
+from bench import result
+from guests.guest import CHECKOUT, VENV, HungError, NoGuestError, check, describe
+from guests.link import RECEIVER_ADDRESS, Ends, best
+from guests.remote import Remote, remotes
 
 PORT = 9000
 SETTLE = 1.0
@@ -296,12 +296,12 @@ def run(options: argparse.Namespace, peers: list[Peer], ends: Ends) -> None:
                 case = {"peer": peer.name, "rotation": rotation, **asdict(load)}
                 try:
                     case |= measure(a, b, peer, load)
-                    print(bench_result.line(case), flush=True)
+                    print(result.line(case), flush=True)
                 except CaseError as error:
                     case["failed"] = str(error)
-                    print(f"{bench_result.name(case)}: failed: {error}", flush=True)
+                    print(f"{result.name(case)}: failed: {error}", flush=True)
                 runs.append(case)
-            bench_result.write(results, folder)
+            result.write(results, folder)
 
 
 def main() -> int:

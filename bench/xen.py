@@ -10,10 +10,10 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from guest import CHECKOUT, NoGuestError, has_kvm, xen
-from link import bridge, can_bridge, enter_namespace
-from remote import Remote, remote
-from runs import Guests, Setup
+from bench.runs import Guests, Setup
+from guests.guest import CHECKOUT, NoGuestError, has_kvm, xen
+from guests.link import bridge, can_bridge, enter_namespace
+from guests.remote import Remote, remote
 from v4l_dmabuf.commands.compare import compare_main
 
 RUNS = 5

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from guest import CHECKOUT, VENV
+from guests.guest import CHECKOUT, VENV
 
 sys.path.insert(0, str(CHECKOUT / "tests"))
 from reference import frame, stream_header

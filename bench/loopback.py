@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench_result import Spread
-from guest import CHECKOUT, VENV
+from bench.result import Spread
+from guests.guest import CHECKOUT, VENV
 
 PORT = 9100
 # A frame of YUYV that is just iperf3's largest block.

@@ -132,7 +132,7 @@ def main() -> None:
         "seconds": SECONDS,
         "policies": policies,
     }
-    folder = Path(__file__).resolve().parent.parent / "bench"
+    folder = Path(__file__).resolve().parent
     (folder / "overrun.json").write_text(json.dumps(results, indent=1) + "\n")
     (folder / "overrun.md").write_text(markdown(results))
 

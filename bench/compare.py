@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from guest import CHECKOUT
-from link import best
-from runs import Guests, Setup, guests
+from bench.runs import Guests, Setup, guests
+from guests.guest import CHECKOUT
+from guests.link import best
 from v4l_dmabuf.compare import Comparison, Run, compare
 
 SAME = 40

@@ -10,9 +10,9 @@ import statistics
 from dataclasses import replace
 from typing import Any
 
-from guest import CHECKOUT
-from link import best
-from runs import Guests, Setup, guests
+from bench.runs import Guests, Setup, guests
+from guests.guest import CHECKOUT
+from guests.link import best
 
 ROUNDS = 7
 DELAY_MS = 5.0

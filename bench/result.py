@@ -2,7 +2,7 @@
 
 As a command, makes results.md and cpu.svg anew of a folder's results.json:
 
-    tools/bench_result.py [FOLDER]
+    python -m bench.result [FOLDER]
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The benchmarks, beside their results. Each module is a command: python -m bench.NAME."""

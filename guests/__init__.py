@@ -1,0 +1,1 @@
+"""Throw-away guests, what joins them, and what runs in them."""

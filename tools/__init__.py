@@ -1,0 +1,1 @@
+"""What sets a machine up, and what writes files of the repository anew."""
