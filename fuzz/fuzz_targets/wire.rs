@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use v4l_dmabuf::wire::v3::{
-    Ack, End, FRAME_FIXED_SIZE, FrameHeader, MESSAGE_HEADER_SIZE, MessageHeader, Outcome, Ping,
+    Ack, End, FrameHeader, MESSAGE_HEADER_SIZE, MessageHeader, Outcome, Ping,
     Pong, kind, text,
 };
 use v4l_dmabuf::wire::{Assembler, Description, Greeting, PREAMBLE_SIZE, Said, Version, v2};
@@ -52,7 +52,7 @@ fn version_3(bytes: &[u8]) {
     };
     let again = stream.encode().map(|bytes| Description::decode(&bytes));
     assert_eq!(again, Ok(Ok(stream.clone())));
-    let own = FRAME_FIXED_SIZE + FrameHeader::sizes_bytes(stream.planes.len());
+    let own = FrameHeader::body_bytes(stream.planes.len());
     let Some((head, body)) = second.split_first_chunk::<MESSAGE_HEADER_SIZE>() else {
         return;
     };

@@ -10,8 +10,8 @@ use crate::link::{Connection, Received};
 use crate::measure::Measuring;
 use crate::session::control::Life;
 use crate::wire::{
-    Description, Version, WireError, v2, v3, v3::End, v3::FRAME_FIXED_SIZE,
-    v3::MESSAGE_HEADER_SIZE, v3::MessageHeader, v3::NextField, v3::Unwritten, v3::kind,
+    Description, Version, WireError, v2, v3::End, v3::FrameHeader, v3::MESSAGE_HEADER_SIZE,
+    v3::MessageHeader, v3::NextField, v3::Unwritten, v3::kind,
 };
 
 /// How long the sender's totals may take to come after the last frame that is wanted.
@@ -45,7 +45,7 @@ pub(super) enum Arrival {
 
 /// What version 3 tells of a frame.
 pub(super) struct Told {
-    pub(super) header: v3::FrameHeader,
+    pub(super) header: FrameHeader,
     /// What the driver left unwritten, as the sender has seen.
     pub(super) unwritten: Option<Unwritten>,
 }
@@ -170,10 +170,11 @@ impl Incoming<'_> {
                 _ => {}
             }
         };
+        let mut room = [0; FrameHeader::LONGEST_BODY];
         let planes = self.description.planes.len();
-        let mut body = vec![0; FRAME_FIXED_SIZE + v3::FrameHeader::sizes_bytes(planes)];
-        self.fill(run, &mut body, "header")?;
-        let header = v3::FrameHeader::decode(header.length, &body, self.description)
+        let (body, _) = room.split_at_mut(FrameHeader::body_bytes(planes));
+        self.fill(run, body, "header")?;
+        let header = FrameHeader::decode(header.length, body, self.description)
             .map_err(|error| self.wrong(&error))?;
         let taken = Monotonic::now();
         self.receive_payload(&mut free, &header.planes, run)?;

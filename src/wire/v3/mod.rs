@@ -25,7 +25,7 @@ pub const MAX_MESSAGE: u32 = super::description::MAX_DESCRIPTION as u32;
 const MAX_TEXT: usize = 1024;
 
 /// Bytes of a frame's header before its planes' sizes.
-pub const FRAME_FIXED_SIZE: usize = 72;
+const FRAME_FIXED_SIZE: usize = 72;
 
 /// Bytes of the names that bind a control connection to its stream.
 pub const STREAM_ID_SIZE: usize = 16;
@@ -191,14 +191,17 @@ impl FrameHeader {
         self.planes.iter().copied().map(u64::from).sum()
     }
 
-    /// Bytes of the planes' sizes, which follow the fixed part.
-    pub fn sizes_bytes(planes: usize) -> usize {
-        planes * 4
+    /// Bytes of a header with as many planes as a frame can have.
+    pub const LONGEST_BODY: usize = Self::body_bytes(MAX_PLANES);
+
+    /// Bytes of a header of `planes` planes, after the message's own header.
+    pub const fn body_bytes(planes: usize) -> usize {
+        FRAME_FIXED_SIZE + planes * 4
     }
 
     /// As it goes on the wire, the message's header included.
     pub fn encode(&self) -> Vec<u8> {
-        let own = FRAME_FIXED_SIZE + Self::sizes_bytes(self.planes.len());
+        let own = Self::body_bytes(self.planes.len());
         let header = MessageHeader {
             kind: kind::FRAME,
             // What a description allows fits.
@@ -237,8 +240,7 @@ impl FrameHeader {
             kind: kind::FRAME,
             length,
         };
-        let expected = FRAME_FIXED_SIZE + Self::sizes_bytes(stream.planes.len());
-        if body.len() != expected {
+        if body.len() != Self::body_bytes(stream.planes.len()) {
             return Err(wrong_length);
         }
         let mut reader = Reader(body);
@@ -277,7 +279,7 @@ impl FrameHeader {
             }
             header.planes.push(bytesused);
         }
-        if u64::from(length) != expected as u64 + header.bytes() {
+        if u64::from(length) != body.len() as u64 + header.bytes() {
             return Err(wrong_length);
         }
         Ok(header)
