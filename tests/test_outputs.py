@@ -168,6 +168,14 @@ def test_the_dump_s_time_is_the_receiver_s_to_know(port: int, tmp_path: Path) ->
         assert row["done"] == row["complete"], "without a dump, it is done when it is complete"
 
 
+def test_a_path_may_have_bytes_that_are_no_utf_8(port: int, tmp_path: Path) -> None:
+    dump, records = (tmp_path / os.fsdecode(b"\xe4\xff-%s" % name) for name in (b"raw", b"csv"))
+    sender = Sender(address="127.0.0.1", port=port, device="test", heap="memfd", records=records)
+    transfer(sender, 2, port, output=dump)
+    assert dump.stat().st_size == 2 * 640 * 480 * 2
+    assert len(records.read_text().splitlines()) == 3
+
+
 def test_what_goes_wrong_with_the_records_replaces_no_other_error(port: int) -> None:
     with receiver_command(port, "--records", "/dev/full") as command:
         with connect(port) as connection:

@@ -1,8 +1,10 @@
 """`Sender` and `Receiver`: the two ends of a stream."""
 
+import json
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -150,7 +152,7 @@ class Sender(_Endpoint):
 
     def __init__(self, config: SenderConfig | None = None, /, **fields: Any) -> None:
         self.config = _config(SenderConfig, config, fields)
-        self._core = _core.Sender(self.config)
+        self._core = _core.Sender(_as_json(self.config))
         self._whole = _core.Whole()
 
 
@@ -167,7 +169,7 @@ class Receiver(_Endpoint):
 
     def __init__(self, config: ReceiverConfig | None = None, /, **fields: Any) -> None:
         self.config = _config(ReceiverConfig, config, fields)
-        self._core = _core.Receiver(self.config)
+        self._core = _core.Receiver(_as_json(self.config))
         self._whole = _core.Whole()
 
     def listen(self) -> None:
@@ -190,6 +192,10 @@ class Receiver(_Endpoint):
     def __enter__(self) -> Self:
         self.listen()
         return self
+
+
+def _as_json(config: SenderConfig | ReceiverConfig) -> str:
+    return json.dumps(asdict(config))
 
 
 def _config(cls: type[C], config: C | None, fields: dict[str, Any]) -> C:

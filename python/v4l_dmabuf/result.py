@@ -7,7 +7,7 @@ import json
 import os
 import resource
 import time
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -129,9 +129,5 @@ def _outcome(report: Report | None, wanted: int | None, error: BaseException | N
 
 
 def _settings(config: SenderConfig | ReceiverConfig) -> dict[str, Any]:
-    settings = {field.name: getattr(config, field.name) for field in fields(config)}
-    return {
-        name: os.fspath(value) if isinstance(value, os.PathLike) else value
-        for name, value in settings.items()
-        if name not in {"labels", "report"}
-    }
+    beside = {"labels", "report"}
+    return {name: value for name, value in asdict(config).items() if name not in beside}

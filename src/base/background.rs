@@ -1,17 +1,15 @@
 //! Work in order on a thread of its own, beside a run that must not wait for it: what is
 //! given is lent, and comes back done.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::poll::{PollFd, PollTimeout, poll};
 
-use crate::base::{Error, ErrorKind, OnStop, Result, Run, UnderWay, Woken};
+use crate::base::{Bell, Error, ErrorKind, OnStop, Result, Run, UnderWay, Woken, spawn};
 
 /// How long what is under way may go without progress once a stop was requested.
 const STALLED: Duration = Duration::from_secs(2);
@@ -39,23 +37,19 @@ pub trait Work: Send + 'static {
 #[derive(Debug)]
 pub struct Reins {
     aborted: AtomicBool,
-    abort: EventFd,
+    abort: Bell,
     /// Wakes the run.
-    news: EventFd,
+    news: Bell,
     /// Steps that were made.
     steps: AtomicU64,
 }
 
 impl Reins {
     fn new() -> Result<Self> {
-        let event = || {
-            EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-                .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))
-        };
         Ok(Reins {
             aborted: AtomicBool::new(false),
-            abort: event()?,
-            news: event()?,
+            abort: Bell::new()?,
+            news: Bell::new()?,
             steps: AtomicU64::new(0),
         })
     }
@@ -73,7 +67,7 @@ impl Reins {
     /// Waits for an event on `fds`, for a time, or until the work is to leave off.
     pub fn wait(&self, fds: &[PollFd<'_>], timeout: PollTimeout) -> nix::Result<()> {
         let mut polled = fds.to_vec();
-        polled.push(PollFd::new(self.abort.as_fd(), PollFlags::POLLIN));
+        polled.push(self.abort.poll_fd());
         match poll(&mut polled, timeout) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(errno),
@@ -82,13 +76,7 @@ impl Reins {
 
     fn abort(&self) {
         self.aborted.store(true, Ordering::SeqCst);
-        // EAGAIN, the only error, says that it has been told.
-        let _ = self.abort.write(1);
-    }
-
-    fn ring(&self) {
-        // As above.
-        let _ = self.news.write(1);
+        self.abort.ring();
     }
 }
 
@@ -97,7 +85,7 @@ struct Ended(Arc<Reins>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.ring();
+        self.0.news.ring();
     }
 }
 
@@ -119,18 +107,15 @@ impl<W: Work> Background<W> {
         let (jobs, taken) = channel();
         let (results, done) = channel();
         let own = Arc::clone(&reins);
-        std::thread::Builder::new()
-            .name("v4l-dmabuf-output".to_owned())
-            .spawn(move || {
-                // Dropped in the opposite order: who is woken finds what there is.
-                let _ended = Ended(Arc::clone(&own));
-                let results = results;
-                if let Err(error) = go_on(work, &taken, &results, &own) {
-                    // Nobody may wait any more.
-                    let _ = results.send(Err(error));
-                }
-            })
-            .map_err(|error| Error::new(ErrorKind::System, "start a thread").io(&error))?;
+        spawn("output", move || {
+            // Dropped in the opposite order: who is woken finds what there is.
+            let _ended = Ended(Arc::clone(&own));
+            let results = results;
+            if let Err(error) = go_on(work, &taken, &results, &own) {
+                // Nobody may wait any more.
+                let _ = results.send(Err(error));
+            }
+        })?;
         Ok(Background {
             jobs: Some(jobs),
             done,
@@ -157,13 +142,12 @@ impl<W: Work> Background<W> {
     /// What is readable once something has come back since the last `attend`, or the thread
     /// has ended.
     pub fn poll_fd(&self) -> PollFd<'_> {
-        PollFd::new(self.reins.news.as_fd(), PollFlags::POLLIN)
+        self.reins.news.poll_fd()
     }
 
     /// Makes `poll_fd` wait for what comes from now on: to be called before a look.
     pub fn attend(&self) {
-        // EAGAIN: nothing was told.
-        let _ = self.reins.news.read();
+        self.reins.news.hush();
     }
 
     /// Takes back what is done next, if it is. The work's error if that failed.
@@ -291,7 +275,7 @@ fn go_on<W: Work>(
         reins.step();
         // Nobody may wait any more.
         let _ = results.send(Ok(done));
-        reins.ring();
+        reins.news.ring();
     }
     let _under_way = UnderWay::enter(work.call());
     work.close()

@@ -5,27 +5,20 @@
 //! given up goes on by itself until the kernel lets it go; `under_way` names it for those who
 //! wonder why the process doesn't end.
 
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 
-use nix::poll::{PollFd, PollFlags};
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::poll::PollFd;
 
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::{Bell, Error, ErrorKind, Result, lock, spawn};
 
 /// The calls that have not returned yet, in the order in which they began.
 static UNDER_WAY: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
 
 /// What calls are made on that are too frequent for an entry each time.
 static GAUGES: Mutex<Vec<Weak<Gauge>>> = Mutex::new(Vec::new());
-
-/// Locks what no thread leaves half-done.
-fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Names the calls that have not returned yet.
 pub fn under_way() -> Vec<String> {
@@ -102,12 +95,11 @@ impl Drop for UnderWay {
 }
 
 /// Wakes whoever waits for a call when it is dropped, even by a panic.
-struct Ring(Arc<EventFd>);
+struct Ring(Arc<Bell>);
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // EAGAIN, the only error, says that it has been told.
-        let _ = self.0.write(1);
+        self.0.ring();
     }
 }
 
@@ -115,7 +107,7 @@ impl Drop for Ring {
 #[derive(Debug)]
 pub struct Blocking<T> {
     call: String,
-    done: Arc<EventFd>,
+    done: Arc<Bell>,
     result: Receiver<T>,
     thread: Option<JoinHandle<()>>,
 }
@@ -127,24 +119,19 @@ impl<T: Send + 'static> Blocking<T> {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Self> {
         let call = call.into();
-        let done = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-            .map(Arc::new)
-            .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))?;
+        let done = Arc::new(Bell::new()?);
         let (sender, result) = channel();
         let (named, ring) = (call.clone(), Ring(Arc::clone(&done)));
-        let thread = std::thread::Builder::new()
-            .name("v4l-dmabuf-call".to_owned())
-            .spawn(move || {
-                // Dropped in the opposite order: who is woken finds the result, or its absence.
-                let _ring = ring;
-                let sender = sender;
-                let under_way = UnderWay::enter(named);
-                let result = work();
-                drop(under_way);
-                // Nobody may wait any more.
-                let _ = sender.send(result);
-            })
-            .map_err(|error| Error::new(ErrorKind::System, "start a thread").io(&error))?;
+        let thread = spawn("call", move || {
+            // Dropped in the opposite order: who is woken finds the result, or its absence.
+            let _ring = ring;
+            let sender = sender;
+            let under_way = UnderWay::enter(named);
+            let result = work();
+            drop(under_way);
+            // Nobody may wait any more.
+            let _ = sender.send(result);
+        })?;
         Ok(Blocking {
             call,
             done,
@@ -155,7 +142,7 @@ impl<T: Send + 'static> Blocking<T> {
 
     /// For a wait: readable once the call has returned.
     pub fn poll_fd(&self) -> PollFd<'_> {
-        PollFd::new(self.done.as_fd(), PollFlags::POLLIN)
+        self.done.poll_fd()
     }
 
     /// The call and its object.

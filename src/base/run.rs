@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 
-use crate::base::{Blocking, Error, ErrorKind, Result};
+use crate::base::{Bell, Blocking, Error, ErrorKind, Result};
 
 /// How often the observer is asked while there is something to do, and how long a call
 /// that waits by itself may take: each half of the 100 ms within which an interrupt has
@@ -21,33 +20,28 @@ pub(crate) const TICK: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Stop {
     requested: AtomicBool,
-    waker: EventFd,
+    waker: Bell,
 }
 
 impl Stop {
     /// Nothing requested yet.
     pub fn new() -> Result<Self> {
-        let waker =
-            EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-                .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))?;
         Ok(Stop {
             requested: AtomicBool::new(false),
-            waker,
+            waker: Bell::new()?,
         })
     }
 
     /// Ends the run that is going on, or else the next, at the end of its frame.
     pub fn request(&self) {
         self.requested.store(true, Ordering::SeqCst);
-        // EAGAIN, the only error left, says that the counter is full of requests.
-        let _ = self.waker.write(1);
+        self.waker.ring();
     }
 
     /// Makes ready for the next run.
     pub fn reset(&self) {
         self.requested.store(false, Ordering::SeqCst);
-        // EAGAIN says that nothing was requested.
-        let _ = self.waker.read();
+        self.waker.hush();
     }
 
     /// What is readable once a stop was requested.
@@ -59,8 +53,7 @@ impl Stop {
     /// its requests are its own.
     fn settle(&self) {
         if !self.is_requested() {
-            // EAGAIN says that somebody else has taken it.
-            let _ = self.waker.read();
+            self.waker.hush();
         }
     }
 

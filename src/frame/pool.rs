@@ -2,11 +2,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use nix::sys::eventfd::{EfdFlags, EventFd};
-
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::{Bell, Result, lock};
 use crate::frame::{Buffer, Frame, Free, Payload, Poison};
 use crate::memory::Plane;
 
@@ -18,7 +16,7 @@ pub struct Pool(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     /// Readable while `State::has_rung`.
-    bell: EventFd,
+    bell: Bell,
 }
 
 #[derive(Debug)]
@@ -32,8 +30,6 @@ struct State {
 impl Pool {
     /// Of these buffers.
     pub fn new(free: Vec<Free>) -> Result<Self> {
-        let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-            .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))?;
         let state = State {
             free,
             is_awaited: false,
@@ -41,7 +37,7 @@ impl Pool {
         };
         Ok(Pool(Arc::new(Shared {
             state: Mutex::new(state),
-            bell,
+            bell: Bell::new()?,
         })))
     }
 
@@ -67,8 +63,8 @@ impl Pool {
         let mut state = self.0.lock();
         state.is_awaited = true;
         if state.free.is_empty() && state.has_rung {
-            // It rang for a buffer that has been taken. EAGAIN can't be: it has rung.
-            let _ = self.0.bell.read();
+            // It rang for a buffer that has been taken.
+            self.0.bell.hush();
             state.has_rung = false;
         } else if !state.free.is_empty() {
             self.0.ring(&mut state);
@@ -89,7 +85,7 @@ impl Pool {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn give(&self, free: Free) {
@@ -103,8 +99,7 @@ impl Shared {
     fn ring(&self, state: &mut State) {
         if !state.has_rung {
             state.has_rung = true;
-            // EAGAIN, the only error, says that it rings.
-            let _ = self.bell.write(1);
+            self.bell.ring();
         }
     }
 }

@@ -77,10 +77,7 @@ impl FromStr for HeapName {
             }
             _ => Err(
                 Error::new(ErrorKind::HeapNotFound, format!("use {name:?} as a heap"))
-                    .object(name)
-                    .errno(Errno::ENOENT)
-                    .cause("a heap is /dev/dma_heap/NAME, /dev/udmabuf or memfd")
-                    .next(available()),
+                    .cause("a heap is /dev/dma_heap/NAME, /dev/udmabuf or memfd"),
             ),
         }
     }

@@ -2,17 +2,17 @@
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use serde::de::DeserializeOwned;
 
-use super::config::{ReceiverAttributes, SenderAttributes};
 use super::exit;
 use super::observer::Link;
 use super::running::{self, GivenUp, Outcome};
-use crate::base::{Result, Run, Stop};
+use crate::base::{Result, Run, Stop, lock};
 use crate::link::Listener;
 use crate::measure::{Measured, Measuring};
 use crate::receiver::ReceiverConfig;
@@ -69,10 +69,6 @@ enum Stops {
     UsedUp,
     /// It is for the run that follows.
     Kept,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A state that a run has, until it is dropped.
@@ -240,6 +236,12 @@ fn told(
     }
 }
 
+/// Settings out of JSON. `ValueError`: the configuration object let one pass that the core does
+/// not.
+fn settings<T: DeserializeOwned>(json: &str) -> PyResult<T> {
+    serde_json::from_str(json).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
 /// Captures and sends.
 #[pyclass(frozen)]
 pub struct Sender(Endpoint<SenderConfig>);
@@ -302,8 +304,8 @@ macro_rules! methods {
 methods! {
     Sender:
     #[new]
-    fn new(py: Python<'_>, config: SenderAttributes) -> PyResult<Self> {
-        Endpoint::new(py, config.try_into()?).map(Sender)
+    fn new(py: Python<'_>, config: &str) -> PyResult<Self> {
+        Endpoint::new(py, settings(config)?).map(Sender)
     }
 
     #[pyo3(signature = (frames=None, progress=None))]
@@ -322,9 +324,9 @@ methods! {
 methods! {
     Receiver:
     #[new]
-    fn new(py: Python<'_>, config: ReceiverAttributes) -> PyResult<Self> {
+    fn new(py: Python<'_>, config: &str) -> PyResult<Self> {
         let state = Receiving {
-            config: config.try_into()?,
+            config: settings(config)?,
             listener: None,
         };
         Endpoint::new(py, state).map(Receiver)

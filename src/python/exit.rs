@@ -59,7 +59,7 @@ static GATE: Mutex<Gate> = Mutex::new(Gate {
 static CHANGED: Condvar = Condvar::new();
 
 fn lock() -> MutexGuard<'static, Gate> {
-    GATE.lock().unwrap_or_else(PoisonError::into_inner)
+    crate::base::lock(&GATE)
 }
 
 /// A thread's word that it is about to take the interpreter's lock, until it has it.

@@ -2,15 +2,14 @@
 //! by a Python thread that waits for a run. No handler ever holds up a run.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use log::{Level, LevelFilter, Metadata, Record};
-use nix::sys::eventfd::EventFd;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::base::text::escaped;
+use crate::base::{Bell, lock as lock_mutex, text::escaped};
 
 /// Records that are kept for a Python thread that is slow to take them.
 const MOST: usize = 10_000;
@@ -27,7 +26,7 @@ struct Queue {
     entries: VecDeque<Entry>,
     /// Records that found no room.
     lost: u64,
-    readers: Vec<Arc<EventFd>>,
+    readers: Vec<Arc<Bell>>,
 }
 
 static QUEUE: Mutex<Queue> = Mutex::new(Queue {
@@ -37,7 +36,7 @@ static QUEUE: Mutex<Queue> = Mutex::new(Queue {
 });
 
 fn lock() -> MutexGuard<'static, Queue> {
-    QUEUE.lock().unwrap_or_else(PoisonError::into_inner)
+    lock_mutex(&QUEUE)
 }
 
 struct Queued;
@@ -65,8 +64,7 @@ impl log::Log for Queued {
             queue.lost += 1;
         }
         for reader in &queue.readers {
-            // EAGAIN, the only error, says that it rings.
-            let _ = reader.write(1);
+            reader.ring();
         }
     }
 
@@ -82,11 +80,11 @@ pub fn install() {
 }
 
 /// Has `bell` rung when there is a record, until this is dropped.
-pub struct Reader(Arc<EventFd>);
+pub struct Reader(Arc<Bell>);
 
 impl Reader {
     /// Begins.
-    pub fn new(bell: &Arc<EventFd>) -> Self {
+    pub fn new(bell: &Arc<Bell>) -> Self {
         lock().readers.push(Arc::clone(bell));
         Reader(Arc::clone(bell))
     }

@@ -5,7 +5,6 @@
 //! Configuration objects, exceptions and the report are Python's own classes;
 //! this layer reads and makes them.
 
-mod config;
 mod endpoint;
 mod error;
 mod exit;

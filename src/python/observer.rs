@@ -3,48 +3,42 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use nix::sys::eventfd::{EfdFlags, EventFd};
-
-use crate::base::{Error, ErrorKind, Observer, Result, Stop, Thread};
+use crate::base::{Bell, Observer, Result, Stop, Thread, lock};
 use crate::measure::{Measured, Measuring};
 
 /// What the two threads ask and tell each other.
 pub struct Link {
     /// Rings at the run: it is asked for something.
-    bell: EventFd,
+    bell: Bell,
     aborted: AtomicBool,
     wanted: AtomicBool,
     so_far: Mutex<Option<Box<Measured>>>,
     /// The run's; None where the kernel does not tell.
     thread: OnceLock<Option<Thread>>,
     /// Rings at the Python thread: there is a state, a log record, or the run is over.
-    pub news: Arc<EventFd>,
+    pub news: Arc<Bell>,
 }
 
 impl Link {
     /// Nothing asked yet.
     pub fn new() -> Result<Self> {
-        let event = || {
-            EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-                .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))
-        };
         Ok(Link {
-            bell: event()?,
+            bell: Bell::new()?,
             aborted: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
             so_far: Mutex::new(None),
             thread: OnceLock::new(),
-            news: Arc::new(event()?),
+            news: Arc::new(Bell::new()?),
         })
     }
 
     /// Ends the run at once, whatever it is at.
     pub fn abort(&self) {
         self.aborted.store(true, Ordering::SeqCst);
-        self.ring();
+        self.bell.ring();
     }
 
     /// Whether it was aborted.
@@ -55,12 +49,12 @@ impl Link {
     /// Asks for the run's state so far.
     pub fn ask(&self) {
         self.wanted.store(true, Ordering::SeqCst);
-        self.ring();
+        self.bell.ring();
     }
 
     /// The state that was asked for, if it has come.
     pub fn take_so_far(&self) -> Option<Box<Measured>> {
-        self.lock().take()
+        lock(&self.so_far).take()
     }
 
     /// Notes the thread that calls this as the run's.
@@ -74,15 +68,6 @@ impl Link {
         let call = thread.and_then(Thread::call);
         call.unwrap_or_else(|| "a call of the run's".to_owned())
     }
-
-    fn ring(&self) {
-        // EAGAIN, the only error, says that it rings.
-        let _ = self.bell.write(1);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Box<Measured>>> {
-        self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Wakes the Python thread when it is dropped: the run is over, even by a panic.
@@ -90,8 +75,7 @@ pub struct Over(pub Arc<Link>);
 
 impl Drop for Over {
     fn drop(&mut self) {
-        // As in `ring`.
-        let _ = self.0.news.write(1);
+        self.0.news.ring();
     }
 }
 
@@ -113,7 +97,7 @@ impl Linked<'_> {
         };
         let mut so_far = Box::new(measured.so_far());
         so_far.stopped = self.stop.is_requested();
-        *self.link.lock() = Some(so_far);
+        *lock(&self.link.so_far) = Some(so_far);
     }
 }
 
@@ -127,14 +111,12 @@ impl Observer for Linked<'_> {
             return Err(super::running::aborted());
         }
         if link.wanted.swap(false, Ordering::SeqCst) {
-            // EAGAIN: it has not rung.
-            let _ = link.bell.read();
+            link.bell.hush();
             if link.is_aborted() {
-                link.ring();
+                link.bell.ring();
             }
             self.tell();
-            // As in `ring`.
-            let _ = link.news.write(1);
+            link.news.ring();
         }
         Ok(())
     }

@@ -214,9 +214,8 @@ impl<T> Waiting<'_, T> {
             Err(_) => std::thread::sleep(Duration::from_millis(10)),
         }
         let mut events = polled.iter().map(|fd| fd.any().unwrap_or(false));
-        // EAGAIN: it has not rung. Before the looks, so that what comes after them rings.
         if events.next() == Some(true) {
-            let _ = self.link.news.read();
+            self.link.news.hush();
         }
         let rung = bell.is_some() && events.next() == Some(true);
         (rung, events.next() == Some(true))

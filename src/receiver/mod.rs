@@ -15,12 +15,14 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Deserializer};
+
 use self::allocation::Heaps;
 use self::announcement::announce;
 use self::door::{Door, Offer};
 use self::outlets::Outlets;
 use self::receiving::Receiving;
-use crate::base::{Error, ErrorKind, Output, Result, Run};
+use crate::base::{Error, ErrorKind, Output, Result, Run, settings};
 use crate::frame::{Free, Origin, Pool, Stream};
 use crate::link::{Connection, Listener};
 use crate::measure::{Ledger, Measuring, Verified};
@@ -33,22 +35,37 @@ use crate::wire::{Version, v3::kind, v3::message, v3::text_bytes};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A receiver's settings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct ReceiverConfig {
     /// The address to listen on, or a name.
     pub listen: String,
     /// The port to listen on.
     pub port: u16,
     /// Where buffers come from.
+    #[serde(deserialize_with = "settings::named")]
     pub heap: HeapChoice,
     /// Where frames are written to, and what becomes of those that are too many for it.
+    #[serde(rename = "output", deserialize_with = "dump")]
     pub dumps: Vec<(DumpTarget, WhenFull)>,
     /// The most bytes that a stream's buffers may take here.
     pub max_memory: u64,
     /// How long the sender may be silent.
+    #[serde(deserialize_with = "settings::seconds")]
     pub peer_timeout: Duration,
     /// Where to write a line a frame, if anywhere.
+    #[serde(deserialize_with = "settings::path")]
     pub records: Option<PathBuf>,
+}
+
+/// The dump that a setting names, if it does.
+fn dump<'de, D: Deserializer<'de>>(
+    from: D,
+) -> std::result::Result<Vec<(DumpTarget, WhenFull)>, D::Error> {
+    let path = settings::path(from)?;
+    Ok(path
+        .into_iter()
+        .map(|path| (path.into(), WhenFull::Wait))
+        .collect())
 }
 
 /// Receives until `frames` have come, the sender ends the stream, or a stop.

@@ -1,10 +1,11 @@
 //! Frames out of a source, and which of them to give up when the network is
 //! slower than it.
 
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crate::base::{Error, ErrorKind, Result, WaitsFor};
+use serde::Deserialize;
+
+use crate::base::{Error, Result, WaitsFor};
 use crate::frame::Lease;
 use crate::link::Meanwhile;
 use crate::measure::Measuring;
@@ -18,7 +19,8 @@ const FRAMES_A_ROUND: u32 = 32;
 const ROUND: Duration = Duration::from_millis(20);
 
 /// What becomes of frames that the network has no time for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnOverrun {
     /// They stay with the driver, which drops what it has no buffer for.
     Block,
@@ -26,22 +28,6 @@ pub enum OnOverrun {
     DropOldest,
     /// What waits stays, and what comes meanwhile is dropped.
     DropNewest,
-}
-
-impl FromStr for OnOverrun {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "block" => Ok(OnOverrun::Block),
-            "drop-oldest" => Ok(OnOverrun::DropOldest),
-            "drop-newest" => Ok(OnOverrun::DropNewest),
-            _ => Err(
-                Error::new(ErrorKind::Format, format!("use {name:?} on overrun"))
-                    .cause("it is block, drop-oldest or drop-newest"),
-            ),
-        }
-    }
 }
 
 /// A source, and the frame of it that is next.

@@ -9,9 +9,11 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer};
+
 pub(crate) use self::greeting::describe;
 use self::next_frame::next_frame;
-use crate::base::{Monotonic, Result, Run};
+use crate::base::{Monotonic, Result, Run, settings};
 use crate::link;
 use crate::measure::{Expected, FrameRecord, Ledger, Measuring, Resolve, Stage, Verified};
 use crate::sender::{intake::Intake, intake::OnOverrun, intake::Taken};
@@ -40,12 +42,25 @@ pub enum Input {
     Test(Picture),
 }
 
+impl<'de> Deserialize<'de> for Input {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let settings::AnyPath(path) = Deserialize::deserialize(from)?;
+        Ok(match path.to_str() {
+            Some("test") => Input::Test(Picture::Moving),
+            Some("test:still") => Input::Test(Picture::Still),
+            _ => Input::Device(path),
+        })
+    }
+}
+
 /// A sender's settings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct SenderConfig {
     /// What to capture from.
+    #[serde(rename = "device")]
     pub input: Input,
     /// What to capture.
+    #[serde(flatten)]
     pub capture: Capture,
     /// The receiver: an address or a name.
     pub address: String,
@@ -58,8 +73,10 @@ pub struct SenderConfig {
     /// What becomes of frames that the network has no time for.
     pub on_overrun: OnOverrun,
     /// How long the receiver may take nothing.
+    #[serde(deserialize_with = "settings::seconds")]
     pub peer_timeout: Duration,
     /// Where to write a line a frame, if anywhere.
+    #[serde(deserialize_with = "settings::path")]
     pub records: Option<PathBuf>,
 }
 

@@ -86,7 +86,7 @@ impl Greeting {
             }
             Awaited::Version => {
                 let number = bytes.first_chunk().copied().unwrap_or_default();
-                match Version::of_number(u32::from_be_bytes(number)) {
+                match Version::try_from(u32::from_be_bytes(number)) {
                     Err(error) => return Ok(Some(Said::BadOffer(None, error))),
                     Ok(Version::V3) => {
                         self.wait_for(Awaited::MessageHeader, MESSAGE_HEADER_SIZE);

@@ -17,6 +17,8 @@ pub mod v3;
 
 use std::fmt;
 
+use serde::Deserialize;
+
 pub use assembler::Assembler;
 pub use description::{Colorimetry, Description};
 pub use greeting::{Greeting, Said};
@@ -31,7 +33,8 @@ pub const PREAMBLE_SIZE: usize = 8;
 pub const VERSION_OFFSET: usize = 4;
 
 /// What to speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u32")]
 pub enum Version {
     /// What older senders say; it means the same as version 2.
     V1,
@@ -51,16 +54,6 @@ impl Version {
         }
     }
 
-    /// From the number on the wire.
-    pub fn of_number(number: u32) -> Result<Self, WireError> {
-        match number {
-            1 => Ok(Version::V1),
-            2 => Ok(Version::V2),
-            3 => Ok(Version::V3),
-            other => Err(WireError::Version(other)),
-        }
-    }
-
     /// As a connection begins with it.
     pub fn preamble(self) -> [u8; PREAMBLE_SIZE] {
         let mut bytes = [0; PREAMBLE_SIZE];
@@ -74,8 +67,22 @@ impl Version {
     pub fn of_preamble(bytes: &[u8; PREAMBLE_SIZE]) -> Result<Self, WireError> {
         let mut reader = Reader(bytes);
         match reader.u32() {
-            STREAM_MAGIC => Version::of_number(reader.u32()),
+            STREAM_MAGIC => reader.u32().try_into(),
             magic => Err(WireError::StreamMagic(magic)),
+        }
+    }
+}
+
+impl TryFrom<u32> for Version {
+    type Error = WireError;
+
+    /// From the number on the wire.
+    fn try_from(number: u32) -> Result<Self, WireError> {
+        match number {
+            1 => Ok(Version::V1),
+            2 => Ok(Version::V2),
+            3 => Ok(Version::V3),
+            other => Err(WireError::Version(other)),
         }
     }
 }

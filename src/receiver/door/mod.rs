@@ -8,18 +8,16 @@ mod caller;
 mod keeper;
 mod turned_away;
 
-use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags};
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::poll::PollFd;
 use socket2::Socket;
 
 use self::keeper::Keeper;
-use crate::base::{Error, ErrorKind, OnStop, Result, Run, Woken};
+use crate::base::{Bell, Error, ErrorKind, OnStop, Result, Run, Woken, lock, spawn};
 use crate::link::{Connection, Listener};
 use crate::wire::{Description, Version, v3::STREAM_ID_SIZE, v3::StreamId};
 
@@ -45,14 +43,14 @@ struct Shared {
     /// The name that a control connection has to know; None while none is waited for.
     wanted: Mutex<Option<StreamId>>,
     /// Wakes the thread, whose end it then is.
-    closing: EventFd,
+    closing: Bell,
     /// Wakes the run.
-    news: EventFd,
+    news: Bell,
 }
 
 impl Shared {
     fn wanted(&self) -> MutexGuard<'_, Option<StreamId>> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.wanted)
     }
 }
 
@@ -66,7 +64,7 @@ impl Teller {
     fn tell(&self, news: News) {
         // The run has ended if nobody hears it.
         let _ = self.news.send(news);
-        let _ = self.shared.news.write(1);
+        self.shared.news.ring();
     }
 }
 
@@ -85,14 +83,10 @@ impl Door {
         greeting: Duration,
         peer_timeout: Duration,
     ) -> Result<Self> {
-        let event = || {
-            EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-                .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))
-        };
         let shared = Arc::new(Shared {
             wanted: Mutex::new(None),
-            closing: event()?,
-            news: event()?,
+            closing: Bell::new()?,
+            news: Bell::new()?,
         });
         let (sender, news) = channel();
         let teller = Teller {
@@ -100,10 +94,7 @@ impl Door {
             news: sender,
         };
         let keeper = Keeper::new(listener, greeting, peer_timeout, teller);
-        let thread = std::thread::Builder::new()
-            .name("v4l-dmabuf-door".to_owned())
-            .spawn(move || keeper.keep())
-            .map_err(|error| Error::new(ErrorKind::System, "start a thread").io(&error))?;
+        let thread = spawn("door", move || keeper.keep())?;
         Ok(Door {
             shared,
             news,
@@ -178,7 +169,7 @@ impl Door {
     }
 
     fn poll_fd(&self) -> PollFd<'_> {
-        PollFd::new(self.shared.news.as_fd(), PollFlags::POLLIN)
+        self.shared.news.poll_fd()
     }
 
     fn next(&self) -> Result<Option<News>> {
@@ -190,16 +181,14 @@ impl Door {
                     .cause("the thread that listens has ended"));
             }
         }
-        // Before the next look, so that what is told after this wakes. EAGAIN: nothing was.
-        let _ = self.shared.news.read();
+        self.shared.news.hush();
         Ok(self.news.try_recv().ok())
     }
 }
 
 impl Drop for Door {
     fn drop(&mut self) {
-        // EAGAIN, the only error, says that it has been told.
-        let _ = self.shared.closing.write(1);
+        self.shared.closing.ring();
         if let Some(thread) = self.thread.take() {
             if thread.join().is_err() {
                 log::error!("the thread that listens failed");

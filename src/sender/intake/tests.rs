@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::*;
+use crate::base::ErrorKind;
 use crate::frame::{Free, Pool, Stream, buffer::tests::frame};
 
 /// Gives the frames that it is given, and takes buffers back.

@@ -6,17 +6,16 @@
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use socket2::Socket;
 
 use super::conversation::{Channel, Conversation, Handler};
-use crate::base::{Error, ErrorKind, Monotonic, OnStop, Result, Run};
+use crate::base::{Bell, Error, ErrorKind, Monotonic, OnStop, Result, Run, lock, spawn};
 use crate::wire::WireError;
 
 /// Bytes that may wait for a peer that doesn't read.
@@ -27,15 +26,10 @@ pub(super) struct ControlChannel {
     socket: Socket,
     waiting: Mutex<Vec<u8>>,
     /// Wakes the thread.
-    waker: EventFd,
+    waker: Bell,
     /// Wakes whoever waits for something to come.
-    news: EventFd,
+    news: Bell,
     closing: AtomicBool,
-}
-
-/// Locks what no thread leaves half-done: a panic elsewhere changes nothing of it.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Channel for ControlChannel {
@@ -50,8 +44,7 @@ impl Channel for ControlChannel {
     }
 
     fn tell(&self) {
-        // EAGAIN, the only error, says that it has been told often.
-        let _ = self.news.write(1);
+        self.news.ring();
     }
 
     fn is_closing(&self) -> bool {
@@ -79,8 +72,7 @@ impl ControlChannel {
 
     fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
-        // As above.
-        let _ = self.waker.write(1);
+        self.waker.ring();
     }
 
     fn listen(&self, conversation: &mut Conversation<impl Handler>) -> Result<()> {
@@ -103,7 +95,7 @@ impl ControlChannel {
             events.set(PollFlags::POLLOUT, !lock(&self.waiting).is_empty());
             let mut polled = [
                 PollFd::new(self.socket.as_fd(), events),
-                PollFd::new(self.waker.as_fd(), PollFlags::POLLIN),
+                self.waker.poll_fd(),
             ];
             match poll(&mut polled, timeout) {
                 Ok(_) | Err(Errno::EINTR) => {}
@@ -111,8 +103,7 @@ impl ControlChannel {
             }
             let [_, waker] = &polled;
             if waker.any().unwrap_or(true) {
-                // EAGAIN says that nothing woke it.
-                let _ = self.waker.read();
+                self.waker.hush();
             }
             self.flush(&mut lock(&self.waiting));
             match (&self.socket).read(&mut bytes) {
@@ -147,31 +138,24 @@ impl Listening {
         socket.set_nonblocking(true).map_err(|error| {
             Error::new(ErrorKind::System, "set up the control connection").io(&error)
         })?;
-        let event = || {
-            EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-                .map_err(|errno| Error::new(ErrorKind::System, "make an eventfd").errno(errno))
-        };
         let line = Arc::new(ControlChannel {
             socket,
             waiting: Mutex::default(),
-            waker: event()?,
-            news: event()?,
+            waker: Bell::new()?,
+            news: Bell::new()?,
             closing: AtomicBool::new(false),
         });
         let own = Arc::clone(&line);
-        let thread = std::thread::Builder::new()
-            .name("v4l-dmabuf-control".to_owned())
-            .spawn(move || {
-                let mut conversation = Conversation::new(handler);
-                if let Err(error) = own.listen(&mut conversation) {
-                    log::debug!("the control connection ended: {error}");
-                }
-                conversation.closed();
-                // The peer may be gone already.
-                let _ = own.socket.shutdown(std::net::Shutdown::Both);
-                own.tell();
-            })
-            .map_err(|error| Error::new(ErrorKind::System, "start a thread").io(&error))?;
+        let thread = spawn("control", move || {
+            let mut conversation = Conversation::new(handler);
+            if let Err(error) = own.listen(&mut conversation) {
+                log::debug!("the control connection ended: {error}");
+            }
+            conversation.closed();
+            // The peer may be gone already.
+            let _ = own.socket.shutdown(std::net::Shutdown::Both);
+            own.tell();
+        })?;
         Ok(Listening {
             line,
             thread: Some(thread),
@@ -191,13 +175,11 @@ impl Listening {
         is_so: impl Fn() -> bool,
     ) -> Result<bool> {
         loop {
-            // Before the look, so that what comes after it wakes.
-            let _ = self.line.news.read();
+            self.line.news.hush();
             if is_so() {
                 return Ok(true);
             }
-            let polled = [PollFd::new(self.line.news.as_fd(), PollFlags::POLLIN)];
-            run.wait(&polled, Some(deadline), OnStop::Finish)?;
+            run.wait(&[self.line.news.poll_fd()], Some(deadline), OnStop::Finish)?;
             // Looked at rather than told by the wait: a peer that brings news without end would
             // never let it time out.
             if Instant::now() >= deadline {

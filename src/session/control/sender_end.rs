@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::MOST_OPEN;
-use super::control_channel::{Listening, lock};
+use super::control_channel::Listening;
 use super::conversation::{Channel, Handler};
-use crate::base::{Monotonic, Result, Run};
+use crate::base::{Monotonic, Result, Run, lock};
 use crate::measure::{Acknowledged, ClockSync, Piece, Reading, ledger};
 use crate::wire::{WireError, v3::Ack, v3::Answered, v3::Outcome, v3::Ping, v3::Pong, v3::kind};
 

@@ -1,6 +1,6 @@
 //! Whether to send without a copy: as it is wanted, and as a source's buffers allow.
 
-use std::str::FromStr;
+use serde::Deserialize;
 
 use crate::base::{Error, ErrorKind, Result};
 use crate::measure::Measuring;
@@ -8,7 +8,8 @@ use crate::memory::MemoryUsed;
 use crate::source::Source;
 
 /// Whether to send without a copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ZeroCopyMode {
     /// If the buffers and the network allow it.
     Auto,
@@ -16,22 +17,6 @@ pub enum ZeroCopyMode {
     On,
     /// Never.
     Off,
-}
-
-impl FromStr for ZeroCopyMode {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "auto" => Ok(ZeroCopyMode::Auto),
-            "on" => Ok(ZeroCopyMode::On),
-            "off" => Ok(ZeroCopyMode::Off),
-            _ => Err(
-                Error::new(ErrorKind::Format, format!("use {name:?} for zero-copy"))
-                    .cause("it is auto, on or off"),
-            ),
-        }
-    }
 }
 
 /// Finds out by trial whether a source's buffers can be sent without a copy, and

@@ -4,20 +4,21 @@ mod allocation;
 
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use nix::errno::Errno;
+use serde::Deserialize;
 
 use self::allocation::{Allocation, allocate, prepared};
-use crate::base::{Error, ErrorKind, Result, Run, WaitsFor};
+use crate::base::{Error, Result, Run, WaitsFor, settings};
 use crate::frame::{FourCc, Interval, Layout, Origin, Places, PlaneLayout, Stream, field};
 use crate::memory::{HeapChoice, MemoryUsed};
 use crate::source::{self, Next, Source};
 use crate::v4l2::{Format, device::Device, queue::Dequeue, queue::Queue, queue::QueueError};
 
 /// Whose memory to capture into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MemoryMode {
     /// A heap's DMABUFs if the driver takes them, else the driver's own buffers.
     Auto,
@@ -27,34 +28,20 @@ pub enum MemoryMode {
     Mmap,
 }
 
-impl FromStr for MemoryMode {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "auto" => Ok(MemoryMode::Auto),
-            "dmabuf" => Ok(MemoryMode::DmaBuf),
-            "mmap" => Ok(MemoryMode::Mmap),
-            _ => Err(
-                Error::new(ErrorKind::Format, format!("use {name:?} as a memory mode"))
-                    .cause("it is auto, dmabuf or mmap"),
-            ),
-        }
-    }
-}
-
 /// What to capture.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Capture {
     /// Pixels.
     pub width: NonZeroU32,
     /// Pixels.
     pub height: NonZeroU32,
     /// The pixel format.
+    #[serde(rename = "format", deserialize_with = "settings::named")]
     pub pixel_format: FourCc,
     /// Buffers to ask the driver for.
     pub buffers: NonZeroU32,
     /// Where DMABUFs come from.
+    #[serde(deserialize_with = "settings::named")]
     pub heap: HeapChoice,
     /// Whose memory to use.
     pub memory: MemoryMode,
