@@ -98,7 +98,8 @@ def test_an_example_with_one_end_after_the_other_runs(
 ) -> None:
     # The other end's receiver listens until its report is written, maybe beside the example's own.
     own = free_port()
-    example = here(example.replace("Receiver(port=9000", f"Receiver(port={own}"), port, tmp_path)
+    example = re.sub(r"(Receiver(?:Config)?\(port=)9000", rf"\g<1>{own}", example)
+    example = here(example, port, tmp_path)
     with receiver_command(port) as receiver, start(example) as process:
         assert receiver.wait() == 0, receiver.stderr
         wait_until_it_listens(own, process)
