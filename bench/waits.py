@@ -375,6 +375,8 @@ def main() -> int:
     parser.add_argument("--only", metavar="TEXT", default="", help="waits whose names have it")
     parser.add_argument("--folder", type=Path, default=CHECKOUT / "bench", help="for the results")
     options = parser.parse_args()
+    # A shell's background job ignores it, and so would all that this starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     floor = [time_python() for _ in range(options.times)]
     rows = []
     for wait in WAITS:
