@@ -1,6 +1,6 @@
 # The commands of the repository; see the README.
 .SUFFIXES:
-.PHONY: build schema demo test guest bench bench-loopback bench-waits bench-coverage compare fuzz lint clean
+.PHONY: build schema demo test guest docs bench bench-loopback bench-python bench-waits bench-coverage compare fuzz lint clean
 
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -57,6 +57,11 @@ bench-waits: build
 bench-coverage: build
 	OPENBLAS_NUM_THREADS=1 $(PYTHON) bench/coverage.py $(REPETITIONS)
 
+# A quarter of an hour; the instructions need valgrind.
+bench-python: build guests
+	$(PYTHON) -m bench.frames
+	$(PYTHON) -m guests.guest -- python -m bench.frames --device /dev/video0
+
 bench-loopback: build
 	tools/setup bench
 	$(PYTHON) -m bench.loopback
@@ -70,6 +75,10 @@ fuzz:
 	    (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096) || exit; \
 	done
 
+# The Python API's reference, from its docstrings and stubs, into target/docs.
+docs: build
+	PYTHONPATH= pdoc --output-directory target/docs v4l_dmabuf '!v4l_dmabuf.commands' '!v4l_dmabuf.compare'
+
 lint: build
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- --deny warnings
@@ -77,7 +86,8 @@ lint: build
 	ruff check .
 	ruff format --check .
 	mypy
-	$(PYTHON) -m mypy.stubtest v4l_dmabuf
+	basedpyright
+	$(PYTHON) -m mypy.stubtest --allowlist tools/stubtest.allow --ignore-unused-allowlist v4l_dmabuf
 
 clean:
 	rm -rf .venv target demo

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from guests.guest import CHECKOUT, VENV
 
@@ -32,7 +33,7 @@ LIMIT = 0.1
 LOCALHOST = "127.0.0.1"
 SETTLE = 0.6
 FRAME = 1 << 20
-Fields = dict[str, object]
+Fields = dict[str, Any]
 
 
 def _listener(backlog: int = 8) -> socket.socket:

@@ -16,13 +16,14 @@
 //! | [`report`] | what came of a run, and whether it adds up |
 //! | [`session`] | how a stream is agreed on, and what the sides tell each other beside it |
 //! | [`source`] | where frames come from: a camera, or a test pattern |
-//! | [`sink`] | where frames go: the network, or a dump |
-//! | [`sender`], [`receiver`] | the two pipelines |
+//! | [`sink`] | where frames go: the network, a dump, or consumers |
+//! | [`capture`], [`sender`], [`receiver`] | the pipelines: without a network, and its two ends |
 //! | [`probe`] | what works with a device |
 //!
 //! The Python bindings are a layer on top that nothing here knows of.
 
 pub mod base;
+pub mod capture;
 pub mod frame;
 pub mod link;
 pub mod measure;

@@ -11,9 +11,9 @@ use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run, Woken};
 use crate::frame::{Capability, CaptureClock, FourCc, Sighting, Stream, capture_clock};
 use crate::measure::{Completeness, Lack};
 use crate::memory::{HeapChoice, HeapName};
-use crate::sender;
 use crate::source::{self, Next, Source, camera::Camera, camera::Capture, camera::MemoryMode};
 use crate::v4l2::device::Device;
+use crate::wire::Description;
 
 /// Frames to look at.
 const FRAMES: usize = 4;
@@ -197,7 +197,7 @@ impl Seen {
 }
 
 fn watch(camera: &mut Camera, run: &mut Run<'_>) -> Result<Seen> {
-    let complete = Completeness::new(&sender::describe(camera.stream(), false, false)?);
+    let complete = Completeness::new(&Description::of(camera.stream(), false, false));
     let deadline = Instant::now() + PATIENCE;
     let mut seen = Seen::default();
     while seen.sightings.len() < FRAMES && Instant::now() < deadline && !run.is_stopped() {

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import pytest
 
@@ -183,7 +183,7 @@ def transfer(
         return sent, received.result(PATIENCE)
 
 
-def receiver(port: int, *, heap: str = "memfd", **fields: object) -> Receiver:
+def receiver(port: int, *, heap: str = "memfd", **fields: Any) -> Receiver:
     """Make a receiver for this process, on plain memory unless told otherwise."""
     return Receiver(listen=LOCALHOST, port=port, heap=heap, **fields)
 
@@ -219,9 +219,10 @@ class Vivid:
         """Make timestamps lie before the frame; else they are its end's, reckoned ahead."""
         self.set(timestamp_source=1)
 
-    def sender(self, port: int, **fields: object) -> Sender:
-        fields = {"device": self.capture, "fps": 30.0} | fields
-        return Sender(address=LOCALHOST, port=port, **fields)
+    def sender(self, port: int, **fields: Any) -> Sender:
+        return Sender(
+            address=LOCALHOST, port=port, **{"device": self.capture, "fps": 30.0, **fields}
+        )
 
     def captured_by_another(self, width: int, height: int, pixel_format: str) -> bytes:
         """Give a frame as another V4L2 program captures it."""

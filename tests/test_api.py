@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from support import connect, connect_when_it_listens, listening, receiver
 from v4l_dmabuf import Error, Receiver, Report, Sender, errors
 
 
-def sender(port: int, **fields: object) -> Sender:
+def sender(port: int, **fields: Any) -> Sender:
     return Sender(device="test", heap="memfd", address="127.0.0.1", port=port, **fields)
 
 

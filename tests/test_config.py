@@ -4,13 +4,16 @@ import dataclasses
 import re
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
-from v4l_dmabuf import Receiver, ReceiverConfig, Sender, SenderConfig
+from v4l_dmabuf import CaptureConfig, Receiver, ReceiverConfig, Sender, SenderConfig
 from v4l_dmabuf.errors import DeviceNotFoundError
+from v4l_dmabuf.keywords import CaptureKeywords, ReceiverKeywords, SenderKeywords
 from v4l_dmabuf.probe import probe
+
+GIVEN: dict[str, Any] = {"address": "::1", "port": 9000}
 
 
 def test_a_sender_s_defaults_are_the_documented_ones() -> None:
@@ -43,6 +46,8 @@ def test_a_receiver_s_defaults_are_the_documented_ones() -> None:
         "listen": "0.0.0.0",
         "heap": "auto",
         "output": None,
+        "on_overrun": "block",
+        "buffers": None,
         "max_memory": 1 << 30,
         "peer_timeout": 30.0,
         "records": None,
@@ -90,7 +95,7 @@ def test_a_receiver_s_defaults_are_the_documented_ones() -> None:
 )
 def test_a_sender_refuses(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(reversed(bad))):
-        Sender(**{"address": "::1", "port": 9000} | bad)
+        Sender(**GIVEN | bad)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +165,7 @@ def test_none_is_taken_where_it_is_the_default(config: type, name: str) -> None:
 )
 def test_what_came_and_what_is_expected_is_told(fields: dict[str, Any], told: str) -> None:
     with pytest.raises(TypeError) as refused:
-        Sender(**{"address": "::1", "port": 9000} | fields)
+        Sender(**GIVEN | fields)
     assert str(refused.value) == told
 
 
@@ -175,23 +180,22 @@ class Whole:
 
 
 def test_paths_and_whole_numbers_are_taken_as_programs_have_them() -> None:
+    numbers: dict[str, Any] = {name: Whole(16) for name in ("port", "width", "height", "buffers")}
+    numbers |= {"protocol": Whole(2), "fps": Fraction(30000, 1001)}
     sender = Sender(
         address="::1",
         device=Path("/dev/video7"),
         heap=Path("/dev/dma_heap/system"),
         records=Path("records.csv"),
-        fps=Fraction(30000, 1001),
         peer_timeout=5,
-        **{name: Whole(16) for name in ("port", "width", "height", "buffers")},
-        protocol=Whole(2),
+        **numbers,
     ).config
     assert (sender.device, sender.heap) == ("/dev/video7", "/dev/dma_heap/system")
     assert (sender.port, sender.width, sender.height, sender.buffers) == (16, 16, 16, 16)
     assert (sender.protocol, sender.records) == (2, "records.csv")
     assert sender.fps == 30000 / 1001
-    receiver = Receiver(
-        port=Whole(9000), max_memory=Whole(4096), output=Path("-"), heap="auto"
-    ).config
+    numbers = {"port": Whole(9000), "max_memory": Whole(4096)}
+    receiver = Receiver(output=Path("-"), heap="auto", **numbers).config
     assert (receiver.port, receiver.max_memory, receiver.output) == (9000, 4096, "-")
 
 
@@ -215,13 +219,13 @@ def test_frames_and_probes_take_them_as_well(port: int) -> None:
 @pytest.mark.parametrize("name", ["device", "records", "report", "heap", "address", "format"])
 def test_what_no_system_call_takes_is_refused_by_the_field_s_name(name: str) -> None:
     with pytest.raises(ValueError, match=f"^{name} is "):
-        Sender(**{"address": "::1", "port": 9000} | {name: "/dev\0"})
+        Sender(**GIVEN | {name: "/dev\0"})
     assert SenderConfig(address="::1", port=9000, records="\udcff.csv").records == "\udcff.csv"
 
 
 def test_other_fields_and_configurations_are_refused() -> None:
     with pytest.raises(TypeError, match="adress"):
-        Sender(adress="::1", port=9000)
+        Sender(adress="::1", port=9000)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="not both"):
         Receiver(ReceiverConfig(port=9000), port=9000)
     with pytest.raises(TypeError, match="SenderConfig"):
@@ -237,3 +241,15 @@ def test_configurations_are_frozen() -> None:
 def test_formats_that_need_padding_or_a_suffix_are_taken() -> None:
     for name in ("Y16 ", "Y16 -BE", "RGB3"):
         Sender(address="::1", port=9000, format=name)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "config"),
+    [
+        (CaptureKeywords, CaptureConfig),
+        (SenderKeywords, SenderConfig),
+        (ReceiverKeywords, ReceiverConfig),
+    ],
+)
+def test_type_checkers_know_the_fields_as_keywords(keywords: Any, config: Any) -> None:
+    assert get_type_hints(keywords) == get_type_hints(config)

@@ -4,6 +4,7 @@ import signal
 import socket
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ WIDTH, HEIGHT = 640, 480
 SIZE = WIDTH * HEIGHT * 2
 
 
-def slowly(port: int, on_overrun: str, zero_copy: str) -> tuple[Report, list[ReceivedFrame]]:
+def slowly(port: int, on_overrun: Any, zero_copy: Any) -> tuple[Report, list[ReceivedFrame]]:
     """Send at 90 frames a second to a receiver that takes 30."""
     reports: list[Report] = []
     sender = Sender(
@@ -46,7 +47,7 @@ def slowly(port: int, on_overrun: str, zero_copy: str) -> tuple[Report, list[Rec
 @pytest.mark.parametrize("zero_copy", ["on", "off"])
 @pytest.mark.parametrize("on_overrun", ["block", "drop-oldest", "drop-newest"])
 def test_every_loss_is_counted_where_it_happened(
-    port: int, on_overrun: str, zero_copy: str
+    port: int, on_overrun: Any, zero_copy: Any
 ) -> None:
     report, frames = slowly(port, on_overrun, zero_copy)
     assert report.frames == len(frames) == 20
@@ -63,7 +64,7 @@ def test_every_loss_is_counted_where_it_happened(
 
 
 @pytest.mark.parametrize("on_overrun", ["drop-oldest", "drop-newest"])
-def test_a_source_without_a_pace_is_sent_and_stopped(port: int, on_overrun: str) -> None:
+def test_a_source_without_a_pace_is_sent_and_stopped(port: int, on_overrun: Any) -> None:
     """It always has another frame, and must not keep the sender from all else."""
     options = ("-d", "test", "-e", "memfd", "-a", LOCALHOST, "-p", port)
     with (

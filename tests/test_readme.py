@@ -30,7 +30,8 @@ COMMANDS = sorted(
     }
 )
 BOTH_ENDS = [example for example in EXAMPLES if "Thread(" in example]
-IN_TURN = [example for example in EXAMPLES if example not in BOTH_ENDS]
+FRAMES = [example for example in EXAMPLES if "for frame in" in example]
+IN_TURN = [example for example in EXAMPLES if example not in [*BOTH_ENDS, *FRAMES]]
 
 
 def here(example: str, port: int, folder: Path) -> str:
@@ -63,12 +64,25 @@ def check(process: "subprocess.Popen[str]") -> str:
 def test_there_are_examples_and_commands() -> None:
     assert len(BOTH_ENDS) >= 1
     assert len(IN_TURN) >= 1
+    assert len(FRAMES) >= 1
     assert len(COMMANDS) >= 4
 
 
 @pytest.mark.parametrize("example", BOTH_ENDS)
 def test_an_example_with_both_ends_runs(port: int, tmp_path: Path, example: str) -> None:
     assert "frames=300" in check(start(here(example, port, tmp_path)))
+
+
+@pytest.mark.parametrize("example", FRAMES)
+def test_an_example_that_takes_frames_runs(port: int, tmp_path: Path, example: str) -> None:
+    example = here(example, port, tmp_path).replace("Receiver(", 'Receiver(heap="memfd", ')
+    with start(example) as process:
+        wait_until_it_listens(port, process)
+        with sender_command(port, "-n", 5, "--width", 64, "--height", 48) as sender:
+            assert sender.wait() == 0, sender.stderr
+        output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0
+    assert [line.split()[0] for line in output.splitlines()] == ["0", "1", "2", "3", "4"]
 
 
 def package_example() -> str:
@@ -144,5 +158,5 @@ def test_the_table_of_a_command_has_its_options(command: str, settings: Any) -> 
     assert set(table) == known
     told = {it.name: it.default for it in dataclasses.fields(settings)}
     for name in ("zero_copy", "on_overrun", "memory", "protocol", "format", "device"):
-        if name in told:
+        if name in told and "--" + name.replace("_", "-") in known:
             assert table["--" + name.replace("_", "-")] == str(told[name])

@@ -38,7 +38,7 @@ def read(path: Path) -> Any:
     return document
 
 
-def sender(port: int, **fields: object) -> Sender:
+def sender(port: int, **fields: Any) -> Sender:
     return Sender(device="test", heap="memfd", address=LOCALHOST, port=port, **fields)
 
 

@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xxhash
@@ -47,7 +48,7 @@ from v4l_dmabuf.errors import Error, RefusedError
 AHEAD = 3_600_000_000_000
 
 
-def sent_by_us(port: int, frames: int, **fields: object) -> tuple[Report | Error, Taken]:
+def sent_by_us(port: int, frames: int, **fields: Any) -> tuple[Report | Error, Taken]:
     """Have our sender send to the independent receiver, whose clock is an hour ahead."""
     told: list[Report | Error] = []
     sender = Sender(

@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def check_pattern(dump: Path, count: int) -> None:
             assert file.read(SIZE) == pattern(number, SIZE, 480), f"frame {number} differs"
 
 
-def test_source(port: int, **fields: object) -> Sender:
+def test_source(port: int, **fields: Any) -> Sender:
     return Sender(device="test", address=LOCALHOST, port=port, **{"heap": "memfd"} | fields)
 
 

@@ -1,4 +1,4 @@
-"""What a sender and a receiver are told, checked before anything is opened."""
+"""What an endpoint is told, checked before anything is opened."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ _Labels = _Takes(values.labels)
 
 
 def _device(name: str, value: Any) -> str:
-    return values.path(name, value, "a path, 'test' or 'test:still'")
+    return values.path(name, value, "a path, 'test', 'test:still' or 'feed'")
 
 
 def _heap(name: str, value: Any) -> str:
@@ -99,27 +99,32 @@ def _take_all(config: Any) -> None:
             object.__setattr__(config, name, setting.takes(name, value))
 
 
+Overrun = Literal["block", "drop-oldest", "drop-newest"]
+"""What becomes of frames that there is no room for."""
+
+
+def overrun(name: str, value: Any) -> str:
+    """Take an `Overrun`."""
+    return str(values.choice(name, value, get_args(Overrun)))
+
+
+FEED = "feed"
+"""The device of a sender whose frames are a program's."""
+
+_API = "no option: of the Python API alone"
+
+
 @dataclass(frozen=True, kw_only=True)
-class SenderConfig:
-    """What to capture, and where to send it.
+class _Captured:
+    """What to capture."""
 
-    Raises:
-        ValueError: a value is out of its range.
-        TypeError: a value is of another type.
-
-    """
-
-    address: Annotated[str, _Host, Option("the receiver: IPv4, IPv6 or a name", "-a")]
-    """The receiver: an IPv4 or IPv6 address, or a name."""
-    port: Annotated[int, _Port, Option("the receiver's port", "-p")]
-    """The receiver's port, 1 to 65535."""
     device: Annotated[
         str | os.PathLike[str],
         _Takes(_device),
         Option("V4L2 device, or a built-in source: 'test', 'test:still'", "-d"),
     ] = "/dev/video0"
     """The V4L2 device; ``test`` for the built-in source, ``test:still`` for its first frame again
-    and again."""
+    and again; ``feed`` for a program's own frames (`Sender.feed`)."""
     width: Annotated[int, _Count, Option("capture width", "-W", metavar="PIXELS")] = 640
     """Pixels. The driver may grant another size, which is logged as a warning."""
     height: Annotated[int, _Count, Option("capture height", "-H", metavar="PIXELS")] = 480
@@ -148,8 +153,60 @@ class SenderConfig:
         float | None, _Positive, Option("frames a second to ask for (default: the driver's)")
     ] = None
     """Frames a second to ask the driver for; None leaves the rate as it is."""
+
+    def __post_init__(self) -> None:
+        _take_all(self)
+        if self.device in {"test", "test:still", FEED}:
+            if self.memory == "mmap":
+                raise ValueError(
+                    f"memory mmap is a driver's own, and device {self.device} has no driver"
+                )
+        elif self.heap == "memfd" and self.memory != "mmap":
+            raise ValueError(
+                "heap memfd is no DMABUF, which a driver can't capture into: "
+                "use /dev/udmabuf or a dma-heap, or memory mmap"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureConfig(_Captured):
+    """What to capture, for this program alone.
+
+    Raises:
+        ValueError: a value is out of its range.
+        TypeError: a value is of another type.
+
+    """
+
+    on_overrun: Annotated[Overrun, _API] = "block"
+    """What becomes of frames that the program has no time for, where it iterates: left to the
+    driver to drop (``block``), or dropped here, so that the freshest (``drop-oldest``) or the one
+    that waits (``drop-newest``) is next."""
+    records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
+    """The file that a line a frame is written to: comma-separated, with names in the first line,
+    times in nanoseconds of CLOCK_MONOTONIC."""
+    report: Annotated[str | os.PathLike[str] | None, _Path, _REPORT] = None
+    """The file that the result is written to, as JSON: see docs/result.schema.json."""
+    labels: Annotated[Mapping[str, str], _Labels, _LABELS] = field(default_factory=dict)
+    """What the result can't know by itself, such as the VMM's version; for ``report``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SenderConfig(_Captured):
+    """What to capture, and where to send it.
+
+    Raises:
+        ValueError: a value is out of its range.
+        TypeError: a value is of another type.
+
+    """
+
+    address: Annotated[str, _Host, Option("the receiver: IPv4, IPv6 or a name", "-a")]
+    """The receiver: an IPv4 or IPv6 address, or a name."""
+    port: Annotated[int, _Port, Option("the receiver's port", "-p")]
+    """The receiver's port, 1 to 65535."""
     on_overrun: Annotated[
-        Literal["block", "drop-oldest", "drop-newest"],
+        Overrun,
         Option(
             "when the network is slower than the source: leave it to the driver to drop (block), "
             "or send the freshest frame (drop-oldest), or the one that waits (drop-newest)",
@@ -193,20 +250,10 @@ class SenderConfig:
     """What the result can't know by itself, such as the VMM's version; for ``report``."""
 
     def __post_init__(self) -> None:
-        _take_all(self)
+        super().__post_init__()
         if self.verify and self.protocol != 3:
             raise ValueError(
                 f"protocol {self.protocol} carries no checksums, so verify needs protocol 3"
-            )
-        if self.device in {"test", "test:still"}:
-            if self.memory == "mmap":
-                raise ValueError(
-                    f"memory mmap is a driver's own, and device {self.device} has no driver"
-                )
-        elif self.heap == "memfd" and self.memory != "mmap":
-            raise ValueError(
-                "heap memfd is no DMABUF, which a driver can't capture into: "
-                "use /dev/udmabuf or a dma-heap, or memory mmap"
             )
 
 
@@ -235,6 +282,13 @@ class ReceiverConfig:
         Option("write the frames there, '-' for standard output", "-o", metavar="PATH"),
     ] = None
     """The file that frames are written to; ``-`` for standard output."""
+    on_overrun: Annotated[Overrun, _API] = "block"
+    """What becomes of frames that the program has no time for, where it iterates: the sender is
+    slowed, and its own policy decides (``block``), or they are dropped here, so that the freshest
+    (``drop-oldest``) or the one that waits (``drop-newest``) is next."""
+    buffers: Annotated[int | None, _Count, _API] = None
+    """How many buffers a stream gets here; None for as many as the sender has, and those that
+    consumers may hold."""
     max_memory: Annotated[
         int,
         _Bytes,
@@ -257,3 +311,7 @@ class ReceiverConfig:
 
     def __post_init__(self) -> None:
         _take_all(self)
+
+
+Config = SenderConfig | ReceiverConfig | CaptureConfig
+"""What an endpoint is told."""

@@ -149,6 +149,21 @@ class IntegrityError(Error, ValueError):
     """
 
 
+class NoFrameError(Error, TimeoutError):
+    """No frame came in time."""
+
+
+class StreamEndedError(Error):
+    """There are no more frames: the stream has ended."""
+
+
+class FramesHeldError(Error, BufferError):
+    """No frame can come, since the one who asks for it holds all buffers that he may.
+
+    Release frames, copy those that are to be kept, or have more buffers.
+    """
+
+
 class OutputError(Error, OSError):
     """The dump can't be opened or written."""
 

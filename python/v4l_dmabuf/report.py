@@ -142,6 +142,8 @@ class Report:
       done with all of them;
     - ``into_buffer``, at a receiver: from the frame header to the payload's last byte;
     - ``into_dump``: from there to the end of the write;
+    - ``until_delivered``: from when a consumer was offered a frame until it took it;
+    - ``held``: from there until it let go of it;
     - ``transfer``: from the first byte handed to the sender's socket to the payload's last byte
       in the receiver's buffer, by the clocks' offset;
     - ``end_to_end``: the same from the capture timestamp;

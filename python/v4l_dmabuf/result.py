@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from v4l_dmabuf import _core
-from v4l_dmabuf.config import ReceiverConfig, SenderConfig
+from v4l_dmabuf.config import Config
 from v4l_dmabuf.environment import environment, steal_seconds
 from v4l_dmabuf.network import network
 from v4l_dmabuf.report import Report
@@ -25,9 +25,12 @@ class Recording:
     """A run that is to be written down: make it before the run, and end it after."""
 
     def __init__(
-        self, path: str | os.PathLike[str], config: SenderConfig | ReceiverConfig, role: str
+        self,
+        path: str | os.PathLike[str],
+        config: Config,
+        role: str,
     ) -> None:
-        """Take note of what is there before the run. ``role`` is ``sender`` or ``receiver``."""
+        """Take note of what is there before a run of ``role``: sender, receiver or capture."""
         self.path = path
         self._config = config
         self._role = role
@@ -65,6 +68,7 @@ class Recording:
             **_figures(details),
             "environment": self._environment,
             "network": _network(details),
+            "consumers": [] if details is None else details["consumers"],
             "steal_seconds": self._stolen(),
             "cpu_seconds": round(_cpu_seconds() - self._cpu, 6),
         }
@@ -128,6 +132,6 @@ def _outcome(report: Report | None, wanted: int | None, error: BaseException | N
     return "stopped" if report.stopped else "short"
 
 
-def _settings(config: SenderConfig | ReceiverConfig) -> dict[str, Any]:
+def _settings(config: Config) -> dict[str, Any]:
     beside = {"labels", "report"}
     return {name: value for name, value in asdict(config).items() if name not in beside}

@@ -89,6 +89,13 @@ def positive(name: str, value: Any, most: float = 1e9) -> float:
     return number
 
 
+def seconds(name: str, value: Any, most: float = 1e9) -> float:
+    """Take whatever is a number (``__float__``), 0 or more, and neither text nor bool."""
+    if not is_flag(value) and value == 0:
+        return 0.0
+    return positive(name, value, most)
+
+
 def is_flag(value: Any) -> bool:
     """Tell whether it is True or False, Python's own or numpy's."""
     return isinstance(value, bool) or type(value).__name__ in {"bool", "bool_"}

@@ -21,5 +21,14 @@ pub const BUF_FLAG_TIMESTAMP_COPY: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_COPY;
 /// `V4L2_BUF_FLAG_TIMESTAMP_MASK`: what a frame's flags say of its timestamp.
 pub const BUF_FLAG_TIMESTAMP_MASK: u32 = sys::V4L2_BUF_FLAG_TIMESTAMP_MASK;
 
+/// The clock that a frame's flags name.
+pub fn clock(flags: u32) -> &'static str {
+    match flags & BUF_FLAG_TIMESTAMP_MASK {
+        BUF_FLAG_TIMESTAMP_MONOTONIC => "monotonic",
+        BUF_FLAG_TIMESTAMP_COPY => "copy",
+        _ => "unknown",
+    }
+}
+
 /// `V4L2_BUF_FLAG_TSTAMP_SRC_MASK`: what a frame's flags say of the timestamp's moment.
 pub const BUF_FLAG_TSTAMP_SRC_MASK: u32 = sys::V4L2_BUF_FLAG_TSTAMP_SRC_MASK;

@@ -44,7 +44,8 @@ pub enum Layout {
 
 /// What a pixel is made of.
 #[derive(Debug, Clone, Copy)]
-enum Shape {
+pub(super) enum Shape {
+    /// So many bits.
     Packed(u32),
     /// Bytes of a luma sample, the chroma, and whether planes have memory of their own.
     Planar(u32, Chroma, bool),
@@ -131,7 +132,7 @@ const OTHERS: &[(&[u8; 4], Shape)] = {
     ]
 };
 
-fn shape(format: FourCc) -> Option<Shape> {
+pub(super) fn shape(format: FourCc) -> Option<Shape> {
     if let Some(known) = format.known_in_any_memory() {
         return Some(match known {
             Known::Packed(_, bits) => Shape::Packed(bits),

@@ -1,5 +1,6 @@
 //! A frame: its pixels' layout, its metadata, and the buffer that it is in.
 
+pub mod array;
 pub mod buffer;
 pub mod capture_clock;
 pub mod field;
@@ -19,5 +20,5 @@ pub use layout::{Layout, Rows};
 pub use pixel_format::FourCc;
 pub(crate) use pixel_format::{Chroma, Known};
 pub use poison::{PAGE, Places, Poison};
-pub use pool::{Lease, Pool};
+pub use pool::{Lease, Lent, Pool};
 pub use stream::{Appearance, Capability, Interval, Origin, PlaneLayout, Stream};

@@ -194,6 +194,11 @@ impl FourCc {
             .known()
     }
 
+    /// Whether it is the big-endian variant of another.
+    pub fn is_big_endian(self) -> bool {
+        self.0 & BIG_ENDIAN != 0
+    }
+
     /// Whether its planes lie in memory of their own each.
     pub(crate) fn is_in_separate_memory(self) -> bool {
         let mut names = SEPARATE.iter().map(|(name, _)| u32::from_le_bytes(**name));

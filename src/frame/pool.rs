@@ -1,8 +1,8 @@
 //! The buffers of a stream: free ones in their pool, and those that hold a frame lent out of it.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use crate::base::{Bell, Result, lock};
 use crate::frame::{Buffer, Frame, Free, Payload, Poison};
@@ -17,6 +17,7 @@ struct Shared {
     state: Mutex<State>,
     /// Readable while `State::has_rung`.
     bell: Bell,
+    lent: Lent,
 }
 
 #[derive(Debug)]
@@ -38,6 +39,7 @@ impl Pool {
         Ok(Pool(Arc::new(Shared {
             state: Mutex::new(state),
             bell: Bell::new()?,
+            lent: Lent::default(),
         })))
     }
 
@@ -72,12 +74,19 @@ impl Pool {
         self.0.bell.as_fd()
     }
 
+    /// How many buffers hold frames that somebody has: a count that outlives the pool.
+    pub fn lent(&self) -> Lent {
+        self.0.lent.clone()
+    }
+
     /// Lends out a buffer that holds a frame.
     pub fn lend(&self, free: Free, frame: Frame) -> Lease {
+        self.0.lent.0.fetch_add(1, Ordering::Relaxed);
         Lease(Arc::new(Leased {
-            buffer: free.0,
+            memory: Memory::Own(free.0),
             frame,
-            pool: self.clone(),
+            lent: self.lent(),
+            pool: Arc::downgrade(&self.0),
             is_retired: AtomicBool::new(false),
         }))
     }
@@ -104,6 +113,17 @@ impl Shared {
     }
 }
 
+/// How many buffers of a pool are lent out.
+#[derive(Debug, Clone, Default)]
+pub struct Lent(Arc<AtomicUsize>);
+
+impl Lent {
+    /// So many, just now.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A frame in its buffer, shared by all who read it. When the last of them lets go, from
 /// whatever thread, the buffer is free again in its pool, and at no other time: nobody gets
 /// a `Free` of it before, which alone can be queued or written to.
@@ -112,16 +132,44 @@ pub struct Lease(Arc<Leased>);
 
 #[derive(Debug)]
 struct Leased {
-    buffer: Buffer,
+    memory: Memory,
     frame: Frame,
-    pool: Pool,
+    lent: Lent,
+    /// A frame that is held when the stream is over keeps its own buffer, and no other.
+    pool: Weak<Shared>,
     is_retired: AtomicBool,
 }
 
+/// The memory of a frame.
+#[derive(Debug)]
+enum Memory {
+    Own(Buffer),
+    /// The same frame's, of which something else is told.
+    Of(Lease),
+}
+
 impl Lease {
+    fn buffer(&self) -> &Buffer {
+        match &self.0.memory {
+            Memory::Own(buffer) => buffer,
+            Memory::Of(lease) => lease.buffer(),
+        }
+    }
+
     /// The buffer's number in its pool.
     pub fn index(&self) -> u32 {
-        self.0.buffer.index
+        self.buffer().index
+    }
+
+    /// The same pixels as another frame: `frame`'s payloads lie within this one's planes.
+    pub fn told_otherwise(self, frame: Frame) -> Lease {
+        Lease(Arc::new(Leased {
+            frame,
+            lent: self.0.lent.clone(),
+            pool: Weak::clone(&self.0.pool),
+            memory: Memory::Of(self),
+            is_retired: AtomicBool::new(false),
+        }))
     }
 
     /// What is known of the frame.
@@ -131,27 +179,41 @@ impl Lease {
 
     /// What the memory was filled with before the frame came.
     pub fn poison(&self) -> Option<&Poison> {
-        self.0.buffer.poison.as_ref()
+        self.buffer().poison.as_ref()
     }
 
     /// Each plane's memory, and the range of it that the frame uses.
     pub fn planes(&self) -> impl Iterator<Item = (&Plane, Payload)> {
         let payloads = self.0.frame.payloads.iter().copied();
-        self.0.buffer.planes.iter().zip(payloads)
+        self.buffer().planes.iter().zip(payloads)
+    }
+
+    /// Lets go of a frame; says whether its buffer is free by that.
+    pub fn release(self) -> bool {
+        Arc::into_inner(self.0).is_some()
     }
 
     /// Lets go of a frame that the kernel may go on reading: the buffer is never free again,
     /// and its memory is unmapped with the last lease.
     pub fn retire(self) {
         self.0.is_retired.store(true, Ordering::SeqCst);
+        if let Memory::Of(lease) = &self.0.memory {
+            lease.clone().retire();
+        }
     }
 }
 
 impl Drop for Leased {
     fn drop(&mut self) {
+        let Memory::Own(buffer) = &mut self.memory else {
+            return;
+        };
         if !*self.is_retired.get_mut() {
-            let planes = std::mem::take(&mut self.buffer.planes);
-            self.pool.give(Free::new(self.buffer.index, planes));
+            self.lent.0.fetch_sub(1, Ordering::Relaxed);
+            if let Some(pool) = self.pool.upgrade() {
+                let planes = std::mem::take(&mut buffer.planes);
+                pool.give(Free::new(buffer.index, planes));
+            }
         }
     }
 }

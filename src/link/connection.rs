@@ -1,14 +1,16 @@
 //! A connected peer: how long it may be silent, what it means that it hangs up, and how a
 //! stream ends.
 
-use std::cell::Cell;
-use std::os::fd::AsFd;
+use std::cell::{Cell, OnceCell};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use socket2::Socket;
 
+use super::busy::Busy;
 use super::in_flight::InFlight;
 use super::network::Network;
 use super::progress::Progress;
@@ -22,6 +24,8 @@ pub struct Connection {
     peer: String,
     /// How long the peer may be silent, or take nothing.
     pub(super) patience: Duration,
+    /// What the peer says of itself elsewhere, if anybody hears that.
+    busy: OnceCell<(Busy, Arc<OwnedFd>)>,
     /// Bytes that have to come before a wait for them ends (SO_RCVLOWAT).
     pub(super) low_water: Cell<usize>,
 }
@@ -37,6 +41,7 @@ impl Connection {
             peer: transport.peer(),
             transport,
             patience,
+            busy: OnceCell::new(),
             low_water: Cell::new(1),
         }
     }
@@ -91,7 +96,29 @@ impl Connection {
 
     /// To be asked whether the peer takes anything from now on.
     pub fn progress(&self) -> Progress {
+        if let Some((busy, _)) = self.busy.get() {
+            busy.is_over(self.patience);
+        }
         Progress::new(self.patience)
+    }
+
+    /// Where to note that the peer says why it takes nothing.
+    pub fn busy(&self) -> Result<Busy> {
+        if let Some((busy, _)) = self.busy.get() {
+            return Ok(busy.clone());
+        }
+        let socket = self.transport.as_fd().try_clone_to_owned();
+        let socket = socket.map_err(|error| {
+            Error::new(ErrorKind::System, "duplicate the connection's descriptor").io(&error)
+        })?;
+        let socket = Arc::new(socket);
+        let busy = Busy::of(&socket);
+        Ok(self.busy.get_or_init(|| (busy, socket)).0.clone())
+    }
+
+    /// When the peer last said why it takes nothing.
+    pub(super) fn last_busy(&self) -> Option<Instant> {
+        self.busy.get().and_then(|(busy, _)| busy.last())
     }
 
     /// How long the peer may be silent, or take nothing.

@@ -5,6 +5,7 @@
 //! room for them where nothing else goes on, and no longer than a tick; each other call
 //! says by itself that it doesn't wait.
 
+mod busy;
 mod connect;
 mod connection;
 mod in_flight;
@@ -19,6 +20,7 @@ mod tcp;
 mod transport;
 mod zero_copy;
 
+pub use busy::Busy;
 pub use connect::connect;
 pub use connection::Connection;
 pub use in_flight::{Header, InFlight};

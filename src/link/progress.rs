@@ -46,6 +46,9 @@ impl Progress {
         if before.is_some_and(|before| left < before) {
             self.until = now + connection.patience;
         }
+        if let Some(busy) = connection.last_busy() {
+            self.until = self.until.max(busy + connection.patience);
+        }
         now >= self.until
     }
 }

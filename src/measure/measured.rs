@@ -6,7 +6,8 @@ use crate::base::{Monotonic, Result};
 use crate::frame::{Frame, Parity, Stream};
 use crate::link::network::Network;
 use crate::measure::{
-    Bursts, Completeness, OneWay, Piece, Resolve, Samples, Sequence, Series, Stages, Verified,
+    Bursts, Completeness, Deliveries, OneWay, Piece, Resolve, Samples, Sequence, Series, Stages,
+    Verified,
 };
 use crate::wire::{Description, Version, v3::End, v3::Outcome};
 
@@ -43,6 +44,8 @@ pub struct Measured {
     pub missing: u64,
     /// A receiver: frames that each of its sinks has dropped, in their order.
     pub sink_drops: Vec<u64>,
+    /// Where the frames of each consumer went.
+    pub consumers: Vec<Deliveries>,
     /// The sender's totals, as a receiver has them from it.
     pub end: Option<End>,
     /// The receiver's totals, as a sender has them from it.
@@ -59,6 +62,8 @@ pub struct Measured {
     pub samples: Samples,
     /// What happened when.
     pub series: Series,
+    /// Whether it is a capture that is sent nowhere.
+    pub is_capture: bool,
     /// Whether a stop ended the run.
     pub stopped: bool,
     span: Option<(Monotonic, Monotonic)>,
@@ -121,6 +126,7 @@ impl Measured {
             described: self.described.clone(),
             sender_drops: self.sender_drops.clone(),
             sink_drops: self.sink_drops.clone(),
+            consumers: self.consumers.clone(),
             end: self.end.clone(),
             outcome: self.outcome.clone(),
             verified: self.verified.clone(),

@@ -2,7 +2,8 @@
 
 pub mod clock_sync;
 pub mod completeness;
-pub mod frame_record;
+pub mod deliveries;
+mod frame_record;
 pub mod ledger;
 pub mod measured;
 pub mod one_way;
@@ -15,6 +16,7 @@ pub mod verify;
 
 pub use clock_sync::{ClockSync, NO_READING, Offset, PIECE, Piece, Reading};
 pub use completeness::{Completeness, Lack};
+pub use deliveries::Deliveries;
 pub use frame_record::FrameRecord;
 pub use ledger::{Acknowledged, Expected, Ledger};
 pub use measured::Measured;

@@ -31,6 +31,10 @@ pub enum Stage {
     IntoBuffer,
     /// A receiver: from there to the end of the write to the dump.
     IntoDump,
+    /// From when a consumer was offered the frame until he took it.
+    UntilDelivered,
+    /// From there until he let go of it.
+    Held,
     /// From the first byte handed to the sender's socket to the payload's last byte
     /// in the receiver's buffer, by the offset of the two clocks.
     Transfer,
@@ -59,6 +63,8 @@ impl Stage {
             Stage::UntilCompletion => "until_completion",
             Stage::IntoBuffer => "into_buffer",
             Stage::IntoDump => "into_dump",
+            Stage::UntilDelivered => "until_delivered",
+            Stage::Held => "held",
             Stage::Transfer => "transfer",
             Stage::TransferCorrected => "transfer_corrected",
             Stage::EndToEnd => "end_to_end",

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::memfd::MFdFlags;
 
-use super::{Mapping, Plane, udmabuf};
+use super::{Plane, udmabuf};
 use crate::base::{Error, ErrorKind, Result};
 use crate::memory::MemoryUsed;
 
@@ -233,8 +233,7 @@ impl Heap {
             }
             Allocator::Udmabuf(device) => udmabuf::create(device, pages, largest),
             Allocator::Memfd => udmabuf::memfd(pages, MFdFlags::empty())
-                .and_then(|memfd| Mapping::new(memfd.as_fd(), pages, 0))
-                .map(Plane::of_mapping),
+                .and_then(|memfd| Plane::of_memfd(memfd, pages)),
         }
         .map_err(|errno| self.allocation_error(pages, errno))
     }

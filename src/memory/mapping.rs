@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -15,18 +16,26 @@ use super::volatile;
 
 /// Memory shared with a device, mapped for reading and writing.
 #[derive(Debug)]
-pub struct Mapping {
+pub struct Mapping(Arc<Mapped>);
+
+/// Keeps a mapping where it is, and gives no access to it: that stays its owner's.
+#[derive(Debug)]
+pub struct Kept(#[allow(dead_code, reason = "it is kept, and nothing else")] Arc<Mapped>);
+
+/// A range of addresses, unmapped when it is dropped.
+#[derive(Debug)]
+struct Mapped {
     start: NonNull<u8>,
     length: usize,
 }
 
 // SAFETY: a mapping belongs to the process, not to a thread, and it is reached
 // only through raw pointers, by system calls and by volatile copies.
-unsafe impl Send for Mapping {}
+unsafe impl Send for Mapped {}
 
-// SAFETY: what a shared mapping gives out only reads: to write takes `view_mut`, and that the
-// mapping for oneself. Reads by volatile copies don't race with each other.
-unsafe impl Sync for Mapping {}
+// SAFETY: what a shared mapping gives out only reads: to write takes `Mapping::view_mut`, and
+// that the mapping for oneself. Reads by volatile copies don't race with each other.
+unsafe impl Sync for Mapped {}
 
 impl Mapping {
     /// Maps `length` bytes of `fd` from `offset` (a multiple of the page size).
@@ -46,22 +55,27 @@ impl Mapping {
                 offset,
             )?
         };
-        Ok(Mapping {
+        Ok(Mapping(Arc::new(Mapped {
             start: start.cast(),
             length,
-        })
+        })))
     }
 
     /// Bytes.
     pub fn length(&self) -> usize {
-        self.length
+        self.0.length
+    }
+
+    /// Keeps it mapped where it is beyond its owner's life.
+    pub fn keep(&self) -> Kept {
+        Kept(Arc::clone(&self.0))
     }
 
     /// The range of `length` bytes from `offset`; None if it leaves the mapping.
     pub fn view(&self, offset: usize, length: usize) -> Option<View<'_>> {
         let whole = View {
-            start: self.start,
-            length: self.length,
+            start: self.0.start,
+            length: self.0.length,
             mapping: PhantomData,
         };
         whole.skip(offset)?.first(length)
@@ -73,9 +87,9 @@ impl Mapping {
     }
 }
 
-impl Drop for Mapping {
+impl Drop for Mapped {
     fn drop(&mut self) {
-        // SAFETY: `new` mapped just this range, and no `View` of it is left:
+        // SAFETY: `Mapping::new` mapped just this range, and no `View` of it is left:
         // each borrows the mapping.
         if let Err(errno) = unsafe { munmap(self.start.cast(), self.length) } {
             log::error!("cannot unmap {} bytes: {errno}", self.length);

@@ -14,11 +14,15 @@ mod used;
 mod volatile;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 pub use access::Access;
 pub use calls::{try_pin, write};
 pub use heap::{Heap, HeapChoice, HeapName, Pages};
-pub use mapping::{Mapping, View, ViewMut};
+pub use mapping::{Kept, Mapping, View, ViewMut};
 pub use read_rate::read_rate;
 pub use used::MemoryUsed;
 
@@ -26,34 +30,80 @@ pub use used::MemoryUsed;
 #[derive(Debug)]
 pub struct Plane {
     mapping: Mapping,
-    dmabuf: Option<OwnedFd>,
+    descriptor: Descriptor,
+    /// Whether somebody else has the descriptor, and may use the memory behind our back.
+    is_shared: AtomicBool,
+}
+
+/// What a plane's memory can be given to others by.
+#[derive(Debug)]
+enum Descriptor {
+    DmaBuf(OwnedFd),
+    Memfd(OwnedFd),
+    /// A driver's own memory, which it does not export.
+    Nothing,
 }
 
 impl Plane {
     /// Maps a DMABUF of `length` bytes.
     pub fn of_dmabuf(dmabuf: OwnedFd, length: usize) -> nix::Result<Self> {
         let mapping = Mapping::new(dmabuf.as_fd(), length, 0)?;
-        Ok(Plane {
-            mapping,
-            dmabuf: Some(dmabuf),
-        })
+        Ok(Plane::new(mapping, Descriptor::DmaBuf(dmabuf)))
     }
 
-    /// Memory that is no DMABUF: a memfd, or a driver's that it won't export.
+    /// Memory that nobody else can be given: a driver's that it won't export.
     pub fn of_mapping(mapping: Mapping) -> Self {
-        Plane {
-            mapping,
-            dmabuf: None,
-        }
+        Plane::new(mapping, Descriptor::Nothing)
+    }
+
+    /// Maps a memfd of `length` bytes, which is no DMABUF.
+    fn of_memfd(memfd: OwnedFd, length: usize) -> nix::Result<Self> {
+        let mapping = Mapping::new(memfd.as_fd(), length, 0)?;
+        Ok(Plane::new(mapping, Descriptor::Memfd(memfd)))
     }
 
     /// A udmabuf, mapped by way of the memfd behind it: that mapping has page
     /// structs, so the network can send from it; the DMABUF's own has none.
     fn of_udmabuf(dmabuf: OwnedFd, memfd: Mapping) -> Self {
+        Plane::new(memfd, Descriptor::DmaBuf(dmabuf))
+    }
+
+    fn new(mapping: Mapping, descriptor: Descriptor) -> Self {
         Plane {
-            mapping: memfd,
-            dmabuf: Some(dmabuf),
+            mapping,
+            descriptor,
+            is_shared: AtomicBool::new(false),
         }
+    }
+
+    /// The descriptor of its memory, to be given to others, and whether it is a DMABUF; None for
+    /// memory that has none.
+    pub fn share(&self) -> nix::Result<Option<(BorrowedFd<'_>, bool)>> {
+        let shared = match &self.descriptor {
+            Descriptor::Nothing => return Ok(None),
+            Descriptor::DmaBuf(fd) => (fd.as_fd(), true),
+            Descriptor::Memfd(fd) => {
+                // What shrinks under a mapping kills who reads it.
+                fcntl(fd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))?;
+                (fd.as_fd(), false)
+            }
+        };
+        self.is_shared.store(true, Ordering::Relaxed);
+        Ok(Some(shared))
+    }
+
+    /// Whether somebody who was given a descriptor has a device read the memory now. A queue does
+    /// not wait for that: videobuf2 knows of no implicit fences.
+    pub fn is_busy(&self) -> bool {
+        let Some(dmabuf) = self
+            .dmabuf()
+            .filter(|_| self.is_shared.load(Ordering::Relaxed))
+        else {
+            return false;
+        };
+        // Ready to be written to once every fence has signaled, readers' as well.
+        let mut polled = [PollFd::new(dmabuf, PollFlags::POLLOUT)];
+        poll(&mut polled, PollTimeout::ZERO) == Ok(0)
     }
 
     /// Begins a read by the CPU that outlives this borrow; `end_read` ends it.
@@ -66,7 +116,18 @@ impl Plane {
         access::synchronize(self, access::Direction::Read, access::Edge::End)
     }
 
-    /// The range of `length` bytes from `offset`, for whoever has begun a read.
+    /// Begins a write by the CPU that outlives this borrow, by whoever has the plane for himself;
+    /// `end_write` ends it.
+    pub fn begin_write(&self) -> crate::Result<()> {
+        access::synchronize(self, access::Direction::Write, access::Edge::Start)
+    }
+
+    /// Ends what `begin_write` began.
+    pub fn end_write(&self) -> crate::Result<()> {
+        access::synchronize(self, access::Direction::Write, access::Edge::End)
+    }
+
+    /// The range of `length` bytes from `offset`, for whoever has begun an access.
     pub(crate) fn view(&self, offset: usize, length: usize) -> crate::Result<View<'_>> {
         let view = self.mapping.view(offset, length);
         view.ok_or_else(|| access::outside(offset, length, self.length()))
@@ -77,9 +138,17 @@ impl Plane {
         self.mapping.length()
     }
 
+    /// Keeps it mapped where it is, whoever uses the memory meanwhile.
+    pub fn keep(&self) -> Kept {
+        self.mapping.keep()
+    }
+
     /// The DMABUF, for those who import it.
     pub fn dmabuf(&self) -> Option<BorrowedFd<'_>> {
-        self.dmabuf.as_ref().map(AsFd::as_fd)
+        match &self.descriptor {
+            Descriptor::DmaBuf(dmabuf) => Some(dmabuf.as_fd()),
+            Descriptor::Memfd(_) | Descriptor::Nothing => None,
+        }
     }
 
     /// Begins a read by the CPU.

@@ -1,4 +1,4 @@
-//! `Sender` and `Receiver`, as Python sees them.
+//! `Sender`, `Receiver` and `Capture`, as Python sees them.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -10,14 +10,19 @@ use pyo3::types::PyDict;
 use serde::de::DeserializeOwned;
 
 use super::exit;
+use super::frames::{Consumer, Feed};
 use super::observer::Link;
 use super::running::{self, GivenUp, Outcome};
 use crate::base::{Result, Run, Stop, lock};
+use crate::capture::{self, CaptureConfig};
 use crate::link::Listener;
 use crate::measure::{Measured, Measuring};
 use crate::receiver::ReceiverConfig;
 use crate::report::file;
 use crate::sender::SenderConfig;
+use crate::sink::audience::Audience;
+use crate::sink::consumer::{Overrun, Terms};
+use crate::source::Input;
 use crate::{receiver, sender};
 
 /// What both ends share: one run at a time, with the interpreter's lock released.
@@ -26,6 +31,8 @@ struct Endpoint<State> {
     state: Arc<Mutex<Place<State>>>,
     /// By what the run is asked.
     link: Mutex<Option<Arc<Link>>>,
+    /// Who takes its frames.
+    audience: Audience,
     /// What came of the last run.
     last: Mutex<Option<Arc<Measured>>>,
 }
@@ -93,6 +100,7 @@ impl<State: Send + 'static> Endpoint<State> {
             stop: Arc::new(stop),
             state: Arc::new(Mutex::new(Place::Here(state))),
             link: Mutex::new(None),
+            audience: Audience::default(),
             last: Mutex::new(None),
         })
     }
@@ -153,9 +161,16 @@ impl<State: Send + 'static> Endpoint<State> {
         &self,
         py: Python<'py>,
         progress: Option<Py<PyAny>>,
-        work: impl FnOnce(&mut State, &Measuring, &mut Run<'_>) -> Result<()> + Send + 'static,
+        work: impl FnOnce(&mut State, &Audience, &Measuring, &mut Run<'_>) -> Result<()>
+        + Send
+        + 'static,
     ) -> PyResult<Bound<'py, PyAny>> {
         lock(&self.state).check()?;
+        let audience = self.audience.clone();
+        let work = move |state: &mut State, measured: &Measuring, run: &mut Run<'_>| {
+            let _ending = audience.ending();
+            work(state, &audience, measured, run)
+        };
         // Whatever comes, the run before is not what it is told by.
         *lock(&self.last) = Some(Arc::default());
         let outcome = self.work(py, progress, Stops::UsedUp, work)?;
@@ -181,8 +196,35 @@ impl<State: Send + 'static> Endpoint<State> {
         }
     }
 
+    /// One more who takes the frames: of the run that goes on, or else of the next. No `depth`:
+    /// as many as the stream can spare.
+    fn subscribe(&self, py: Python<'_>, depth: Option<usize>, policy: &str) -> PyResult<Consumer> {
+        let on_overrun: Overrun = serde_json::from_value(policy.into())
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let consumer = self.audience.subscribe(Terms { depth, on_overrun });
+        consumer
+            .map(Consumer::from)
+            .map_err(|error| super::error::to_python(py, &error, &Measured::default()))
+    }
+
     fn last(&self) -> Option<Arc<Measured>> {
         lock(&self.last).clone()
+    }
+
+    /// The state so far of the run that goes on; that of the last one if none does.
+    fn so_far<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let is_running = matches!(*lock(&self.state), Place::Lent);
+        let link = lock(&self.link).clone().filter(|_| is_running);
+        let Some(link) = link else {
+            return self.report(py);
+        };
+        let (state, entering) = py.detach(|| (link.look(), exit::Entering::new()));
+        drop(entering);
+        match state {
+            // It has ended meanwhile, or begins just now.
+            None => self.report(py),
+            Some(state) => super::report::to_python(py, &state),
+        }
     }
 
     fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -246,6 +288,10 @@ fn settings<T: DeserializeOwned>(json: &str) -> PyResult<T> {
 #[pyclass(frozen)]
 pub struct Sender(Endpoint<SenderConfig>);
 
+/// Captures.
+#[pyclass(frozen)]
+pub struct Capture(Endpoint<CaptureConfig>);
+
 /// Receives.
 #[pyclass(frozen)]
 pub struct Receiver(Endpoint<Receiving>);
@@ -272,9 +318,29 @@ macro_rules! methods {
                 self.0.abort();
             }
 
+            /// One more who takes the frames.
+            fn subscribe(
+                &self,
+                py: Python<'_>,
+                depth: Option<usize>,
+                policy: &str,
+            ) -> PyResult<Consumer> {
+                self.0.subscribe(py, depth, policy)
+            }
+
+            /// Nothing more comes for those who take frames.
+            fn end_consumers(&self) {
+                self.0.audience.end();
+            }
+
             /// The last run's report, however it ended.
             fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
                 self.0.report(py)
+            }
+
+            /// The state of the run that goes on, or the last run's report.
+            fn so_far<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                self.0.so_far(py)
             }
 
             /// What the last run's result has beside its report.
@@ -308,6 +374,31 @@ methods! {
         Endpoint::new(py, settings(config)?).map(Sender)
     }
 
+    #[pyo3(signature = (frames=None, progress=None, feed=None))]
+    fn run<'py>(
+        &self,
+        py: Python<'py>,
+        frames: Option<NonZeroU64>,
+        progress: Option<Py<PyAny>>,
+        feed: Option<Bound<'py, Feed>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let feed = feed.map(|feed| feed.get().core());
+        self.0.run(py, progress, move |config, audience, measured, run| {
+            if let Some(feed) = feed {
+                config.input = Input::Feed(feed);
+            }
+            sender::send(config, frames, audience, measured, run)
+        })
+    }
+}
+
+methods! {
+    Capture:
+    #[new]
+    fn new(py: Python<'_>, config: &str) -> PyResult<Self> {
+        Endpoint::new(py, settings(config)?).map(Capture)
+    }
+
     #[pyo3(signature = (frames=None, progress=None))]
     fn run<'py>(
         &self,
@@ -315,8 +406,8 @@ methods! {
         frames: Option<NonZeroU64>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.0.run(py, progress, move |config, measured, run| {
-            sender::send(config, frames, measured, run)
+        self.0.run(py, progress, move |config, audience, measured, run| {
+            capture::capture(config, frames, audience, measured, run)
         })
     }
 }
@@ -349,8 +440,9 @@ methods! {
         frames: Option<NonZeroU64>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.0.run(py, progress, move |state, measured, run| {
-            receiver::receive(&state.config, frames, state.listener.take(), measured, run)
+        self.0.run(py, progress, move |state, audience, measured, run| {
+            let listener = state.listener.take();
+            receiver::receive(&state.config, frames, listener, audience, measured, run)
         })
     }
 

@@ -8,6 +8,7 @@
 mod endpoint;
 mod error;
 mod exit;
+mod frames;
 mod log;
 mod observer;
 mod probe;
@@ -23,9 +24,11 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use super::endpoint::{Receiver, Sender};
+    use super::endpoint::{Capture, Receiver, Sender};
     #[pymodule_export]
     use super::exit::Whole;
+    #[pymodule_export]
+    use super::frames::{Consumer, Feed, Frame, Plane, Slot};
     #[pymodule_export]
     use super::probe::probe;
 

@@ -3,11 +3,24 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::base::{Bell, Observer, Result, Stop, Thread, lock};
 use crate::measure::{Measured, Measuring};
+
+/// How long a run may take to tell its state. One that takes longer hangs in the kernel.
+const ANSWERS: Duration = Duration::from_millis(100);
+
+/// What a run has told of its state.
+#[derive(Default)]
+struct Told {
+    state: Option<Arc<Measured>>,
+    /// Whether the waiting thread has not had it.
+    is_new: bool,
+    /// How often it has told.
+    count: u64,
+}
 
 /// What the two threads ask and tell each other.
 pub struct Link {
@@ -15,7 +28,9 @@ pub struct Link {
     bell: Bell,
     aborted: AtomicBool,
     wanted: AtomicBool,
-    so_far: Mutex<Option<Box<Measured>>>,
+    so_far: Mutex<Told>,
+    /// Notified when there is a new state.
+    told: Condvar,
     /// The run's; None where the kernel does not tell.
     thread: OnceLock<Option<Thread>>,
     /// Rings at the Python thread: there is a state, a log record, or the run is over.
@@ -29,7 +44,8 @@ impl Link {
             bell: Bell::new()?,
             aborted: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
-            so_far: Mutex::new(None),
+            so_far: Mutex::default(),
+            told: Condvar::new(),
             thread: OnceLock::new(),
             news: Arc::new(Bell::new()?),
         })
@@ -53,8 +69,24 @@ impl Link {
     }
 
     /// The state that was asked for, if it has come.
-    pub fn take_so_far(&self) -> Option<Box<Measured>> {
-        lock(&self.so_far).take()
+    pub fn take_so_far(&self) -> Option<Arc<Measured>> {
+        let mut told = lock(&self.so_far);
+        told.is_new
+            .then(|| told.state.clone())
+            .flatten()
+            .inspect(|_| told.is_new = false)
+    }
+
+    /// The run's state now; the one before if it does not answer in time, or none.
+    pub fn look(&self) -> Option<Arc<Measured>> {
+        let told = lock(&self.so_far);
+        let before = told.count;
+        self.ask();
+        let waited = self
+            .told
+            .wait_timeout_while(told, ANSWERS, |told| told.count == before);
+        let (told, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        told.state.clone()
     }
 
     /// Notes the thread that calls this as the run's.
@@ -95,9 +127,13 @@ impl Linked<'_> {
         let Ok(measured) = self.measured.try_borrow() else {
             return;
         };
-        let mut so_far = Box::new(measured.so_far());
+        let mut so_far = measured.so_far();
         so_far.stopped = self.stop.is_requested();
-        *lock(&self.link.so_far) = Some(so_far);
+        let mut told = lock(&self.link.so_far);
+        told.state = Some(Arc::new(so_far));
+        told.is_new = true;
+        told.count += 1;
+        self.link.told.notify_all();
     }
 }
 

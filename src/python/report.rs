@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::frame::{CaptureClock, field};
-use crate::measure::{Bursts, FrameRecord, Interval, Measured};
+use crate::measure::{Bursts, Deliveries, FrameRecord, Interval, Measured};
 use crate::report::account::Account;
 
 /// Makes a `v4l_dmabuf.Report`.
@@ -47,7 +47,9 @@ pub fn to_python<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py,
         fields.set_item("read_bytes_per_second", stream.read_rate)?;
     }
     fields.set_item("protocol", report.version.map(|it| it.number()))?;
-    let account = if is_sender {
+    let account = if report.is_capture {
+        Account::of_capture(report)
+    } else if is_sender {
         Account::of_sender(report)
     } else {
         Account::of_receiver(report)
@@ -147,10 +149,23 @@ pub fn details<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py, P
     details.set_item("series", series)?;
     details.set_item("samples", samples(py, report)?)?;
     details.set_item("network", network(py, report)?)?;
+    let consumers = report.consumers.iter().map(|it| deliveries(py, it));
+    details.set_item("consumers", consumers.collect::<PyResult<Vec<_>>>()?)?;
     let described = report.described();
     let text = described.and_then(|it| serde_json::to_string(it).ok());
     details.set_item("described", text)?;
     Ok(details)
+}
+
+/// Where a consumer's frames went.
+pub fn deliveries<'py>(py: Python<'py>, told: &Deliveries) -> PyResult<Bound<'py, PyDict>> {
+    let fields = PyDict::new(py);
+    fields.set_item("received", told.received)?;
+    fields.set_item("delivered", told.delivered)?;
+    fields.set_item("consumer_drops", told.drops)?;
+    fields.set_item("undelivered", told.undelivered)?;
+    fields.set_item("held", told.held)?;
+    Ok(fields)
 }
 
 /// The connection's addresses, and what TCP_INFO told.

@@ -92,7 +92,7 @@ pub fn run<T: Send + 'static>(
         result,
         raised: None,
         aborted: None,
-        last: Box::default(),
+        last: Arc::default(),
     };
     let (ended, entering) = py.detach(|| {
         let ended = waiting.wait();
@@ -116,7 +116,7 @@ pub fn run<T: Send + 'static>(
         Ended::NotYet(calls) => Ok(Outcome {
             raised,
             result: Err(calls),
-            report: *last,
+            report: last.so_far(),
         }),
         Ended::Broken => Err(raised.unwrap_or_else(|| {
             PyRuntimeError::new_err("the run's thread ended without an answer: this is a bug")
@@ -143,7 +143,7 @@ struct Waiting<'a, T> {
     result: Receiver<(T, Measured)>,
     raised: Option<PyErr>,
     aborted: Option<Instant>,
-    last: Box<Measured>,
+    last: Arc<Measured>,
 }
 
 impl<T> Waiting<'_, T> {

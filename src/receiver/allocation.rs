@@ -10,7 +10,7 @@ use crate::wire::Description;
 
 /// The most buffers worth having (V4L2's `VIDEO_MAX_FRAME`), whatever number the
 /// sender says: frames are taken one at a time, in order.
-const MAX_BUFFERS: NonZeroU32 = NonZeroU32::new(32).unwrap();
+pub(super) const MAX_BUFFERS: NonZeroU32 = NonZeroU32::new(32).unwrap();
 
 /// A stream's buffers.
 pub(super) struct Buffers {
@@ -48,8 +48,13 @@ impl Heaps {
     }
 
     /// Allocates the buffers of a stream, all of them from one heap.
-    pub(super) fn allocate(self, description: &Description, limit: u64) -> Result<Buffers> {
-        let mut failure = match allocate_from(&self.first, description, limit) {
+    pub(super) fn allocate(
+        self,
+        description: &Description,
+        count: NonZeroU32,
+        limit: u64,
+    ) -> Result<Buffers> {
+        let mut failure = match allocate_from(&self.first, description, count, limit) {
             // Another heap has as little room below the limit.
             Err(error) if error.kind() != ErrorKind::Limit => error,
             result => return result,
@@ -57,7 +62,7 @@ impl Heaps {
         for name in &self.others {
             log::warn!("heap auto: trying {name}: {failure}");
             let heap = Heap::open(name);
-            match heap.and_then(|heap| allocate_from(&heap, description, limit)) {
+            match heap.and_then(|heap| allocate_from(&heap, description, count, limit)) {
                 Ok(buffers) => return Ok(buffers),
                 Err(error) => failure = error,
             }
@@ -66,8 +71,12 @@ impl Heaps {
     }
 }
 
-fn allocate_from(heap: &Heap, description: &Description, limit: u64) -> Result<Buffers> {
-    let count = description.buffers.min(MAX_BUFFERS);
+fn allocate_from(
+    heap: &Heap,
+    description: &Description,
+    count: NonZeroU32,
+    limit: u64,
+) -> Result<Buffers> {
     let (pages, bytes) = pages_within(limit, heap, description, count)?;
     let buffer = |index| {
         let sizes = description.planes.iter().map(|it| it.sizeimage.get());
@@ -160,7 +169,8 @@ mod tests {
 
     fn buffers(description: &Description, limit: u64) -> Result<Buffers> {
         let memfd = HeapChoice::Named(HeapName::Memfd);
-        Heaps::open(&memfd)?.allocate(description, limit)
+        let count = description.buffers.min(MAX_BUFFERS);
+        Heaps::open(&memfd)?.allocate(description, count, limit)
     }
 
     #[test]

@@ -11,13 +11,13 @@ mod incoming;
 mod outlets;
 mod receiving;
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer};
 
-use self::allocation::Heaps;
+use self::allocation::{Heaps, MAX_BUFFERS};
 use self::announcement::announce;
 use self::door::{Door, Offer};
 use self::outlets::Outlets;
@@ -28,8 +28,8 @@ use crate::link::{Connection, Listener};
 use crate::measure::{Ledger, Measuring, Verified};
 use crate::memory::{HeapChoice, read_rate};
 use crate::session::control::ReceiverEnd;
-use crate::sink::{Sink, WhenFull, dump::Dump, dump::DumpTarget};
-use crate::wire::{Version, v3::kind, v3::message, v3::text_bytes};
+use crate::sink::{Sink, WhenFull, audience::Audience, dump::Dump, dump::DumpTarget};
+use crate::wire::{Description, Version, v3::kind, v3::message, v3::text_bytes};
 
 /// How long a sender may take to say what it sends, and to open its control connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +47,9 @@ pub struct ReceiverConfig {
     /// Where frames are written to, and what becomes of those that are too many for it.
     #[serde(rename = "output", deserialize_with = "dump")]
     pub dumps: Vec<(DumpTarget, WhenFull)>,
+    /// How many buffers there are; None: as many as the sender has, and those that the audience
+    /// may hold.
+    pub buffers: Option<NonZeroU32>,
     /// The most bytes that a stream's buffers may take here.
     pub max_memory: u64,
     /// How long the sender may be silent.
@@ -55,6 +58,15 @@ pub struct ReceiverConfig {
     /// Where to write a line a frame, if anywhere.
     #[serde(deserialize_with = "settings::path")]
     pub records: Option<PathBuf>,
+}
+
+impl ReceiverConfig {
+    /// How many buffers a stream gets here.
+    fn count(&self, description: &Description, audience: &Audience) -> NonZeroU32 {
+        let of_use = description.buffers.min(MAX_BUFFERS);
+        let count = of_use.saturating_add(audience.holds());
+        self.buffers.unwrap_or(count)
+    }
 }
 
 /// The dump that a setting names, if it does.
@@ -68,13 +80,15 @@ fn dump<'de, D: Deserializer<'de>>(
         .collect())
 }
 
-/// Receives until `frames` have come, the sender ends the stream, or a stop.
+/// Receives until `frames` have come, the sender ends the stream, or a stop. The audience gets
+/// what comes whole.
 ///
 /// All that can be refused without a sender is refused before one is waited for.
 pub fn receive(
     config: &ReceiverConfig,
     frames: Option<NonZeroU64>,
     listener: Option<Listener>,
+    audience: &Audience,
     measured: &Measuring,
     run: &mut Run<'_>,
 ) -> Result<()> {
@@ -112,8 +126,9 @@ pub fn receive(
     log::info!("connection from {}", connection.peer());
     // All of it before the sender is told to begin: afterwards it would make the first frames
     // late.
+    let count = config.count(&description, audience);
     let ready = heaps
-        .allocate(&description, config.max_memory)
+        .allocate(&description, count, config.max_memory)
         .and_then(|buffers| {
             let Some(sinks) = begin(outputs, run)? else {
                 return Ok(None);
@@ -142,7 +157,7 @@ pub fn receive(
             control => control,
         },
     };
-    let stream = Stream {
+    let own = Stream {
         width: description.width,
         height: description.height,
         pixel_format: description.pixel_format,
@@ -155,7 +170,7 @@ pub fn receive(
     };
     {
         let mut measured = measured.borrow_mut();
-        measured.stream = Some(stream);
+        measured.stream = Some(own.clone());
         measured.version = Some(version);
         measured.verified = description.verify.then(Verified::default);
         measured.describe(description.clone());
@@ -163,9 +178,12 @@ pub fn receive(
     let dump = config.dumps.first().map(|(target, _)| target);
     announce(&description, version, dump);
     let stream = (version, &description);
+    let pool = Pool::new(buffers.free)?;
+    audience.begin(own, pool.lent(), 1);
     Receiving {
         measured,
-        pool: Pool::new(buffers.free)?,
+        audience,
+        pool,
         outlets: Outlets::new(sinks, measured),
         ledger,
         control,

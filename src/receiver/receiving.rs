@@ -1,6 +1,7 @@
 //! A stream's frames, one after the other: acknowledged, looked at, dumped, and counted.
 
 use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 
@@ -12,11 +13,16 @@ use crate::link::Connection;
 use crate::measure::{Expected, FrameRecord, Ledger, Measuring, Resolve, Stage};
 use crate::report::account::Account;
 use crate::session::control::ReceiverEnd;
+use crate::sink::{audience::Audience, consumer::Passage};
 use crate::wire::{Description, Version, v3::Ack, v3::End, v3::Outcome};
+
+/// How often the sender is told that whoever takes the frames keeps the stream waiting.
+const BUSY: Duration = Duration::from_millis(200);
 
 /// A stream that is being received.
 pub(super) struct Receiving<'m> {
     pub(super) measured: &'m Measuring,
+    pub(super) audience: &'m Audience,
     pub(super) pool: Pool,
     pub(super) outlets: Outlets<'m>,
     pub(super) ledger: Ledger<'m>,
@@ -43,6 +49,7 @@ impl Receiving<'_> {
         };
         let result = self.receive_frames(&incoming, frames, run);
         let result = self.finish_outlets(result, run);
+        self.audience.account(self.measured);
         if result
             .as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::Interrupted)
@@ -116,7 +123,12 @@ impl Receiving<'_> {
             }
             let mut polled = vec![PollFd::new(self.pool.bell(), PollFlags::POLLIN)];
             polled.extend(self.outlets.poll_fds());
-            if run.wait(&polled, None, OnStop::End)? == Woken::Stopped {
+            let told = self.control.as_ref().filter(|_| self.audience.is_awaited());
+            if let Some(control) = told {
+                control.busy();
+            }
+            let again = told.map(|_| Instant::now() + BUSY);
+            if run.wait(&polled, again, OnStop::End)? == Woken::Stopped {
                 return Ok(None);
             }
         }
@@ -180,10 +192,18 @@ impl Receiving<'_> {
         measured.saw(frame);
         measured.count(frame);
         drop(borrowed);
-        if !self.outlets.is_wanted() {
-            return self.enter(record, run);
-        }
-        self.outlets.put(&lease, record, run)
+        let passage = Passage {
+            counter: record.counter,
+            dequeued: header.map(|header| header.dequeued),
+            received: Some(record.complete),
+        };
+        let done = if self.outlets.is_wanted() {
+            self.outlets.put(&lease, record, run)
+        } else {
+            self.enter(record, run)
+        };
+        self.audience.offer(lease, passage, self.measured);
+        done
     }
 
     /// Nothing more will be learned of a frame.

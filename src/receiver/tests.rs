@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::*;
 use crate::base::{Observer, Stop};
 use crate::memory::HeapName;
-use crate::sender::{self, Input, SenderConfig, intake::OnOverrun};
+use crate::sender::{self, SenderConfig, intake::OnOverrun};
 use crate::sink::network::ZeroCopyMode;
-use crate::source::{camera::Capture, camera::MemoryMode, test::Picture};
+use crate::source::{Input, camera::Capture, camera::MemoryMode, test::Picture};
 
 const FRAMES: u64 = 200;
 const FRAME_BYTES: usize = 320 * 240 * 2;
@@ -57,7 +57,14 @@ fn send_frames(port: u16) {
     let mut observer = Nobody;
     let mut run = Run::new(&stop, &mut observer);
     let measured = Measuring::default();
-    sender::send(&config, NonZeroU64::new(FRAMES), &measured, &mut run).unwrap();
+    sender::send(
+        &config,
+        NonZeroU64::new(FRAMES),
+        &Audience::default(),
+        &measured,
+        &mut run,
+    )
+    .unwrap();
 }
 
 /// What the frames of a dump are, each by its first bytes, which no other has.
@@ -79,6 +86,7 @@ fn a_slow_dump_that_may_drop_slows_nobody_and_its_account_adds_up() {
         port,
         heap: memfd(),
         dumps: vec![dump(&whole, WhenFull::Wait), dump(&slow, WhenFull::Drop(2))],
+        buffers: None,
         max_memory: 1 << 30,
         peer_timeout: Duration::from_secs(60),
         records: None,
@@ -102,7 +110,15 @@ fn a_slow_dump_that_may_drop_slows_nobody_and_its_account_adds_up() {
             }
         });
         let sender = scope.spawn(|| send_frames(port));
-        receive(&config, None, listener, &measured, &mut run).unwrap();
+        receive(
+            &config,
+            None,
+            listener,
+            &Audience::default(),
+            &measured,
+            &mut run,
+        )
+        .unwrap();
         sender.join().unwrap();
         reader.join().unwrap()
     });

@@ -28,6 +28,8 @@ pub struct Account {
     pub unwritten: Option<u64>,
     /// Frames that came to this side and are not what the format says.
     pub incomplete: u64,
+    /// Consumers whose counts don't add up.
+    pub miscounted: u64,
 }
 
 impl Account {
@@ -54,6 +56,18 @@ impl Account {
             spoiled: outcome.and(verified).and(outcome).map(|it| it.spoiled),
             unwritten: verified.map(Verified::not_whole),
             incomplete: report.incomplete_frames,
+            miscounted: miscounted(report),
+        }
+    }
+
+    /// What a capture without a network knows.
+    pub fn of_capture(report: &Measured) -> Self {
+        Account {
+            captured: Some(report.captured),
+            driver_drops: report.sequence.drops(),
+            incomplete: report.incomplete_frames,
+            miscounted: miscounted(report),
+            ..Account::default()
         }
     }
 
@@ -79,6 +93,7 @@ impl Account {
                 .map(Verified::not_whole)
                 .filter(|_| report.described().is_some_and(|it| it.unwritten)),
             incomplete: report.incomplete_frames,
+            miscounted: miscounted(report),
         }
     }
 
@@ -100,6 +115,12 @@ impl Account {
             if received > sent {
                 faults.push(format!("{received} frames received of {sent} sent"));
             }
+        }
+        if self.miscounted > 0 {
+            faults.push(format!(
+                "frames of {} consumers are neither delivered nor dropped nor left",
+                self.miscounted
+            ));
         }
         let counts = [
             (self.lost, "frames were lost in transit"),
@@ -135,6 +156,12 @@ impl Account {
     }
 }
 
+/// How many consumers' counts don't add up.
+fn miscounted(report: &Measured) -> u64 {
+    let consumers = report.consumers.iter();
+    consumers.filter(|consumer| !consumer.adds_up()).count() as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +179,7 @@ mod tests {
             spoiled: Some(0),
             unwritten: Some(0),
             incomplete: 0,
+            miscounted: 0,
         }
     }
 

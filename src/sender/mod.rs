@@ -9,9 +9,8 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-pub(crate) use self::greeting::describe;
 use self::next_frame::next_frame;
 use crate::base::{Monotonic, Result, Run, settings};
 use crate::link;
@@ -19,12 +18,11 @@ use crate::measure::{Expected, FrameRecord, Ledger, Measuring, Resolve, Stage, V
 use crate::sender::{intake::Intake, intake::OnOverrun, intake::Taken};
 use crate::session::control::SenderEnd;
 use crate::sink::{
-    Fate, Passing, Sink, network, network::Framing, network::Network, network::ZeroCopyMode,
+    Fate, Passing, Sink, audience::Audience, consumer::Passage, network, network::Framing,
+    network::Network, network::ZeroCopyMode,
 };
-use crate::source::{
-    self, Source, camera::Camera, camera::Capture, test::Picture, test::TestSource,
-};
-use crate::wire::Version;
+use crate::source::{self, Input, Source, camera::Capture};
+use crate::wire::{Description, Version};
 
 /// Bytes that may wait in the socket where frames may be dropped. The kernel
 /// calls for more when half of them are left. Little beside a frame, since what
@@ -32,26 +30,6 @@ use crate::wire::Version;
 /// wake-ups is what it has sent and not yet seen acknowledged, and that is no part
 /// of it.
 const UNSENT_BYTES: u32 = 32 * 1024;
-
-/// What to capture from.
-#[derive(Debug, Clone)]
-pub enum Input {
-    /// A V4L2 device.
-    Device(PathBuf),
-    /// The built-in source.
-    Test(Picture),
-}
-
-impl<'de> Deserialize<'de> for Input {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        let settings::AnyPath(path) = Deserialize::deserialize(from)?;
-        Ok(match path.to_str() {
-            Some("test") => Input::Test(Picture::Moving),
-            Some("test:still") => Input::Test(Picture::Still),
-            _ => Input::Device(path),
-        })
-    }
-}
 
 /// A sender's settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -80,16 +58,18 @@ pub struct SenderConfig {
     pub records: Option<PathBuf>,
 }
 
-/// Sends until `frames` are sent, the source or the receiver ends, or a stop.
+/// Sends until `frames` are sent, the source or the receiver ends, or a stop. The audience sees
+/// what is sent.
 ///
 /// The first frame is fresh: streaming starts after the receiver is there.
 pub fn send(
     config: &SenderConfig,
     frames: Option<NonZeroU64>,
+    audience: &Audience,
     measured: &Measuring,
     run: &mut Run<'_>,
 ) -> Result<()> {
-    let result = send_stream(config, frames, measured, run);
+    let result = send_stream(config, frames, audience, measured, run);
     measured.borrow_mut().stages.settle();
     result
 }
@@ -97,12 +77,14 @@ pub fn send(
 fn send_stream(
     config: &SenderConfig,
     frames: Option<NonZeroU64>,
+    audience: &Audience,
     measured: &Measuring,
     run: &mut Run<'_>,
 ) -> Result<()> {
-    match open(config, run)? {
+    let capture = config.capture.with_more_buffers(audience.holds());
+    match config.input.open(&capture, run)? {
         None => Ok(()),
-        Some(source) => send_from(source, config, frames, measured, run),
+        Some(source) => send_from(source, config, frames, audience, measured, run),
     }
 }
 
@@ -111,10 +93,11 @@ fn send_from(
     source: Box<dyn Source>,
     config: &SenderConfig,
     frames: Option<NonZeroU64>,
+    audience: &Audience,
     measured: &Measuring,
     run: &mut Run<'_>,
 ) -> Result<()> {
-    let begun = begin(config, source.as_ref(), measured, run);
+    let begun = begin(config, source.as_ref(), audience, measured, run);
     let Ok(Some(mut sending)) = begun else {
         let torn_down = source::tear_down(source, ())?;
         return source::end_with(torn_down, begun.map(|_| ()), run);
@@ -134,6 +117,7 @@ fn send_from(
 fn begin<'m>(
     config: &SenderConfig,
     source: &dyn Source,
+    audience: &'m Audience,
     measured: &'m Measuring,
     run: &mut Run<'_>,
 ) -> Result<Option<Sending<'m>>> {
@@ -146,7 +130,7 @@ fn begin<'m>(
         measured.verified = config.capture.verify.then(Verified::default);
     }
     let zero_copy = network::choose(config.zero_copy, source, measured)?;
-    let description = greeting::describe(source.stream(), zero_copy, config.capture.verify)?;
+    let description = Description::of(source.stream(), zero_copy, config.capture.verify);
     measured.borrow_mut().describe(description.clone());
     let framing = Framing::new(config.protocol, &description)?;
     let Some(connection) = link::connect(run, &config.address, config.port, config.peer_timeout)?
@@ -164,25 +148,22 @@ fn begin<'m>(
     }
     let how = (config.zero_copy, zero_copy);
     let network = Network::new(connection, framing, how, measured)?;
+    // One more than the source needs: what the network has must be able to come back.
+    let needed = source.needed() + 1;
+    audience.begin(source.stream().clone(), source.pool().lent(), needed);
     Ok(Some(Sending {
         measured,
+        audience,
         network,
         control,
         ledger,
     }))
 }
 
-fn open(config: &SenderConfig, run: &mut Run<'_>) -> Result<Option<Box<dyn Source>>> {
-    let capture = config.capture.clone();
-    match &config.input {
-        Input::Device(path) => Camera::open_beside(path, capture, run),
-        Input::Test(picture) => Ok(Some(Box::new(TestSource::new(&capture, *picture)?))),
-    }
-}
-
 /// A stream that is being sent.
 struct Sending<'m> {
     measured: &'m Measuring,
+    audience: &'m Audience,
     network: Network<'m>,
     control: Option<SenderEnd>,
     ledger: Ledger<'m>,
@@ -199,6 +180,7 @@ impl Sending<'_> {
         let mut intake = Intake::new(source, on_overrun, self.measured);
         let result = self.send_all(&mut intake, frames, run);
         intake.end();
+        self.audience.account(self.measured);
         // Captured, and not sent whole.
         self.measured.borrow_mut().left_over += u64::from(self.network.is_mid_frame());
         result
@@ -270,7 +252,14 @@ impl Sending<'_> {
             acknowledgement: self.control.is_some(),
             completion: fate == Fate::Kept,
         };
+        let passage = Passage {
+            counter: record.counter,
+            dequeued: Some(record.dequeued),
+            received: None,
+        };
         self.ledger.enter(record, expected);
+        // After the network: nobody who looks on makes a frame late.
+        self.audience.offer(lease, passage, self.measured);
         Ok(())
     }
 

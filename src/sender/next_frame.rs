@@ -1,6 +1,6 @@
 //! The sender's wait: for a frame, and for all that may happen before one comes.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags};
 
@@ -9,10 +9,8 @@ use crate::link::Progress;
 use crate::measure::{Ledger, Measuring};
 use crate::sender::{intake::Intake, intake::Taken};
 use crate::sink::{Sink, network::Network};
+use crate::source::{self, SILENT_SOURCE};
 use crate::wire::Version;
-
-/// A source that is silent for longer than this is worth a warning.
-const SILENT_SOURCE: Duration = Duration::from_secs(5);
 
 /// Waits for a frame; None at the source's end and on a stop.
 pub(super) fn next_frame(
@@ -41,7 +39,6 @@ pub(super) fn next_frame(
             }
         }
         if intake.has_ended() {
-            log::warn!("the device gave its last frame");
             return Ok(None);
         }
         if source_failed {
@@ -87,10 +84,7 @@ pub(super) fn next_frame(
         // Looked at rather than told by the wait: a receiver that talks on and on would never
         // let it time out.
         if warn_at.is_some_and(|at| Instant::now() >= at) {
-            log::warn!(
-                "no frame for {} s: is there a signal?",
-                SILENT_SOURCE.as_secs()
-            );
+            source::warn_of_silence();
             warn_at = None;
         }
         if starved.as_mut().is_some_and(|it| it.is_over(connection)) {

@@ -12,8 +12,9 @@ use crate::base::{Observer, Stop};
 use crate::link::COMPLETES_EARLY;
 use crate::measure::{Measured, Measuring};
 use crate::memory::{HeapChoice, HeapName};
-use crate::sender::{self, Input, SenderConfig, intake::OnOverrun};
-use crate::source::{camera::Capture, camera::MemoryMode, test::Picture};
+use crate::sender::{self, SenderConfig, intake::OnOverrun};
+use crate::sink::audience::Audience;
+use crate::source::{Input, camera::Capture, camera::MemoryMode, test::Picture};
 use crate::wire::{PREAMBLE_SIZE, v2::FrameHeader, v2::StreamHeader};
 
 const WIDTH: u32 = 320;
@@ -92,7 +93,7 @@ fn wrong_bytes(zero_copy: ZeroCopyMode) -> (usize, Measured) {
     let mut run = Run::new(&stop, &mut observer);
     let measured = Measuring::default();
     let frames = NonZeroU64::new(FRAMES.into());
-    sender::send(&config, frames, &measured, &mut run).unwrap();
+    sender::send(&config, frames, &Audience::default(), &measured, &mut run).unwrap();
     (receiver.join().unwrap(), measured.into_inner())
 }
 

@@ -7,8 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use super::*;
 use crate::base::{Error, ErrorKind, Observer, Stop, WaitsFor};
 use crate::frame::Stream;
-use crate::memory::{HeapChoice, HeapName};
-use crate::source::{Next, camera::MemoryMode};
+use crate::source::{Next, test::Picture, test::TestSource};
 
 struct Nobody;
 
@@ -46,6 +45,10 @@ impl Source for Hangs {
         self.0.waits_for()
     }
 
+    fn pool(&self) -> &crate::frame::Pool {
+        self.0.pool()
+    }
+
     fn poll_error(&self) -> Error {
         self.0.poll_error()
     }
@@ -60,16 +63,7 @@ impl Drop for Hangs {
 fn config(port: u16) -> SenderConfig {
     SenderConfig {
         input: Input::Test(Picture::Still),
-        capture: Capture {
-            width: 32.try_into().unwrap(),
-            height: 16.try_into().unwrap(),
-            pixel_format: "YUYV".parse().unwrap(),
-            buffers: 2.try_into().unwrap(),
-            heap: HeapChoice::Named(HeapName::Memfd),
-            memory: MemoryMode::Auto,
-            fps: None,
-            verify: false,
-        },
+        capture: Capture::in_memfds(2),
         address: "127.0.0.1".to_owned(),
         port,
         protocol: Version::V2,
@@ -103,6 +97,7 @@ fn the_stream_ends_though_the_device_hangs_in_its_teardown() {
             source,
             &config,
             NonZeroU64::new(1),
+            &Audience::default(),
             &Measuring::default(),
             &mut Run::new(&stop, &mut Nobody),
         );
@@ -126,6 +121,7 @@ fn a_device_that_hangs_in_its_teardown_does_not_keep_a_failed_connection_s_news(
         source,
         &config,
         None,
+        &Audience::default(),
         &Measuring::default(),
         &mut Run::new(&stop, &mut Nobody),
     );

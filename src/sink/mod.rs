@@ -1,6 +1,8 @@
 //! Where frames go: a sink takes a frame, keeps a lease of it for as long as it needs, and
 //! tells when it is done.
 
+pub mod audience;
+pub mod consumer;
 pub mod dump;
 pub mod network;
 

@@ -1,14 +1,18 @@
 //! Where a sender's frames come from.
 
+mod buffers;
 pub mod camera;
+pub mod feed;
+mod input;
 pub mod test;
 
 use std::time::{Duration, Instant};
 
+pub use self::input::Input;
 use crate::base::{
     Blocking, Error, ErrorKind, OnStop, Result, Run, WaitsFor, Woken, error::keep_first,
 };
-use crate::frame::{Lease, Stream};
+use crate::frame::{Lease, Pool, Stream};
 
 /// What a source has now.
 #[derive(Debug)]
@@ -37,6 +41,12 @@ pub trait Source: Send {
     fn next(&mut self) -> Result<Next>;
     /// What to wait for when there is none.
     fn waits_for(&self) -> WaitsFor<'_>;
+    /// Where its frames' buffers are when nobody has them.
+    fn pool(&self) -> &Pool;
+    /// How many buffers it must have to go on.
+    fn needed(&self) -> usize {
+        1
+    }
     /// What it means that the descriptor reports an error and `next` does not.
     fn poll_error(&self) -> Error;
 }
@@ -70,6 +80,15 @@ pub fn tear_down(source: Box<dyn Source>, held: impl Send + 'static) -> Result<B
         drop(held);
         drop(source);
     })
+}
+
+/// A source that is silent for longer than this is worth a warning.
+pub const SILENT_SOURCE: Duration = Duration::from_secs(5);
+
+/// Says that a source has been silent for `SILENT_SOURCE`.
+pub fn warn_of_silence() {
+    let seconds = SILENT_SOURCE.as_secs();
+    log::warn!("no frame for {seconds} s: is there a signal?");
 }
 
 /// How long to wait for a device to be let go of. What takes longer has its own reasons.

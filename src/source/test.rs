@@ -13,15 +13,10 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-
 use crate::base::{Error, ErrorKind, Monotonic, Result, WaitsFor};
-use crate::frame::{
-    FourCc, Frame, Free, Interval, Origin, Payload, PlaneLayout, Pool, Stream, Timestamp, field,
-    flags,
-};
-use crate::memory::{self, Heap, HeapChoice, HeapName, ViewMut, read_rate};
-use crate::source::{Next, Source, camera::Capture};
+use crate::frame::{Frame, Free, Payload, Pool, Stream, Timestamp, field, flags};
+use crate::memory::ViewMut;
+use crate::source::{Next, Source, buffers::Buffers, camera::Capture};
 
 /// Bytes after which the ramp repeats: 256 steps of 8.
 const PERIOD: usize = 2048;
@@ -50,80 +45,25 @@ pub struct TestSource {
 }
 
 impl TestSource {
-    /// Allocates the buffers. `memory` is of no concern to it: there is no driver.
+    /// Allocates the buffers.
     pub fn new(capture: &Capture, picture: Picture) -> Result<Self> {
-        let (width, height) = (capture.width.get(), capture.height.get());
-        let format = capture.pixel_format;
-        let sizeimage = format
-            .frame_size(width, height)
-            .and_then(NonZeroU32::new)
-            .ok_or_else(|| {
-                let known: Vec<String> =
-                    FourCc::known_raw().map(|known| known.to_string()).collect();
-                Error::new(
-                    ErrorKind::Format,
-                    format!("make {width}x{height} {format} test frames"),
-                )
-                .errno(Errno::EINVAL)
-                .cause("the format is compressed or unknown, or the frame too big")
-                .next(format!("use one of {}", known.join(", ")))
-            })?;
-        let heap = match &capture.heap {
-            HeapChoice::Named(name) => Heap::open(name)?,
-            HeapChoice::Auto => {
-                let mut candidates = HeapName::candidates();
-                candidates.push(HeapName::Memfd);
-                Heap::first_usable(&candidates)?
-            }
-        };
-        let mut free = (0..capture.buffers.get())
-            .map(|index| {
-                Ok(Free::new(
-                    index,
-                    vec![heap.allocate(sizeimage.get() as usize)?],
-                ))
-            })
-            .collect::<Result<Vec<Free>>>()?;
+        let Buffers {
+            mut free,
+            stream,
+            sizeimage,
+            can_pin,
+        } = Buffers::new(capture, "test source")?;
         let ramp = Ramp::new();
         if picture == Picture::Still {
             for free in &mut free {
-                ramp.draw(free, (sizeimage, height), 0)?;
+                ramp.draw(free, (sizeimage, stream.height), 0)?;
             }
         }
-        let read_rate = read_rate(free.first().map_or(&[], Free::planes))?;
-        log::info!(
-            "test source: {width}x{height} {format}, {}, {} x {sizeimage} bytes from {}",
-            capture
-                .fps
-                .map_or("as fast as it can".to_owned(), |fps| format!("{fps} fps")),
-            capture.buffers,
-            heap.name()
-        );
         Ok(TestSource {
             picture,
-            stream: Stream {
-                width,
-                height,
-                pixel_format: format,
-                planes: vec![PlaneLayout {
-                    sizeimage,
-                    bytesperline: None,
-                }],
-                buffers: capture.buffers,
-                memory: heap.memory_used(),
-                heap: Some(heap.name().to_string()),
-                read_rate,
-                origin: Origin {
-                    interval: capture.fps.map(Interval::of_rate),
-                    timestamp_flags: Some(flags::BUF_FLAG_TIMESTAMP_MONOTONIC),
-                    ..Origin::default()
-                },
-            },
+            stream,
             sizeimage,
-            can_pin: free
-                .iter()
-                .flat_map(Free::planes)
-                .try_for_each(memory::try_pin),
+            can_pin,
             pool: Pool::new(free)?,
             interval: capture
                 .fps
@@ -228,6 +168,10 @@ impl Source for TestSource {
         } else {
             WaitsFor::Time(self.due)
         }
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     fn poll_error(&self) -> Error {

@@ -43,6 +43,10 @@ impl Source for Hangs {
         WaitsFor::Time(Instant::now())
     }
 
+    fn pool(&self) -> &Pool {
+        unreachable!("nobody asks for it")
+    }
+
     fn poll_error(&self) -> Error {
         Error::new(ErrorKind::Device, "wait")
     }

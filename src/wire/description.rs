@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WireError;
 use super::v2::StreamHeader;
-use crate::frame::{FourCc, MAX_PLANES, PlaneLayout, field};
+use crate::frame::{FourCc, MAX_PLANES, PlaneLayout, Stream, field};
 
 /// Bytes of a description at most.
 pub const MAX_DESCRIPTION: usize = 64 * 1024;
@@ -87,6 +87,42 @@ pub struct Colorimetry {
 }
 
 impl Description {
+    /// Of a stream that frames are sent of: whether without a copy, and whether verified.
+    pub fn of(stream: &Stream, zero_copy: bool, verify: bool) -> Self {
+        let origin = &stream.origin;
+        let capability = origin.capability.as_ref();
+        let interval = origin.interval.and_then(|interval| {
+            let denominator = interval.denominator.try_into().ok()?;
+            Some((interval.numerator, denominator))
+        });
+        Description {
+            width: stream.width,
+            height: stream.height,
+            pixel_format: stream.pixel_format,
+            planes: stream.planes.clone(),
+            buffers: stream.buffers,
+            frame_interval: interval,
+            field: origin.appearance.map(|it| it.field),
+            colorimetry: origin.appearance.map(|it| Colorimetry {
+                colorspace: it.colorspace,
+                transfer: it.transfer,
+                encoding: it.encoding,
+                quantization: it.quantization,
+            }),
+            timestamp_flags: origin.timestamp_flags,
+            memory: Some(stream.memory.name().to_owned()),
+            heap: stream.heap.clone(),
+            zero_copy: Some(zero_copy),
+            verify,
+            unwritten: verify,
+            driver: capability.map(|it| it.driver.clone()),
+            card: capability.map(|it| it.card.clone()),
+            bus: capability.map(|it| it.bus_info.clone()),
+            capabilities: capability.map(|it| it.capabilities),
+            tool: Some(concat!("v4l-dmabuf ", env!("CARGO_PKG_VERSION")).to_owned()),
+        }
+    }
+
     /// As it goes on the wire.
     pub fn encode(&self) -> Result<Vec<u8>, WireError> {
         serde_json::to_vec(self).map_err(|error| WireError::Description(error.to_string()))

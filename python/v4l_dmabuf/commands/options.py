@@ -35,7 +35,10 @@ class Options:
         )
         self._settings = settings(config_class)
         self._defaults = {field.name: field.default for field in fields(config_class)}
-        for name, setting in self._settings.items():
+        # What must be told comes first.
+        by_need = sorted(self._settings, key=lambda name: self._defaults[name] is not MISSING)
+        for name in by_need:
+            setting = self._settings[name]
             if setting.option is not None:
                 self._add(name, setting, setting.option)
         self._add_common()

@@ -19,6 +19,8 @@ _STAGES = {
     "until_completion": "until completed",
     "into_buffer": "into the buffer",
     "into_dump": "into the dump",
+    "until_delivered": "until taken",
+    "held": "held",
     "acknowledged": "until acknowledged",
     "transfer": "socket to buffer",
     "end_to_end": "capture to buffer",

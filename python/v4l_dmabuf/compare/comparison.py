@@ -118,10 +118,10 @@ def compare(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
         *(_value(value, a, b) for value in VALUES),
         *(_count(count, a, b) for count in COUNTS),
     ]
-    made = [make for make in told if callable(make)]
+    made = [make for make in told if not (make is None or isinstance(make, Missing))]
     # Each interval alone misses the truth so much more rarely that all together do not.
     level = 1 - (1 - FAMILY_LEVEL) / max(1, len(made))
-    rows = [row(level) for row in made]
+    rows: list[Row] = [row(level) for row in made]
     missing = [
         *(each for each in told if isinstance(each, Missing)),
         *(Missing(row.name, "it is no finite number") for row in rows if not _is_finite(row)),

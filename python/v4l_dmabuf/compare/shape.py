@@ -69,7 +69,7 @@ _STAGES = (
     *("transfer", "end_to_end", "acknowledged"),
 )
 _RESULT: dict[str, Check] = {
-    "role": _one_of("sender", "receiver"),
+    "role": _one_of("sender", "receiver", "capture"),
     "outcome": _one_of("complete", "stopped", "short", "failed"),
     "error": _or_null(_TEXT),
     "began": _TEXT,

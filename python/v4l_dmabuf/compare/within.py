@@ -38,6 +38,7 @@ class Statistic(Protocol):
 
     def of(self, values: Floats) -> float:
         """Give the figure."""
+        ...
 
     def estimate(self, values: Floats, level: float) -> Estimate | None:
         """Give it with limits that hold the true one with the chance ``level``.

@@ -78,6 +78,10 @@ impl Source for Script {
         WaitsFor::Buffer(self.pool.bell())
     }
 
+    fn pool(&self) -> &crate::frame::Pool {
+        &self.pool
+    }
+
     fn poll_error(&self) -> Error {
         Error::new(ErrorKind::System, "wait")
     }

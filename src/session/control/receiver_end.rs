@@ -11,7 +11,9 @@ use super::control_channel::Listening;
 use super::conversation::{Channel, Handler};
 use crate::base::{Monotonic, Result, Run, lock};
 use crate::measure::{ClockSync, Piece, Reading};
-use crate::wire::{WireError, v3::Ack, v3::Answered, v3::Outcome, v3::Ping, v3::Pong, v3::kind};
+use crate::wire::{
+    WireError, v3::Ack, v3::Answered, v3::Outcome, v3::Ping, v3::Pong, v3::kind, v3::message,
+};
 
 /// How long a sender may take for its last readings.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -47,6 +49,11 @@ impl ReceiverEnd {
     /// Tells that a frame has come.
     pub fn acknowledge(&self, ack: &Ack) {
         self.listening.line.post(&ack.encode());
+    }
+
+    /// Tells that nothing is taken now because of whoever takes the frames.
+    pub fn busy(&self) {
+        self.listening.line.post(&message(kind::BUSY, &[]));
     }
 
     /// Tells what came of the run.

@@ -10,6 +10,7 @@ use super::MOST_OPEN;
 use super::control_channel::Listening;
 use super::conversation::{Channel, Handler};
 use crate::base::{Monotonic, Result, Run, lock};
+use crate::link::Busy;
 use crate::measure::{Acknowledged, ClockSync, Piece, Reading, ledger};
 use crate::wire::{WireError, v3::Ack, v3::Answered, v3::Outcome, v3::Ping, v3::Pong, v3::kind};
 
@@ -46,21 +47,28 @@ pub struct SenderEnd {
     listening: Listening,
     state: Arc<Mutex<State>>,
     patience: Duration,
+    busy: Busy,
 }
 
 impl SenderEnd {
     /// Begins with a burst of readings, and waits for it.
-    /// The receiver's last word may take `patience` to come.
-    pub fn start(socket: Socket, patience: Duration, run: &mut Run<'_>) -> Result<Self> {
+    /// The receiver's last word may take `patience` to come; that it is busy is noted.
+    pub fn start(
+        socket: Socket,
+        (patience, busy): (Duration, Busy),
+        run: &mut Run<'_>,
+    ) -> Result<Self> {
         let state = Arc::<Mutex<State>>::default();
         let handler = SenderHandler {
             state: Arc::clone(&state),
+            busy: busy.clone(),
             ..SenderHandler::new(Monotonic::now())
         };
         let end = SenderEnd {
             listening: Listening::start(socket, handler)?,
             state,
             patience,
+            busy,
         };
         end.wait_for(PATIENCE, run, |state| state.bursts_done > 0)?;
         Ok(end)
@@ -96,8 +104,16 @@ impl SenderEnd {
 
     /// The receiver's last word, which may take a moment to come; None if it gives none.
     pub fn outcome(&self, run: &mut Run<'_>) -> Result<Option<Outcome>> {
-        self.wait_for(self.patience, run, |state| state.outcome.is_some())?;
-        Ok(lock(&self.state).outcome.clone())
+        loop {
+            let begun = Instant::now();
+            self.wait_for(self.patience, run, |state| state.outcome.is_some())?;
+            let state = lock(&self.state);
+            let is_busy = self.busy.last().is_some_and(|last| last >= begun);
+            // Whoever takes the frames has the last of them yet to take.
+            if state.outcome.is_some() || state.closed || !is_busy || run.is_stopped() {
+                return Ok(state.outcome.clone());
+            }
+        }
     }
 
     /// Takes the last readings, ends the connection, and gives what they tell.
@@ -112,6 +128,7 @@ impl SenderEnd {
 #[derive(Debug)]
 pub struct SenderHandler {
     state: Arc<Mutex<State>>,
+    busy: Busy,
     /// Of the next ping.
     number: u64,
     /// The pings that have no answer yet, and when they were sent.
@@ -128,6 +145,7 @@ impl SenderHandler {
     pub fn new(now: Monotonic) -> Self {
         SenderHandler {
             state: Arc::default(),
+            busy: Busy::default(),
             number: 0,
             asked: VecDeque::new(),
             answered: None,
@@ -224,6 +242,7 @@ impl Handler for SenderHandler {
                 let ack = Ack::decode(body)?;
                 lock(&self.state).acknowledge(Acknowledged { ack, at });
             }
+            kind::BUSY => self.busy.note(),
             kind::RESULT => {
                 lock(&self.state).outcome = Some(Outcome::decode(body)?);
                 channel.tell();

@@ -10,6 +10,7 @@ use socket2::{Domain, Socket, Type};
 use super::rehearsal::{BEGINNING, Clocks, Rehearsal};
 use super::{ReceiverEnd, SenderEnd};
 use crate::base::{Monotonic, Observer, Run, Stop};
+use crate::link::Busy;
 use crate::measure::{FrameRecord, OneWay, Resolve, Stages};
 use crate::wire::{Assembler, v3::Answered, v3::Ping, v3::Pong, v3::kind};
 
@@ -111,7 +112,8 @@ fn a_sender_reads_clocks_however_long_the_answers_take() {
     let stop = Stop::new().unwrap();
     let mut observer = Nobody;
     let mut run = Run::new(&stop, &mut observer);
-    let asking = SenderEnd::start(own, Duration::from_secs(2), &mut run).unwrap();
+    let asking =
+        SenderEnd::start(own, (Duration::from_secs(2), Busy::default()), &mut run).unwrap();
     let pieces = asking.take_pieces();
     let offset = pieces.first().and_then(|piece| piece.offset.ok());
     let offset = offset.expect("answers came, each after half a second and more");

@@ -59,5 +59,6 @@ pub fn offer(
             Some(_) => {}
         }
     }
-    SenderEnd::start(control.into_socket(), connection.patience(), run).map(Some)
+    let limits = (connection.patience(), connection.busy()?);
+    SenderEnd::start(control.into_socket(), limits, run).map(Some)
 }

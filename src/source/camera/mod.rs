@@ -5,16 +5,22 @@ mod allocation;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use serde::Deserialize;
 
 use self::allocation::{Allocation, allocate, prepared};
 use crate::base::{Error, Result, Run, WaitsFor, settings};
-use crate::frame::{FourCc, Interval, Layout, Origin, Places, PlaneLayout, Stream, field};
-use crate::memory::{HeapChoice, MemoryUsed};
+use crate::frame::{
+    FourCc, Free, Interval, Layout, Origin, Places, PlaneLayout, Pool, Stream, field,
+};
+use crate::memory::{HeapChoice, MemoryUsed, Plane};
 use crate::source::{self, Next, Source};
 use crate::v4l2::{Format, device::Device, queue::Dequeue, queue::Queue, queue::QueueError};
+
+/// How often to look whether others are done with a buffer, while all are theirs.
+const LOOK_AT_BUSY: Duration = Duration::from_millis(5);
 
 /// Whose memory to capture into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -48,7 +54,33 @@ pub struct Capture {
     /// Frames a second; None leaves the rate as it is.
     pub fps: Option<f64>,
     /// Whether frames are to be verified: what the driver leaves unwritten has to show.
+    #[serde(default)]
     pub verify: bool,
+}
+
+impl Capture {
+    /// Small frames on plain memory, as fast as they can be made.
+    #[cfg(test)]
+    pub(crate) fn in_memfds(buffers: u32) -> Self {
+        Capture {
+            width: 32.try_into().unwrap(),
+            height: 16.try_into().unwrap(),
+            pixel_format: "YUYV".parse().unwrap(),
+            buffers: buffers.try_into().unwrap(),
+            heap: HeapChoice::Named(crate::memory::HeapName::Memfd),
+            memory: MemoryMode::Auto,
+            fps: None,
+            verify: false,
+        }
+    }
+
+    /// The same, with so many buffers more.
+    pub fn with_more_buffers(&self, more: u32) -> Self {
+        Capture {
+            buffers: self.buffers.saturating_add(more),
+            ..self.clone()
+        }
+    }
 }
 
 /// A capture device with all its buffers queued.
@@ -60,6 +92,8 @@ pub struct Camera {
     source: Watch,
     /// Where buffers are poisoned, if frames are to be verified.
     poisoned: Option<Arc<Places>>,
+    /// Free buffers that somebody's device still reads.
+    busy: Vec<Free>,
 }
 
 impl Camera {
@@ -148,6 +182,7 @@ impl Camera {
             stream,
             source,
             poisoned,
+            busy: Vec::new(),
         })
     }
 }
@@ -155,7 +190,14 @@ impl Camera {
 impl Camera {
     /// Gives the driver the buffers whose frames nobody reads any more.
     fn refill(&mut self) -> Result<()> {
+        for free in std::mem::take(&mut self.busy) {
+            self.queue.pool().give(free);
+        }
         while let Some(free) = self.queue.pool().take() {
+            if free.planes().iter().any(Plane::is_busy) {
+                self.busy.push(free);
+                continue;
+            }
             let free = prepared(free, self.poisoned.as_ref())?;
             self.queue.enqueue(free).map_err(|(_, errno)| {
                 let what = format!("queue a buffer on {} (VIDIOC_QBUF)", self.device.path());
@@ -260,6 +302,7 @@ impl Source for Camera {
             }
             Ok(Dequeue::Ended) => {
                 self.source.explain(&self.device)?;
+                log::warn!("the device gave its last frame");
                 Ok(Next::Ended)
             }
             Err(error) => {
@@ -277,9 +320,22 @@ impl Source for Camera {
         if self.queue.has_queued() {
             let device = self.device.fd();
             WaitsFor::Device { device, bell }
+        } else if !self.busy.is_empty() {
+            // Fences tell nobody who polls for more than one thing.
+            WaitsFor::Time(Instant::now() + LOOK_AT_BUSY)
         } else {
             WaitsFor::Buffer(bell)
         }
+    }
+
+    fn pool(&self) -> &Pool {
+        self.queue.pool()
+    }
+
+    /// One that is being filled, and one that follows: drivers that want more to begin
+    /// (`min_queued_buffers`) go on with these.
+    fn needed(&self) -> usize {
+        2
     }
 
     fn poll_error(&self) -> Error {

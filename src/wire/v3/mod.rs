@@ -61,6 +61,8 @@ pub mod kind {
     pub const ACK: u32 = 34;
     /// Receiver, control: it has ended, and its totals.
     pub const RESULT: u32 = 35;
+    /// Receiver, control: it takes nothing now because of whoever takes its frames.
+    pub const BUSY: u32 = 36;
 }
 
 /// A message's header.

@@ -1,0 +1,14 @@
+//! Frames in Python: who takes them, the frames themselves, and their planes.
+
+mod consumer;
+mod dlpack;
+mod frame;
+mod numpy;
+mod pixels;
+mod plane;
+mod slot;
+
+pub use consumer::Consumer;
+pub use frame::Frame;
+pub use plane::Plane;
+pub use slot::{Feed, Slot};
