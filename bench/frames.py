@@ -1,0 +1,427 @@
+"""What frames in Python cost: against a run that nobody takes frames of.
+
+Over loopback, both ends in this process: iterating, with an array, in an event loop, each beside
+`run()` in the same round and in turns; and `run()` against itself, whose spread is what chance
+does. Then what is left after many frames with views held at random, what a tap costs a sender,
+and whether instructions grow with a frame's size, as a copy's would. With `--device` the same
+device is captured by others, one after the other, beside `Capture`. Leaves frames.json and
+frames.md.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from guests.guest import CHECKOUT
+from v4l_dmabuf import Capture, Frame, Receiver, Sender
+
+LOCALHOST = "127.0.0.1"
+HD, SMALL = (1920, 1080), (64, 48)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure, and what it is to reach."""
+
+    name: str
+    value: float
+    least: float
+    most: float
+    wanted: str
+
+
+def free_port() -> int:
+    """Give a port that is free just now."""
+    with socket.socket() as probe:
+        probe.bind((LOCALHOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def run(receiver: Receiver) -> None:
+    """Take no frame."""
+    receiver.run()
+
+
+def iterate(receiver: Receiver) -> None:
+    """Take each frame and give it back."""
+    for frame in receiver:
+        frame.release()
+
+
+def array(receiver: Receiver) -> None:
+    """Look at a row of each frame's array."""
+    for frame in receiver:
+        frame.array()[0].sum()
+        frame.release()
+
+
+def asynchronous(receiver: Receiver) -> None:
+    """Take each frame in an event loop."""
+
+    async def take() -> None:
+        async for frame in receiver:
+            frame.release()
+
+    asyncio.run(take())
+
+
+def rate(take: Callable[[Receiver], None], size: tuple[int, int], frames: int) -> float:
+    """Give the frames a second at which a receiver takes what comes as fast as it can."""
+    port = free_port()
+    with Receiver(port=port, listen=LOCALHOST, heap="memfd") as receiver:
+        sender = Sender(
+            address=LOCALHOST,
+            port=port,
+            device="test:still",
+            heap="memfd",
+            width=size[0],
+            height=size[1],
+        )
+        thread = threading.Thread(target=sender.run, kwargs={"frames": frames})
+        thread.start()
+        take(receiver)
+        thread.join()
+        report = receiver.report
+    assert report is not None
+    assert report.fps is not None
+    return report.fps
+
+
+def compared(
+    name: str,
+    take: Callable[[Receiver], None],
+    size: tuple[int, int],
+    frames: int,
+    rounds: int,
+    wanted: str,
+) -> tuple[Figure, float]:
+    """Give the ratio of a taking's rate to `run()`'s, and its own rate."""
+    ratios, rates = [], []
+    for number in range(-1, rounds):
+        pair = [run, take] if number % 2 else [take, run]
+        told = [rate(one, size, frames) for one in pair]
+        if number % 2:
+            told.reverse()
+        # The first round warms up.
+        if number >= 0:
+            ratios.append(told[0] / told[1])
+            rates.append(told[0])
+    median = statistics.median
+    return Figure(name, median(ratios), min(ratios), max(ratios), wanted), median(rates)
+
+
+def state() -> tuple[int, int, int, int]:
+    """Give this process's descriptors, threads, mappings, and resident KiB."""
+    gc.collect()
+    status = Path("/proc/self/status").read_text()
+    resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+    descriptors = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    maps = len(Path("/proc/self/maps").read_text().splitlines())
+    return descriptors, threading.active_count(), maps, int(resident.split()[1])
+
+
+def left_behind(frames: int) -> list[tuple[int, int, int, int]]:
+    """Hold views at random over so many frames; gives the state at each tenth of them."""
+    chance = random.Random(1)  # noqa: S311 -- the same in every run
+    held: list[tuple[Frame, object]] = []
+    states = []
+    with Capture(device="test:still", heap="memfd", width=64, height=48, buffers=8) as capture:
+        for number, frame in enumerate(capture, start=1):
+            kind = chance.randrange(4)
+            views = (None, memoryview(frame), frame.array(), np.from_dlpack(frame))
+            held.append((frame, views[kind]))
+            del views
+            if chance.random() < 0.5:
+                frame.release()
+            while len(held) > chance.randrange(6):
+                del held[chance.randrange(len(held))]
+            if number % (frames // 10) == 0:
+                states.append(state())
+                if number == frames:
+                    break
+    return states
+
+
+def cpu(size: tuple[int, int], frames: int, *, tapped: bool) -> float:
+    """Give the sender's CPU seconds a frame, with a tap that drops everything or without one."""
+    code = f"""
+import resource, sys
+from v4l_dmabuf import Sender
+sender = Sender(address="{LOCALHOST}", port=int(sys.argv[1]), device="test:still", heap="memfd",
+                width={size[0]}, height={size[1]}, buffers=4)
+if {tapped}:
+    tap = sender.subscribe(depth=1, on_overrun="drop-newest")
+def used():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+before = used()
+sender.run(frames={frames})
+print((used() - before) / {frames})
+"""
+    port = free_port()
+    with Receiver(port=port, listen=LOCALHOST, heap="memfd") as receiver:
+        thread = threading.Thread(target=receiver.run)
+        thread.start()
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(port)], capture_output=True, text=True, check=True
+        )
+        thread.join()
+    return float(done.stdout)
+
+
+def instructions(size: tuple[int, int], frames: int) -> float | None:
+    """Give the instructions a frame from its receipt to its array; None without valgrind.
+
+    Those of a run of as many frames are taken away, and with them the interpreter's start.
+    """
+    if shutil.which("valgrind") is None:
+        return None
+    code = f"""
+import sys, threading
+from v4l_dmabuf import Receiver
+receiver = Receiver(port=int(sys.argv[1]), listen="{LOCALHOST}", heap="memfd")
+import numpy
+with receiver:
+    print("ready", flush=True)
+    if sys.argv[2] == "run":
+        receiver.run()
+    else:
+        for frame in receiver:
+            frame.array()
+            frame.release()
+"""
+    counts = {}
+    for kind in ("run", "array"):
+        port = free_port()
+        process = subprocess.Popen(
+            [
+                "valgrind",
+                "--tool=callgrind",
+                "--callgrind-out-file=/dev/null",
+                sys.executable,
+                "-c",
+                code,
+                str(port),
+                kind,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        Sender(
+            address=LOCALHOST,
+            port=port,
+            device="test:still",
+            heap="memfd",
+            width=size[0],
+            height=size[1],
+            peer_timeout=120,
+        ).run(frames=frames)
+        _, errors = process.communicate()
+        (line,) = [one for one in errors.splitlines() if "Collected" in one]
+        counts[kind] = int(line.rsplit(":", 1)[1])
+    return (counts["array"] - counts["run"]) / frames
+
+
+def by_others(device: str, seconds: float) -> dict[str, dict[str, float]]:
+    """Capture a device by this package and by others: frames a second, CPU seconds a frame."""
+    programs = {
+        "Capture": """
+from v4l_dmabuf import Capture
+with Capture(device=device, width=1280, height=720, fps=60) as capture:
+    for frame in capture:
+        take(frame.array()[0].sum())
+        frame.release()
+""",
+        "OpenCV": """
+import cv2
+camera = cv2.VideoCapture(device, cv2.CAP_V4L2)
+for name, value in ((cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*"YUYV")),
+                    (cv2.CAP_PROP_FRAME_WIDTH, 1280), (cv2.CAP_PROP_FRAME_HEIGHT, 720),
+                    (cv2.CAP_PROP_FPS, 60), (cv2.CAP_PROP_CONVERT_RGB, 0)):
+    camera.set(name, value)
+while True:
+    take(camera.read()[1][0].sum())
+""",
+        "PyAV": """
+import av
+options = {"video_size": "1280x720", "framerate": "60", "input_format": "yuyv422"}
+for frame in av.open(device, format="v4l2", options=options).decode(video=0):
+    take(frame.to_ndarray()[0].sum())
+""",
+        "linuxpy": """
+import numpy
+from linuxpy.video.device import Device, VideoCapture
+with Device(device) as camera:
+    source = VideoCapture(camera)
+    source.set_format(1280, 720, "YUYV")
+    source.set_fps(60)
+    with source:
+        for frame in source:
+            take(numpy.frombuffer(frame.data, numpy.uint8).reshape(720, 1280, 2)[0].sum())
+""",
+    }
+    head = f"""
+import resource, sys, time
+device, seconds = {device!r}, {seconds}
+count, begun, before = 0, 0.0, 0.0
+def used():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+def take(_):
+    global count, begun, before
+    if count == 0:
+        begun, before = time.monotonic(), used()
+    count += 1
+    took = time.monotonic() - begun
+    if took >= seconds:
+        print((count - 1) / took, (used() - before) / (count - 1))
+        sys.stdout.flush()
+        import os
+        os._exit(0)
+"""
+    told = {}
+    for name, code in programs.items():
+        done = subprocess.run(
+            [sys.executable, "-c", head + code], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            print(f"{name}: {done.stderr.splitlines()[-1:]}", file=sys.stderr)
+            continue
+        fps, seconds_a_frame = map(float, done.stdout.split())
+        told[name] = {"frames_per_second": fps, "cpu_seconds_per_frame": seconds_a_frame}
+    return told
+
+
+def measure(rounds: int, frames: int) -> dict[str, object]:
+    """Take all figures that need no device."""
+    small, large = frames, max(200, frames // 200)
+    cases = [
+        ("1080p, `run()` / `run()`", run, HD, large, ""),
+        ("1080p, iterating / `run()`, bytes a second", iterate, HD, large, "0.95"),
+        ("1080p, with an array and a row of it / `run()`", array, HD, large, "0.93"),
+        ("64x48, `run()` / `run()`", run, SMALL, small, ""),
+        ("64x48, iterating / `run()`, frames a second", iterate, SMALL, small, "0.4"),
+        ("64x48, `async for` / `run()`", asynchronous, SMALL, small, "0.25"),
+    ]
+    figures, rates = [], {}
+    for name, take, size, count, wanted in cases:
+        figure, rates[name] = compared(name, take, size, count, rounds, wanted)
+        print(figure, rates[name], file=sys.stderr)
+        figures.append(figure)
+    taps = [cpu(HD, large, tapped=True) / cpu(HD, large, tapped=False) for _ in range(rounds)]
+    figures.append(
+        Figure(
+            "1080p, sender's CPU a frame, with a tap that drops all / without",
+            statistics.median(taps),
+            min(taps),
+            max(taps),
+            "at most 1.05",
+        )
+    )
+    return {
+        "figures": [asdict(figure) for figure in figures],
+        "rates": rates,
+        "left_behind": left_behind(200_000),
+        "instructions": {
+            f"{width}x{height}": instructions((width, height), 40)
+            for width, height in ((64, 48), (1920, 1080))
+        },
+    }
+
+
+def write(told: dict[str, object]) -> None:
+    """Leave the figures as JSON and Markdown."""
+    folder = CHECKOUT / "bench"
+    (folder / "frames.json").write_text(json.dumps(told, indent=1) + "\n")
+    (folder / "frames.md").write_text(page(told))
+
+
+def page(told: dict[str, object]) -> str:
+    """Write the figures for people."""
+    figures, rates = told["figures"], told["rates"]
+    assert isinstance(figures, list)
+    assert isinstance(rates, dict)
+    lines = [
+        "# Frames in Python",
+        "",
+        "`make bench-python` writes this page. Both ends are in one process, over loopback; the",
+        "ratios are medians, with the least and the most.",
+        "",
+        "| figure | at least | median | least | most | frames a second |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in figures:
+        fps = rates.get(one["name"])
+        told_rate = f"{fps:,.0f}" if fps else ""
+        lines.append(
+            f"| {one['name']} | {one['wanted']} | {one['value']:.3f} | {one['least']:.3f} | "
+            f"{one['most']:.3f} | {told_rate} |"
+        )
+    left = told["left_behind"]
+    assert isinstance(left, list)
+    first, last = left[0], left[-1]
+    lines += [
+        "",
+        f"Over 200,000 frames, with views held at random, from the first tenth to the end: "
+        f"{first[0]} and {last[0]} descriptors, {first[1]} and {last[1]} threads, {first[2]} and "
+        f"{last[2]} mappings, {first[3]:,} and {last[3]:,} KiB resident.",
+    ]
+    counts = told["instructions"]
+    assert isinstance(counts, dict)
+    if None not in counts.values():
+        words = " and ".join(f"{count:,.0f} at {size}" for size, count in counts.items())
+        lines += [
+            "",
+            f"Instructions a frame from receipt to array, by callgrind: {words}. A copy of "
+            "a 1080p frame takes 64,800 at least, at 64 bytes each.",
+        ]
+    devices = told.get("devices")
+    if isinstance(devices, dict):
+        lines += [
+            "",
+            "vivid at 1280x720, asked for 60 frames a second, in an emulated guest:",
+            "",
+            "| program | frames a second | CPU a frame |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| {name} | {it['frames_per_second']:.1f} | "
+            f"{1000 * it['cpu_seconds_per_frame']:.2f} ms |"
+            for name, it in devices.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, here or in a guest with a device."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=60_000)
+    parser.add_argument("--device", help="capture this device, and add it to what is there")
+    options = parser.parse_args()
+    if options.device is None:
+        write(measure(options.rounds, options.frames))
+        return
+    told = json.loads((CHECKOUT / "bench" / "frames.json").read_text())
+    told["devices"] = by_others(options.device, 10)
+    write(told)
+
+
+if __name__ == "__main__":
+    main()
