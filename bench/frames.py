@@ -3,7 +3,7 @@
 Over loopback, both ends in this process: iterating, with an array, in an event loop, each beside
 `run()` in the same round and in turns; and `run()` against itself, whose spread is what chance
 does. Then what is left after many frames with views held at random, what a tap costs a sender,
-and whether instructions grow with a frame's size, as a copy's would. With `--device` the same
+and whether anybody copies pixels on their way. With `--device` the same
 device is captured by others, one after the other, beside `Capture`. Leaves frames.json and
 frames.md.
 """
@@ -13,11 +13,13 @@ import asyncio
 import gc
 import json
 import random
+import re
 import shutil
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -182,19 +184,19 @@ print((used() - before) / {frames})
     return float(done.stdout)
 
 
-def instructions(size: tuple[int, int], frames: int) -> float | None:
-    """Give the instructions a frame from its receipt to its array; None without valgrind.
+def copied(size: tuple[int, int], frames: int) -> float | None:
+    """Give the instructions a frame in functions that copy memory; None without valgrind.
 
-    Those of a run of as many frames are taken away, and with them the interpreter's start.
+    The whole receiver's, Python included, from a frame's receipt to its array; those of a run
+    that nobody takes frames of are taken away, and with them the interpreter's start.
     """
     if shutil.which("valgrind") is None:
         return None
     code = f"""
-import sys, threading
-from v4l_dmabuf import Receiver
-receiver = Receiver(port=int(sys.argv[1]), listen="{LOCALHOST}", heap="memfd")
+import sys
 import numpy
-with receiver:
+from v4l_dmabuf import Receiver
+with Receiver(port=int(sys.argv[1]), listen="{LOCALHOST}", heap="memfd") as receiver:
     print("ready", flush=True)
     if sys.argv[2] == "run":
         receiver.run()
@@ -206,35 +208,47 @@ with receiver:
     counts = {}
     for kind in ("run", "array"):
         port = free_port()
-        process = subprocess.Popen(
-            [
-                "valgrind",
-                "--tool=callgrind",
-                "--callgrind-out-file=/dev/null",
-                sys.executable,
-                "-c",
-                code,
-                str(port),
-                kind,
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        with tempfile.NamedTemporaryFile() as told:
+            process = subprocess.Popen(
+                [
+                    "valgrind",
+                    "--tool=callgrind",
+                    f"--callgrind-out-file={told.name}",
+                    "--quiet",
+                    sys.executable,
+                    "-c",
+                    code,
+                    str(port),
+                    kind,
+                ],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            Sender(
+                address=LOCALHOST,
+                port=port,
+                device="test:still",
+                heap="memfd",
+                width=size[0],
+                height=size[1],
+                peer_timeout=120,
+            ).run(frames=frames)
+            assert process.wait() == 0
+            annotated = subprocess.run(
+                ["callgrind_annotate", "--threshold=100", told.name],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        lines = re.findall(r"^ *([\d,]+) .*?:(\S+)", annotated, re.MULTILINE)
+        counts[kind] = sum(
+            int(count.replace(",", ""))
+            for count, name in lines
+            if re.search(r"mem(cpy|move|set)|volatile", name)
         )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        Sender(
-            address=LOCALHOST,
-            port=port,
-            device="test:still",
-            heap="memfd",
-            width=size[0],
-            height=size[1],
-            peer_timeout=120,
-        ).run(frames=frames)
-        _, errors = process.communicate()
-        (line,) = [one for one in errors.splitlines() if "Collected" in one]
-        counts[kind] = int(line.rsplit(":", 1)[1])
     return (counts["array"] - counts["run"]) / frames
 
 
@@ -324,7 +338,11 @@ def measure(rounds: int, frames: int) -> dict[str, object]:
         figure, rates[name] = compared(name, take, size, count, rounds, wanted)
         print(figure, rates[name], file=sys.stderr)
         figures.append(figure)
-    taps = [cpu(HD, large, tapped=True) / cpu(HD, large, tapped=False) for _ in range(rounds)]
+    taps = []
+    for number in range(2 * rounds):
+        order = [True, False] if number % 2 else [False, True]
+        used = {tapped: cpu(HD, 10 * large, tapped=tapped) for tapped in order}
+        taps.append(used[True] / used[False])
     figures.append(
         Figure(
             "1080p, sender's CPU a frame, with a tap that drops all / without",
@@ -338,8 +356,8 @@ def measure(rounds: int, frames: int) -> dict[str, object]:
         "figures": [asdict(figure) for figure in figures],
         "rates": rates,
         "left_behind": left_behind(200_000),
-        "instructions": {
-            f"{width}x{height}": instructions((width, height), 40)
+        "copied": {
+            f"{width}x{height}": copied((width, height), 100)
             for width, height in ((64, 48), (1920, 1080))
         },
     }
@@ -382,14 +400,15 @@ def page(told: dict[str, object]) -> str:
         f"{first[0]} and {last[0]} descriptors, {first[1]} and {last[1]} threads, {first[2]} and "
         f"{last[2]} mappings, {first[3]:,} and {last[3]:,} KiB resident.",
     ]
-    counts = told["instructions"]
+    counts = told["copied"]
     assert isinstance(counts, dict)
     if None not in counts.values():
         words = " and ".join(f"{count:,.0f} at {size}" for size, count in counts.items())
         lines += [
             "",
-            f"Instructions a frame from receipt to array, by callgrind: {words}. A copy of "
-            "a 1080p frame takes 64,800 at least, at 64 bytes each.",
+            "Instructions a frame in functions that copy or fill memory, from the frame's receipt "
+            f"to its array, by callgrind: {words}. A copy of a 1080p frame takes 64,800 at least, "
+            "at 64 bytes each.",
         ]
     devices = told.get("devices")
     if isinstance(devices, dict):
