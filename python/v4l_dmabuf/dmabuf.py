@@ -5,7 +5,7 @@ import json
 import mmap
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -56,6 +56,45 @@ _LINEAR = 0
 _SYNC = 0x40086200
 _SYNC_READ = 1
 _SYNC_END = 4
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_count, value))
+
+
+def _are_layouts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_layout, value))
+
+
+def _is_layout(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 5:
+        return False
+    plane, offset, shape, strides, kind = value
+    return (
+        _are_counts([plane, offset])
+        and _are_counts(shape)
+        and _are_counts(strides)
+        and len(shape) == len(strides)
+        and kind in {"u1", "<u2", ">u2"}
+    )
+
+
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "dmabuf": lambda value: isinstance(value, bool),
+    **dict.fromkeys(("width", "height", "modifier", "sequence", "timestamp_ns"), _is_count),
+    "format": lambda value: isinstance(value, str),
+    "fourcc": lambda value: value is None or isinstance(value, str),
+    **dict.fromkeys(("offsets", "bytesused"), _are_counts),
+    "strides": lambda value: (
+        isinstance(value, list) and all(it is None or _is_count(it) for it in value)
+    ),
+    **dict.fromkeys(("array", "arrays"), _are_layouts),
+}
+"""What a header tells, and whether that can be."""
 
 
 class DmaBuf:
@@ -143,13 +182,18 @@ class DmaBuf:
             ValueError: it is no such line, or tells of another number of descriptors.
 
         """
-        told = json.loads(line)
+        try:
+            told = json.loads(line)
+        except ValueError:
+            told = None
         if not isinstance(told, dict) or told.pop("frame", None) != _FORMAT:
             raise ValueError("this is no header of a frame's memory")
-        try:
-            made = cls(told, fds)
-        except KeyError as missing:
-            raise ValueError(f"the header does not tell {missing}") from None
+        for name, is_right in _FIELDS.items():
+            if name not in told:
+                raise ValueError(f"the header does not tell {name!r}")
+            if not is_right(told[name]):
+                raise ValueError(f"the header's {name!r} can't be {told[name]!r}")
+        made = cls(told, fds)
         if not len(made.fds) == len(made.offsets) == len(made.bytesused):
             raise ValueError(
                 f"the header tells of {len(made.offsets)} memory planes, and {len(fds)} "
@@ -180,6 +224,8 @@ class DmaBuf:
         import numpy as np  # noqa: PLC0415 -- optional: needed here alone
 
         plane, offset, shape, strides, kind = layout
+        if plane >= len(self.fds):
+            raise ValueError(f"the header tells of memory plane {plane}, of {len(self.fds)}")
         self._map()
         flat = np.frombuffer(self._maps[plane], np.uint8)
         begin = self.offsets[plane] + offset
