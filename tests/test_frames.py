@@ -361,12 +361,15 @@ def test_get_from_several_threads_gives_each_frame_to_one() -> None:
 
 
 def test_the_interpreter_is_free_while_get_waits() -> None:
-    count = 0
+    longest = 0.0
 
     def work() -> None:
-        nonlocal count
+        nonlocal longest
+        last = time.monotonic()
         while not done.is_set():
-            count += 1
+            now = time.monotonic()
+            longest = max(longest, now - last)
+            last = now
 
     done = threading.Event()
     with capture(fps=0.2) as source:
@@ -374,10 +377,10 @@ def test_the_interpreter_is_free_while_get_waits() -> None:
         thread = threading.Thread(target=work)
         thread.start()
         with pytest.raises(NoFrameError):
-            source.get(timeout=0.3)
+            source.get(timeout=2)
         done.set()
         thread.join()
-    assert count > 1000
+    assert longest < 1, "another thread stood still"
 
 
 def interrupted(code: str, wait: float = 0.5) -> tuple[int, str, float]:
@@ -469,8 +472,10 @@ def test_a_forked_child_that_drops_frames_costs_its_parent_none() -> None:
         if child == 0:
             status = 1
             try:
-                assert not held[0].release()
-                del held, views
+                views.clear()
+                # The parent's, and not this process's to give back.
+                assert not any(frame.release() for frame in held[:2])
+                held.clear()
                 status = 0
             finally:
                 os._exit(status)

@@ -19,7 +19,8 @@ mod signals;
 use pyo3::prelude::*;
 
 /// The Rust core of v4l-dmabuf.
-#[pymodule]
+// Untried without the lock; what is built for the stable ABI is not loaded there anyway.
+#[pymodule(gil_used = true)]
 mod _core {
     use pyo3::prelude::*;
 
