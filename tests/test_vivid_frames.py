@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support import LOCALHOST, Vivid, receiver, run
+from test_examples import output, start
 from v4l_dmabuf import Capture, Sender
 from v4l_dmabuf.errors import HeapError
 
@@ -224,3 +225,18 @@ def test_a_tap_leaves_a_camera_what_it_needs(vivid: Vivid, port: int) -> None:
     assert [frame.gap for frame in frames[1:]] == [0] * 29, "the tap slowed the stream"
     assert 1 <= len(held) <= 3
     assert tap.report.received >= 30
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("hand_over", (), "YUYV, mean"),
+        ("model_rate", (20,), "frames a second"),
+        ("motion", (20,), ""),
+        ("two_cameras", ("test", 5), "mean"),
+    ],
+)
+def test_an_example_runs_with_a_device(
+    vivid: Vivid, name: str, arguments: tuple[object, ...], told: str
+) -> None:
+    assert told in output(start(name, vivid.capture, *arguments))
