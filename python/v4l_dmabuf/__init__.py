@@ -14,13 +14,15 @@ The package logs to the logger ``v4l_dmabuf`` and below, and configures nothing.
 import logging
 
 from v4l_dmabuf._core import __version__
+from v4l_dmabuf.capture import Capture
 from v4l_dmabuf.config import CaptureConfig, ReceiverConfig, SenderConfig
 from v4l_dmabuf.dmabuf import DmaBuf
-from v4l_dmabuf.endpoint import Capture, Receiver, Sender
 from v4l_dmabuf.errors import Error, FramesHeldError, NoFrameError, StreamEndedError
 from v4l_dmabuf.feed import Feed, Slot
 from v4l_dmabuf.frames import Deliveries, Frame, Plane, Subscription
+from v4l_dmabuf.receiver import Receiver
 from v4l_dmabuf.report import Report, Times
+from v4l_dmabuf.sender import Sender
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 

@@ -1,33 +1,24 @@
-"""`Sender` and `Receiver`, the two ends of a stream, and `Capture`, which has one end."""
+"""What all endpoints share: a run, its report, and those who take its frames."""
 
-import asyncio
 import json
 import logging
 import os
-import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar, Unpack
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from v4l_dmabuf import _core as core
 from v4l_dmabuf import values
 from v4l_dmabuf.config import (
-    FEED,
-    CaptureConfig,
     Config,
     Overrun,
-    ReceiverConfig,
-    SenderConfig,
     overrun,
 )
 from v4l_dmabuf.errors import OutputError
-from v4l_dmabuf.feed import Feed, Source, give_all
-from v4l_dmabuf.frames import Deliveries, Frame, Subscription
-from v4l_dmabuf.keywords import CaptureKeywords, ReceiverKeywords, SenderKeywords
+from v4l_dmabuf.frames import Subscription
 from v4l_dmabuf.report import Report
 from v4l_dmabuf.result import Recording
-from v4l_dmabuf.stream import Stream
 
 Progress = Callable[[Report], object]
 """Called twice a second during a run, with its state so far: the counts, and no ``stages``,
@@ -37,7 +28,6 @@ _LOGGER = logging.getLogger(__name__)
 
 C = TypeVar("C")
 G = TypeVar("G", bound=Config)
-S = TypeVar("S", bound=ReceiverConfig | CaptureConfig)
 
 
 class _Core(Protocol):
@@ -53,7 +43,7 @@ class _Core(Protocol):
     def write_report(self, path: str | os.PathLike[str], text: str, is_last: bool) -> None: ...
 
 
-class _Endpoint(Generic[G]):
+class Endpoint(Generic[G]):
     """What both ends share."""
 
     _whole: core.Whole
@@ -193,297 +183,13 @@ class _Endpoint(Generic[G]):
         self.close()
 
 
-class Sender(_Endpoint[SenderConfig]):
-    """Captures from a V4L2 device into DMABUFs and sends the frames to a receiver.
-
-    Takes a `SenderConfig`, or its fields as keywords. Nothing is opened before
-    `run`. With a ``source``, or by `feed`, the frames are the program's.
-    """
-
-    _role = "sender"
-
-    def __init__(
-        self,
-        config: SenderConfig | None = None,
-        /,
-        *,
-        source: Source | None = None,
-        **fields: Unpack[SenderKeywords],
-    ) -> None:
-        """Make a sender.
-
-        ``source`` gives the frames instead of a device: a callable gets a `Slot` to fill, once a
-        frame, in the thread that calls `run`, until it returns False; an iterable yields buffers,
-        which are copied in, or `Frame`s, which are sent as they are. What it raises ends the run.
-
-        Raises:
-            ValueError: a value is out of its range; or ``device``, ``memory`` or ``fps`` are given
-                with a source, to which they mean nothing.
-            TypeError: a value is of another type.
-
-        """
-        if source is not None and not (callable(source) or isinstance(source, Iterable)):
-            raise TypeError(f"source is a callable or an iterable, not {source!r}")
-        if source is not None and config is None:
-            _check_fed(fields)
-            fields["device"] = FEED
-        config = _config(SenderConfig, config, fields)
-        if source is not None and config.device != FEED:
-            raise ValueError(f"device is {FEED!r} with a source, not {config.device!r}")
-        self.config = config
-        self._source = source
-        self._fed_by: core.Feed | None = None
-        self._sender = core.Sender(_as_json(self.config))
-        self._core = self._sender
-        self._whole = core.Whole()
-
-    def run(self, frames: int | None = None, progress: Progress | None = None) -> Report:
-        """Run as every endpoint does; with a source until that ends, too.
-
-        Raises:
-            ValueError: as every endpoint; the frames are to come by `feed`, and there is none.
-            Exception: whatever the source raised.
-
-        """
-        if self.config.device != FEED:
-            return super().run(frames, progress)
-        if self._source is None:
-            raise ValueError("this sender's frames are a program's: use feed(), or give a source")
-        feed = self._feed(frames, progress)
-        with feed:
-            give_all(feed, self._source)
-        report = self._core.report()
-        assert report is not None  # noqa: S101 -- the run has ended
-        return report
-
-    def feed(self) -> Feed:
-        """Give what this sender's frames are given to: the run begins with the first.
-
-        Raises:
-            ValueError: this sender has a device, or a source.
-            RuntimeError: it is running already or closed.
-
-        """
-        if self.config.device not in {FEED, "/dev/video0"}:
-            raise ValueError(f"this sender has a device: {self.config.device!r}")
-        if self._source is not None:
-            raise ValueError("this sender has a source")
-        return self._feed(None, None)
-
-    def _feed(self, frames: int | None, progress: Progress | None) -> Feed:
-        self._check_open()
-        fed_by = core.Feed()
-
-        def run() -> Report:
-            self._fed_by = fed_by
-            try:
-                return self._begin(frames, progress)
-            finally:
-                fed_by.end()
-
-        return Feed(fed_by, Stream(run, self._core.stop, self._abort))
-
-    def _run_core(self, frames: int | None, progress: Progress | None) -> Report:
-        return self._sender.run(frames, progress, self._fed_by)
-
-    def subscribe(self, depth: int = 2, on_overrun: Overrun = "drop-oldest") -> Subscription:
-        """Give a tap: a consumer that sees what is sent, after it was handed to the network.
-
-        Raises:
-            ValueError: as every endpoint's, and for ``block``: a tap never slows the stream.
-            TypeError: ``depth`` is no whole number.
-            RuntimeError: this sender is closed.
-
-        """
-        if on_overrun == "block":
-            raise ValueError("on_overrun block would slow the stream, which a tap never does")
-        return super().subscribe(depth, on_overrun)
-
-
-class _Streaming(_Endpoint[S]):
-    """What gives frames by iterating: the stream runs on a thread of the core's."""
-
-    _is_entered = False
-
-    def __init__(self) -> None:
-        self._stream: Stream[Report] | None = None
-        # Of the last stream.
-        self._taken: Subscription | None = None
-        self._starting = threading.Lock()
-
-    def _frames(self) -> Subscription:
-        """Give the own consumer; the stream begins when it is first asked for."""
-        with self._starting:
-            if self._stream is None or self._taken is None:
-                self._check_open()
-                consumer = self._core.subscribe(None, self.config.on_overrun)
-                try:
-                    self._stream = Stream(self.run, self._core.stop, self._abort)
-                except BaseException:
-                    consumer.leave()
-                    raise
-                self._taken = Subscription(consumer, self._stream.finish)
-            assert self._taken is not None  # noqa: S101 -- made with the stream
-            return self._taken
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Run the stream, and yield its frames.
-
-        In a ``with`` block the loop may be left and resumed: the stream goes on. Else it ends
-        with the loop.
-
-        Raises:
-            FramesHeldError: the program holds all buffers, and has for 5 s.
-            Error: the stream failed; after all frames that came before that.
-            RuntimeError: it is running already or closed.
-
-        """
-        return self._iterate(self._frames())
-
-    def _iterate(self, frames: Subscription) -> Iterator[Frame]:
-        try:
-            yield from frames
-        finally:
-            if not self._is_entered:
-                self._end_stream()
-
-    def __aiter__(self) -> AsyncIterator[Frame]:
-        """As iterating, in an event loop. A step that is cancelled takes no frame."""
-        return aiter(self._frames())
-
-    def get(self, timeout: float | None = None) -> Frame:
-        """Give the stream's next frame, as `Subscription.get` does."""
-        return self._frames().get(timeout)
-
-    def fileno(self) -> int:
-        """Give a descriptor that is readable when ``get(0)`` has a frame, an error or the end."""
-        return self._frames().fileno()
-
-    @property
-    def held(self) -> list[int]:
-        """The sequence numbers of the frames that are held by those who iterate."""
-        return [] if self._taken is None else self._taken.held
-
-    @property
-    def deliveries(self) -> Deliveries | None:
-        """Where the frames went of those who iterate; None before the first is asked for."""
-        return None if self._taken is None else self._taken.report
-
-    def _end_stream(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None and self._taken is not None:
-            self._taken.close()
-            stream.stop()
-
-    def close(self) -> None:
-        """Stop the run and allow no other. Frames that are held stay valid.
-
-        May be called again.
-        """
-        self._closed = True
-        if self._stream is None:
-            self._core.stop()
-        elif self._taken is not None:
-            self._taken.close()
-            self._stream.stop()
-
-    def __enter__(self) -> Self:
-        self._is_entered = True
-        return super().__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is not None and not issubclass(kind, Exception):
-            # Whoever interrupts waits for no end of a frame.
-            self._abort()
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.__enter__)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self.__exit__, kind, error, traceback)
-
-
-class Capture(_Streaming[CaptureConfig]):
-    """Captures from a V4L2 device into DMABUFs, for this program alone.
-
-    Takes a `CaptureConfig`, or its fields as keywords. Nothing is opened before the first frame
-    is asked for, or before `run`.
-    """
-
-    _role = "capture"
-
-    def __init__(
-        self, config: CaptureConfig | None = None, /, **fields: Unpack[CaptureKeywords]
-    ) -> None:
-        super().__init__()
-        self.config = _config(CaptureConfig, config, fields)
-        self._core = core.Capture(_as_json(self.config))
-        self._whole = core.Whole()
-
-
-class Receiver(_Streaming[ReceiverConfig]):
-    """Receives a stream into DMABUFs: gives its frames, or writes them to a file or a pipe.
-
-    Takes a `ReceiverConfig`, or its fields as keywords. As a context manager
-    it listens from the beginning, so that a sender may be started.
-    """
-
-    _role = "receiver"
-
-    def __init__(
-        self, config: ReceiverConfig | None = None, /, **fields: Unpack[ReceiverKeywords]
-    ) -> None:
-        super().__init__()
-        self.config = _config(ReceiverConfig, config, fields)
-        self._receiver = core.Receiver(_as_json(self.config))
-        self._core = self._receiver
-        self._whole = core.Whole()
-
-    def listen(self) -> None:
-        """Bind and listen now rather than in `run`. May be called again.
-
-        After `stop` it leaves that off: the stop is the next run's, which ends at once.
-
-        Raises:
-            AddressError: the address can't be listened on.
-
-        """
-        self._check_open()
-        self._receiver.listen()
-
-    def close(self) -> None:
-        """Stop the run, let the address go, and allow no other run. May be called again."""
-        super().close()
-        self._receiver.unlisten()
-
-    def __enter__(self) -> Self:
-        self.listen()
-        return super().__enter__()
-
-
-def _check_fed(fields: Mapping[str, Any]) -> None:
-    """Refuse what means nothing to a sender whose frames are a program's."""
-    for name in ("device", "memory", "fps"):
-        if name in fields:
-            raise ValueError(f"{name} means nothing with a source: the frames are the program's")
-
-
-def _as_json(config: Config) -> str:
+def as_json(config: Config) -> str:
+    """Give a configuration as the core takes it."""
     return json.dumps(asdict(config))
 
 
-def _config(cls: type[C], config: C | None, fields: Mapping[str, Any]) -> C:
+def configuration(cls: type[C], config: C | None, fields: Mapping[str, Any]) -> C:
+    """Give the configuration that was given whole or by its fields."""
     if config is None:
         return cls(**fields)
     if fields:

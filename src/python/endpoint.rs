@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::de::DeserializeOwned;
@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::exit;
 use super::frames::{Consumer, Feed};
 use super::observer::Link;
+use super::place::{Lent, Place};
 use super::running::{self, GivenUp, Outcome};
 use crate::base::{Result, Run, Stop, lock};
 use crate::capture::{self, CaptureConfig};
@@ -37,38 +38,6 @@ struct Endpoint<State> {
     last: Mutex<Option<Arc<Measured>>>,
 }
 
-/// Where an endpoint's state is.
-enum Place<State> {
-    Here(State),
-    /// A run that is going on has it.
-    Lent,
-    /// A run that was given up has it, at these calls.
-    Kept(String),
-}
-
-impl<State> Place<State> {
-    /// `RuntimeError`: the state is not here.
-    fn check(&self) -> PyResult<()> {
-        let away = match self {
-            Place::Here(_) => return Ok(()),
-            Place::Lent => "it is running already".to_owned(),
-            Place::Kept(calls) => format!("its last run was given up in {calls}, and is not over"),
-        };
-        Err(PyRuntimeError::new_err(away))
-    }
-
-    /// Lends the state, if it is here.
-    fn lend(&mut self) -> Option<State> {
-        match std::mem::replace(self, Place::Lent) {
-            Place::Here(state) => Some(state),
-            away => {
-                *self = away;
-                None
-            }
-        }
-    }
-}
-
 /// What becomes of a stop once a part of a run is over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stops {
@@ -76,20 +45,6 @@ enum Stops {
     UsedUp,
     /// It is for the run that follows.
     Kept,
-}
-
-/// A state that a run has, until it is dropped.
-struct Lent<State> {
-    state: Option<State>,
-    home: Arc<Mutex<Place<State>>>,
-}
-
-impl<State> Drop for Lent<State> {
-    fn drop(&mut self) {
-        if let Some(state) = self.state.take() {
-            *lock(&self.home) = Place::Here(state);
-        }
-    }
 }
 
 impl<State: Send + 'static> Endpoint<State> {

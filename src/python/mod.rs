@@ -11,6 +11,7 @@ mod exit;
 mod frames;
 mod log;
 mod observer;
+mod place;
 mod probe;
 mod report;
 mod running;

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from v4l_dmabuf import _core
 from v4l_dmabuf.config import ReceiverConfig, SenderConfig, Setting, settings
-from v4l_dmabuf.endpoint import Receiver, Sender
 from v4l_dmabuf.option import Option
+from v4l_dmabuf.receiver import Receiver
+from v4l_dmabuf.sender import Sender
 
 End = TypeVar("End", Sender, Receiver)
 

@@ -7,7 +7,7 @@ from v4l_dmabuf.commands.display import claim_standard_streams
 from v4l_dmabuf.commands.options import Options
 from v4l_dmabuf.commands.run import Signals, run
 from v4l_dmabuf.config import ReceiverConfig
-from v4l_dmabuf.endpoint import Receiver
+from v4l_dmabuf.receiver import Receiver
 
 
 def receiver_main(arguments: Sequence[str] | None = None) -> int:

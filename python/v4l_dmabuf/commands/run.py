@@ -15,7 +15,6 @@ from v4l_dmabuf import _core
 from v4l_dmabuf.commands.display import Display, log_to_stderr
 from v4l_dmabuf.commands.progress import Status
 from v4l_dmabuf.commands.summary import summary
-from v4l_dmabuf.endpoint import Receiver, Sender
 from v4l_dmabuf.errors import (
     Error,
     IntegrityError,
@@ -23,7 +22,9 @@ from v4l_dmabuf.errors import (
     PeerTimeoutError,
     TruncatedError,
 )
+from v4l_dmabuf.receiver import Receiver
 from v4l_dmabuf.report import Report
+from v4l_dmabuf.sender import Sender
 
 _INTERRUPTED = 130
 _UNSOUND = 3

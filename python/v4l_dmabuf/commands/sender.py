@@ -6,7 +6,7 @@ from v4l_dmabuf.commands.display import claim_standard_streams
 from v4l_dmabuf.commands.options import Options
 from v4l_dmabuf.commands.run import Signals, run
 from v4l_dmabuf.config import SenderConfig
-from v4l_dmabuf.endpoint import Sender
+from v4l_dmabuf.sender import Sender
 
 
 def sender_main(arguments: Sequence[str] | None = None) -> int:

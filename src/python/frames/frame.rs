@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::PyTuple;
 
 use super::dlpack::{self, Asked};
+use super::handed;
 use super::numpy;
 use super::pixels::{self, Held, Pixels};
 use super::plane::Plane;
@@ -118,7 +119,8 @@ impl Frame {
         shared.map_err(|error| to_python(py, &error, &Measured::default()))
     }
 
-    fn is_dmabuf(&self) -> bool {
+    /// Whether its memory is DMABUFs.
+    pub fn is_dmabuf(&self) -> bool {
         self.stream().memory != MemoryUsed::Memfd
     }
 
@@ -153,22 +155,11 @@ impl Frame {
             .ok_or_else(|| format!("there is no plane {plane}"))
     }
 
-    fn lengths(&self) -> Vec<usize> {
+    /// Bytes of the payload in each memory plane.
+    pub fn lengths(&self) -> Vec<usize> {
         let payloads = self.about.frame.payloads.iter();
         payloads.map(|payload| payload.length).collect()
     }
-}
-
-/// An array's plane, offset, shape, strides, and its elements' type as NumPy has it.
-type Layout = (usize, usize, Vec<usize>, Vec<usize>, &'static str);
-
-fn layout(array: array::Array) -> Layout {
-    let kind = match array.item {
-        array::Item::U8 => "u1",
-        array::Item::U16Little => "<u2",
-        array::Item::U16Big => ">u2",
-    };
-    (array.plane, array.offset, array.shape, array.strides, kind)
 }
 
 /// What has the bytes of a memory plane as its buffer.
@@ -326,24 +317,7 @@ impl Frame {
     /// Descriptors of its memory, to give to others: a `DmaBuf`, which closes them. `HeapError`:
     /// the memory has none.
     fn dmabuf<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let own = slf.get();
-        let payloads = &own.about.frame.payloads;
-        let fds = (0..payloads.len()).map(|plane| own.fileno(py, plane));
-        let fds = fds.collect::<PyResult<Vec<RawFd>>>()?;
-        let layouts =
-            |arrays: Vec<array::Array>| -> Vec<Layout> { arrays.into_iter().map(layout).collect() };
-        let one = array::array(own.stream(), &own.lengths()).map(|one| vec![one]);
-        let all = array::arrays(own.stream(), &own.lengths());
-        let offsets: Vec<usize> = payloads.iter().map(|payload| payload.offset).collect();
-        let fields = PyDict::new(py);
-        fields.set_item("dmabuf", own.is_dmabuf())?;
-        fields.set_item("offsets", offsets)?;
-        fields.set_item("bytesused", own.lengths())?;
-        fields.set_item("array", layouts(one.unwrap_or_default()))?;
-        fields.set_item("arrays", layouts(all.unwrap_or_default()))?;
-        let class = py.import("v4l_dmabuf.dmabuf")?.getattr("DmaBuf")?;
-        class.call_method1("of", (slf, fds, fields))
+        handed::dmabuf(slf)
     }
 
     /// A DLPack tensor in the shape of `array`. `BufferError`: the consumer can't take it.

@@ -2,13 +2,16 @@
 
 mod consumer;
 mod dlpack;
+mod feed;
 mod frame;
+mod handed;
 mod numpy;
 mod pixels;
 mod plane;
 mod slot;
 
 pub use consumer::Consumer;
+pub use feed::Feed;
 pub use frame::Frame;
 pub use plane::Plane;
-pub use slot::{Feed, Slot};
+pub use slot::Slot;

@@ -1,40 +1,34 @@
-//! A buffer that a program fills, and the feed that it is sent by.
+//! A buffer that a program fills.
 
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
 
-use pyo3::exceptions::{PyBufferError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::frame::Frame;
 use super::numpy;
-use crate::base::{Monotonic, lock};
-use crate::frame::{self, Free, Payload, Stream, Timestamp, array, field, flags};
+use crate::base::lock;
+use crate::frame::{Free, Stream, array};
 use crate::measure::Measured;
 use crate::memory::{Kept, Plane};
 use crate::python::error::to_python;
-use crate::python::exit::Entering;
-use crate::source::feed::{self, Given, Room};
-
-/// How long a wait lasts before signals are looked for.
-const LOOK: Duration = Duration::from_millis(50);
+use crate::source::feed;
 
 /// What a program says of a frame that it gives; None: what it is by itself.
 #[derive(Debug, Clone, Default)]
-struct Told {
-    timestamp: Option<u64>,
-    sequence: Option<u64>,
-    bytesused: Option<usize>,
+pub struct Told {
+    pub timestamp: Option<u64>,
+    pub sequence: Option<u64>,
+    pub bytesused: Option<usize>,
 }
 
 impl Told {
     /// This, and of the rest what `other` says.
-    fn or(self, other: &Told) -> Told {
+    pub fn or(self, other: &Told) -> Told {
         Told {
             timestamp: self.timestamp.or(other.timestamp),
             sequence: self.sequence.or(other.sequence),
@@ -62,7 +56,13 @@ struct Filling {
 }
 
 impl Slot {
-    fn new(feed: feed::Feed, free: Free, stream: Box<Stream>) -> Self {
+    /// What its frames are.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// A free buffer of a stream's.
+    pub fn new(feed: feed::Feed, free: Free, stream: Box<Stream>) -> Self {
         Slot {
             feed,
             stream,
@@ -75,13 +75,14 @@ impl Slot {
         }
     }
 
-    fn sizeimage(&self) -> usize {
+    /// Bytes of it.
+    pub fn sizeimage(&self) -> usize {
         let plane = self.stream.planes.first();
         plane.map_or(0, |plane| plane.sizeimage.get() as usize)
     }
 
     /// The buffer, for good. `BufferError`: somebody may still write to it.
-    fn take(&self) -> PyResult<(Free, Told)> {
+    pub fn take(&self) -> PyResult<(Free, Told)> {
         let mut filling = lock(&self.filling);
         if filling.views > 0 {
             return Err(PyBufferError::new_err(format!(
@@ -98,7 +99,8 @@ impl Slot {
         Ok((free, told))
     }
 
-    fn check_bytes(&self, bytes: usize) -> PyResult<usize> {
+    /// `ValueError`: it has fewer bytes.
+    pub fn check_bytes(&self, bytes: usize) -> PyResult<usize> {
         let most = self.sizeimage();
         if bytes > most {
             return Err(PyValueError::new_err(format!(
@@ -272,152 +274,5 @@ impl Slot {
 fn end_write(plane: &Plane) {
     if let Err(error) = plane.end_write() {
         log::error!("{error}");
-    }
-}
-
-/// Where a program gives frames to a sender.
-#[pyclass(frozen, module = "v4l_dmabuf._core")]
-pub struct Feed {
-    feed: feed::Feed,
-    /// The number of the next frame that has none.
-    next: Mutex<u64>,
-}
-
-impl Feed {
-    /// The core's.
-    pub fn core(&self) -> feed::Feed {
-        self.feed.clone()
-    }
-
-    /// A frame that was made here.
-    fn made(&self, told: &Told, most: usize) -> frame::Frame {
-        let taken = Monotonic::now();
-        let mut next = lock(&self.next);
-        let sequence = told.sequence.unwrap_or(*next);
-        *next = sequence.saturating_add(1);
-        frame::Frame {
-            sequence,
-            flags: flags::BUF_FLAG_TIMESTAMP_MONOTONIC,
-            field: field::UNKNOWN,
-            timestamp: Timestamp::of_nanoseconds(told.timestamp.unwrap_or(taken.nanoseconds())),
-            payloads: vec![Payload {
-                offset: 0,
-                length: told.bytesused.unwrap_or(most),
-            }],
-            taken,
-        }
-    }
-}
-
-#[pymethods]
-impl Feed {
-    #[new]
-    fn new(py: Python<'_>) -> PyResult<Self> {
-        let feed =
-            feed::Feed::new().map_err(|error| to_python(py, &error, &Measured::default()))?;
-        Ok(Feed {
-            feed,
-            next: Mutex::new(0),
-        })
-    }
-
-    /// A free buffer, for which it waits `timeout` seconds at most: then False. None once the
-    /// run is over.
-    fn acquire(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
-        let begun = std::time::Instant::now();
-        let timeout = timeout.and_then(|it| Duration::try_from_secs_f64(it).ok());
-        loop {
-            match self.feed.take() {
-                Room::Buffer(free, stream) => {
-                    let slot = Slot::new(self.feed.clone(), free, stream);
-                    return Ok(Py::new(py, slot)?.into_any());
-                }
-                Room::Over => return Ok(py.None()),
-                Room::Nothing => {}
-            }
-            let left = timeout.map_or(LOOK, |it| it.saturating_sub(begun.elapsed()).min(LOOK));
-            if left.is_zero() {
-                return Ok(false.into_pyobject(py)?.to_owned().into_any().unbind());
-            }
-            let entering = py.detach(|| {
-                self.feed.wait(left);
-                Entering::new()
-            });
-            drop(entering);
-            py.check_signals()?;
-        }
-    }
-
-    /// Gives a slot or a frame to be sent. False once the run is over.
-    #[pyo3(signature = (what, timestamp_ns=None, sequence=None, bytesused=None))]
-    fn submit(
-        &self,
-        py: Python<'_>,
-        what: &Bound<'_, PyAny>,
-        timestamp_ns: Option<u64>,
-        sequence: Option<u64>,
-        bytesused: Option<usize>,
-    ) -> PyResult<bool> {
-        let told = Told {
-            timestamp: timestamp_ns,
-            sequence,
-            bytesused,
-        };
-        let given = if let Ok(slot) = what.cast::<Slot>() {
-            let slot = slot.get();
-            if let Some(bytes) = bytesused {
-                slot.check_bytes(bytes)?;
-            }
-            let (free, own) = slot.take()?;
-            let frame = self.made(&told.or(&own), slot.sizeimage());
-            match self.feed.lend(free, frame) {
-                Some(lease) => self.feed.give(lease, &slot.stream),
-                None => Ok(Given::Over),
-            }
-        } else if let Ok(frame) = what.cast::<Frame>() {
-            let frame = frame.get();
-            let Some(lease) = frame.lease()? else {
-                return Err(PyTypeError::new_err(
-                    "a copied frame has no buffer to be sent from: copy it into a slot",
-                ));
-            };
-            let mut about = lease.frame().clone();
-            let most = about.payloads.first().map_or(0, |payload| payload.length);
-            if let Some(bytes) = bytesused {
-                if bytes > most || about.payloads.len() != 1 {
-                    return Err(PyValueError::new_err(format!(
-                        "bytesused is of one plane, and {most} at most, not {bytes}"
-                    )));
-                }
-                about.payloads = vec![Payload {
-                    offset: 0,
-                    length: bytes,
-                }];
-            }
-            if let Some(timestamp) = timestamp_ns {
-                about.timestamp = Timestamp::of_nanoseconds(timestamp);
-            }
-            about.sequence = sequence.unwrap_or(about.sequence);
-            let lease = lease.told_otherwise(about);
-            self.feed.give(lease, frame.stream())
-        } else {
-            let kind = what.get_type().name()?;
-            return Err(PyTypeError::new_err(format!(
-                "give a Slot or a Frame, not a {kind}"
-            )));
-        };
-        given
-            .map(|given| given == Given::Taken)
-            .map_err(|error| to_python(py, &error, &Measured::default()))
-    }
-
-    /// No more will be given.
-    fn finish(&self) {
-        self.feed.finish();
-    }
-
-    /// The run is over, or never began.
-    fn end(&self) {
-        self.feed.end();
     }
 }
