@@ -43,8 +43,12 @@ CAPTURE = (
         "from v4l_dmabuf import Receiver\nimport socket\n"
         "s = socket.socket(); s.bind(('127.0.0.1', 0)); p = s.getsockname()[1]; s.close()\n"
         "with Receiver(port=p, listen='127.0.0.1') as r:\n print('ready')\n for f in r: pass",
+        "from v4l_dmabuf import Sender\nimport socket\n"
+        "s = socket.create_server(('127.0.0.1', 0)); p = s.getsockname()[1]\n"
+        "print('ready')\nSender(address='127.0.0.1', port=p, protocol=2, heap='memfd',"
+        " source=lambda slot: None).run()",
     ],
-    ids=["get", "all held", "a loop", "nobody sends"],
+    ids=["get", "all held", "a loop", "nobody sends", "a receiver that takes nothing"],
 )
 def test_an_interrupt_ends_a_program_at_once(code: str) -> None:
     status, errors, seconds = interrupted(code)

@@ -132,7 +132,7 @@ class Feed:
         else:
             self._is_closed = True
             self._core.finish()
-            self._stream.stop()
+            self._stream.stop(kind)
 
 
 def give_all(feed: Feed, source: Source) -> None:

@@ -43,9 +43,14 @@ class Stream(Generic[T]):
         if failure is not None:
             raise failure
 
-    def stop(self) -> None:
-        """End it. Nobody asks any more what ended it."""
+    def stop(self, error: type[BaseException] | None = None) -> None:
+        """End it. Nobody asks any more what ended it.
+
+        Whoever interrupts it, by an ``error`` that is no `Exception`, waits for no frame's end.
+        """
         try:
+            if error is not None and not issubclass(error, Exception):
+                self._abort()
             if self._thread.is_alive():
                 self._stop()
             self._thread.join()
