@@ -260,7 +260,7 @@ def by_others(device: str, seconds: float) -> dict[str, dict[str, float]]:
 from v4l_dmabuf import Capture
 with Capture(device=device, width=1280, height=720, fps=60) as capture:
     for frame in capture:
-        take(frame.array()[0].sum())
+        take(frame.array())
         frame.release()
 """,
         "OpenCV": """
@@ -271,13 +271,13 @@ for name, value in ((cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*"YUYV")),
                     (cv2.CAP_PROP_FPS, 60), (cv2.CAP_PROP_CONVERT_RGB, 0)):
     camera.set(name, value)
 while True:
-    take(camera.read()[1][0].sum())
+    take(camera.read()[1])
 """,
         "PyAV": """
 import av
 options = {"video_size": "1280x720", "framerate": "60", "input_format": "yuyv422"}
 for frame in av.open(device, format="v4l2", options=options).decode(video=0):
-    take(frame.to_ndarray()[0].sum())
+    take(frame.to_ndarray())
 """,
         "linuxpy": """
 import numpy
@@ -288,7 +288,7 @@ with Device(device) as camera:
     source.set_fps(60)
     with source:
         for frame in source:
-            take(numpy.frombuffer(frame.data, numpy.uint8).reshape(720, 1280, 2)[0].sum())
+            take(numpy.frombuffer(frame.data, numpy.uint8).reshape(720, 1280, 2))
 """,
     }
     head = f"""
@@ -298,14 +298,26 @@ count, begun, before = 0, 0.0, 0.0
 def used():
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
-def take(_):
-    global count, begun, before
+def where(array):
+    # Whether it is in memory that is shared with a device, by the mapping that it lies in.
+    address = array.__array_interface__["data"][0]
+    for line in open("/proc/self/maps"):
+        begin, end = (int(it, 16) for it in line.split()[0].split("-"))
+        if begin <= address < end:
+            name = line.split(maxsplit=5)[5:]
+            shared = ("dmabuf", "memfd", "/dev/video")
+            return bool(name) and any(it in name[0] for it in shared)
+    return False
+def take(array):
+    global count, begun, before, shared
+    array[0].sum()
     if count == 0:
+        shared = where(array)
         begun, before = time.monotonic(), used()
     count += 1
     took = time.monotonic() - begun
     if took >= seconds:
-        print((count - 1) / took, (used() - before) / (count - 1))
+        print((count - 1) / took, (used() - before) / (count - 1), int(shared))
         sys.stdout.flush()
         import os
         os._exit(0)
@@ -318,8 +330,12 @@ def take(_):
         if done.returncode != 0:
             print(f"{name}: {done.stderr.splitlines()[-1:]}", file=sys.stderr)
             continue
-        fps, seconds_a_frame = map(float, done.stdout.split())
-        told[name] = {"frames_per_second": fps, "cpu_seconds_per_frame": seconds_a_frame}
+        fps, seconds_a_frame, shared = map(float, done.stdout.split())
+        told[name] = {
+            "frames_per_second": fps,
+            "cpu_seconds_per_frame": seconds_a_frame,
+            "is_the_buffer": bool(shared),
+        }
     return told
 
 

@@ -58,12 +58,13 @@ def page(told: dict[str, object]) -> str:
             "",
             "vivid at 1280x720, asked for 60 frames a second, in an emulated guest:",
             "",
-            "| program | frames a second | CPU a frame |",
-            "|---|---|---|",
+            "| program | frames a second | CPU a frame | its array is |",
+            "|---|---|---|---|",
         ]
         lines += [
             f"| {name} | {it['frames_per_second']:.1f} | "
-            f"{1000 * it['cpu_seconds_per_frame']:.2f} ms |"
+            f"{1000 * it['cpu_seconds_per_frame']:.2f} ms | "
+            f"{'the buffer' if it['is_the_buffer'] else 'a copy'} |"
             for name, it in devices.items()
         ]
     return "\n".join(lines) + "\n"

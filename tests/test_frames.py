@@ -1,13 +1,14 @@
 """Taking frames: who gets which, when a stream ends, and how."""
 
 import asyncio
+import os
 import random
 import select
 import subprocess
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -254,6 +255,16 @@ def test_block_is_no_silence_in_the_middle_of_a_frame(port: int) -> None:
         assert sum(1 for frame in end if frame.release()) == 6
 
 
+def test_a_sender_that_can_t_be_told_is_named_with_what_it_waited_for(port: int) -> None:
+    size = {"width": 1920, "height": 1080, "protocol": 2}
+    with receiver(port, buffers=2) as end, sending(port, peer_timeout=0.5, **size):
+        held = [end.get(timeout=10) for _ in range(2)]
+        time.sleep(1.5)
+        held.clear()
+        with pytest.raises(Error, match=r"had all buffers for 1\.\d s"):
+            list(map(Frame.release, end))
+
+
 def test_fileno_is_readable_when_get_has_something() -> None:
     with capture(fps=20) as source:
         for _ in range(3):
@@ -358,27 +369,58 @@ def test_get_from_several_threads_gives_each_frame_to_one() -> None:
     assert sorted(seen) == list(range(len(seen)))
 
 
-def test_the_interpreter_is_free_while_get_waits() -> None:
+class Beside:
+    """Another thread, and the longest time for which it could not run."""
+
     longest = 0.0
 
-    def work() -> None:
-        nonlocal longest
+    def __enter__(self) -> Self:
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+        return self
+
+    def _work(self) -> None:
         last = time.monotonic()
-        while not done.is_set():
+        while not self._done.is_set():
             now = time.monotonic()
-            longest = max(longest, now - last)
+            self.longest = max(self.longest, now - last)
             last = now
 
-    done = threading.Event()
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def test_the_interpreter_is_free_while_get_waits() -> None:
     with capture(fps=0.2) as source:
         source.get()
-        thread = threading.Thread(target=work)
-        thread.start()
-        with pytest.raises(NoFrameError):
+        with Beside() as beside, pytest.raises(NoFrameError):
             source.get(timeout=2)
-        done.set()
-        thread.join()
-    assert longest < 1, "another thread stood still"
+    assert beside.longest < 1, "another thread stood still"
+
+
+def test_the_interpreter_is_free_while_a_frame_is_written_into_a_pipe() -> None:
+    reader, writer = os.pipe()
+
+    def read_late() -> None:
+        time.sleep(2)
+        while os.read(reader, 1 << 20):
+            pass
+        os.close(reader)
+
+    thread = threading.Thread(target=read_late)
+    thread.start()
+    with (
+        capture(width=1280, height=720) as source,
+        Beside() as beside,
+        open(writer, "wb", buffering=0) as pipe,  # noqa: PTH123 -- a descriptor
+    ):
+        view = memoryview(source.get())
+        while view.nbytes:
+            view = view[pipe.write(view) :]
+    thread.join()
+    assert beside.longest < 1, "another thread stood still"
 
 
 class Someone:

@@ -172,6 +172,15 @@ __attribute__((destructor)) static void tell(void)
 """
 
 
+WAITS_IN_SYNC = f"""
+#include <unistd.h>
+{HEAD}
+    if (request == 0x40086200 && !(*(unsigned long long *)argument & 4))
+        sleep(2); /* as for a device's fence */
+{TAIL}
+"""
+
+
 def preloaded(folder: Path, source: str) -> Path:
     (folder / "preloaded.c").write_text("#include <stdio.h>\n" + source)
     library = folder / "preloaded.so"
@@ -209,6 +218,34 @@ with Capture(device={vivid.capture!r}, heap={SYSTEM_HEAP!r}, fps=30, buffers=6) 
     (told,) = [line for line in done.stderr.splitlines() if line.startswith("SYNC ")]
     begun, ended = map(int, told.split()[1:])
     assert begun == ended >= 21, told
+
+
+def test_the_interpreter_is_free_while_the_kernel_waits_for_a_fence(
+    vivid: Vivid, tmp_path: Path
+) -> None:
+    code = f"""
+import threading, time
+from v4l_dmabuf import Capture
+longest, done = 0.0, False
+def work():
+    global longest
+    last = time.monotonic()
+    while not done:
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+with Capture(device={vivid.capture!r}, heap={SYSTEM_HEAP!r}, fps=30) as capture:
+    frame = capture.get(timeout=60)
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun = time.monotonic()
+    view = memoryview(frame)
+    took = time.monotonic() - begun
+    done = True
+    thread.join()
+assert took >= 2, f"the ioctl was not the one that waits: {{took}}"
+assert longest < 1, f"another thread stood still for {{longest}} s"
+"""
+    run(*("env", f"LD_PRELOAD={preloaded(tmp_path, WAITS_IN_SYNC)}", sys.executable, "-c", code))
 
 
 def test_a_tap_leaves_a_camera_what_it_needs(vivid: Vivid, port: int) -> None:

@@ -188,6 +188,7 @@ pub fn receive(
         ledger,
         control,
         expected: 0,
+        starved: Duration::ZERO,
     }
     .receive_all(connection, stream, frames, run)
 }

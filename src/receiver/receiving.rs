@@ -19,6 +19,9 @@ use crate::wire::{Description, Version, v3::Ack, v3::End, v3::Outcome};
 /// How often the sender is told that whoever takes the frames keeps the stream waiting.
 const BUSY: Duration = Duration::from_millis(200);
 
+/// What a sender may be impatient about.
+const PERCEPTIBLE: Duration = Duration::from_millis(200);
+
 /// A stream that is being received.
 pub(super) struct Receiving<'m> {
     pub(super) measured: &'m Measuring,
@@ -29,6 +32,8 @@ pub(super) struct Receiving<'m> {
     pub(super) control: Option<ReceiverEnd>,
     /// The counter that the next frame should have.
     pub(super) expected: u64,
+    /// The longest time for which whoever takes the frames had all buffers.
+    pub(super) starved: Duration,
 }
 
 impl Receiving<'_> {
@@ -48,6 +53,7 @@ impl Receiving<'_> {
             life: self.control.as_ref().map(ReceiverEnd::life),
         };
         let result = self.receive_frames(&incoming, frames, run);
+        let result = result.map_err(|error| self.blame(error));
         let result = self.finish_outlets(result, run);
         self.audience.account(self.measured);
         if result
@@ -76,6 +82,19 @@ impl Receiving<'_> {
         }
         result?;
         Account::of_receiver(&self.measured.borrow()).check()
+    }
+
+    /// Says of a sender that is gone what it may have taken for silence.
+    fn blame(&self, error: Error) -> Error {
+        let is_gone = matches!(error.kind(), ErrorKind::Truncated | ErrorKind::PeerLost);
+        if !is_gone || self.starved < PERCEPTIBLE {
+            return error;
+        }
+        error.next(format!(
+            "whoever takes the frames had all buffers for {:.1} s before that: if its \
+             --peer-timeout struck, raise it, release frames sooner, or drop some",
+            self.starved.as_secs_f64()
+        ))
     }
 
     fn receive_frames(
@@ -114,6 +133,7 @@ impl Receiving<'_> {
     /// A buffer for the next frame. Where all are leased one is waited for, and the stream
     /// with it; None on a stop.
     fn free(&mut self, run: &mut Run<'_>) -> Result<Option<Free>> {
+        let begun = Instant::now();
         loop {
             while let Some(record) = self.outlets.done()? {
                 self.enter(record, run)?;
@@ -121,15 +141,19 @@ impl Receiving<'_> {
             if let Some(free) = self.pool.take() {
                 return Ok(Some(free));
             }
+            let is_awaited = self.audience.is_awaited();
             let mut polled = vec![PollFd::new(self.pool.bell(), PollFlags::POLLIN)];
             polled.extend(self.outlets.poll_fds());
-            let told = self.control.as_ref().filter(|_| self.audience.is_awaited());
+            let told = self.control.as_ref().filter(|_| is_awaited);
             if let Some(control) = told {
                 control.busy();
             }
             let again = told.map(|_| Instant::now() + BUSY);
             if run.wait(&polled, again, OnStop::End)? == Woken::Stopped {
                 return Ok(None);
+            }
+            if is_awaited {
+                self.starved = self.starved.max(begun.elapsed());
             }
         }
     }

@@ -52,10 +52,10 @@ pub struct Common {
 }
 
 impl Common {
-    /// Whether the stream can go on with what is not lent out.
-    pub fn can_spare(&self) -> bool {
+    /// Whether the stream can go on with what is not lent out, if `more` are besides.
+    pub fn can_spare(&self, more: usize) -> bool {
         let buffers = self.stream.buffers.get() as usize;
-        buffers.saturating_sub(self.lent.count()) >= self.needed
+        buffers.saturating_sub(self.lent.count()) >= self.needed + more
     }
 }
 
@@ -294,7 +294,9 @@ impl Consumer {
             .depth
             .is_some_and(|most| state.held.len() >= most);
         let common = state.common.as_ref();
-        let is_awaited = has_all_that_he_may || common.is_some_and(|it| !it.can_spare());
+        // A frame that may be dropped is not his unless the stream can spare its buffer as well.
+        let next = usize::from(self.0.terms.on_overrun != Overrun::Block);
+        let is_awaited = has_all_that_he_may || common.is_some_and(|it| !it.can_spare(next));
         !state.held.is_empty() && state.queue.is_empty() && is_awaited
     }
 
@@ -337,7 +339,7 @@ impl Consumer {
             let has = state.queue.len() + state.held.len();
             let is_full = match self.0.terms.on_overrun {
                 Overrun::Block => false,
-                _ => self.0.terms.depth.is_some_and(|most| has >= most) || !common.can_spare(),
+                _ => self.0.terms.depth.is_some_and(|most| has >= most) || !common.can_spare(0),
             };
             let oldest = match self.0.terms.on_overrun {
                 Overrun::DropOldest if is_full => state.queue.pop_front(),

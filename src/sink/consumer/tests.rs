@@ -130,6 +130,23 @@ fn who_drops_leaves_the_stream_a_buffer() {
 }
 
 #[test]
+fn who_holds_all_that_can_be_spared_holds_all() {
+    for (on_overrun, most) in [(Overrun::Block, 3), (Overrun::DropOldest, 2)] {
+        let mut scene = Scene::new(3);
+        let consumer = scene.subscribe(None, on_overrun);
+        let mut held = Vec::new();
+        for _ in 0..most {
+            assert!(!consumer.holds_all(), "{on_overrun:?}: one more may come");
+            scene.give(1);
+            held.push(take(&consumer).unwrap());
+        }
+        assert!(consumer.holds_all(), "{on_overrun:?}");
+        held.pop();
+        assert!(!consumer.holds_all(), "{on_overrun:?}");
+    }
+}
+
+#[test]
 fn a_slow_one_costs_another_nothing() {
     let mut scene = Scene::new(8);
     let slow = scene.subscribe(Some(1), Overrun::DropOldest);
