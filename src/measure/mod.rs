@@ -2,8 +2,8 @@
 
 pub mod clock_sync;
 pub mod completeness;
-pub mod deliveries;
-mod frame_record;
+mod deliveries;
+pub mod frame_record;
 pub mod ledger;
 pub mod measured;
 pub mod one_way;
