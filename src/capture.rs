@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::base::{OnStop, Result, Run, WaitsFor, Woken, settings};
 use crate::frame::Lease;
-use crate::measure::{Expected, FrameRecord, Ledger, Measuring};
+use crate::measure::{FrameRecord, Ledger, Measuring};
 use crate::report::account::Account;
 use crate::sink::{audience::Audience, consumer::Passage};
 use crate::source::{self, Input, Next, SILENT_SOURCE, Source, camera};
@@ -123,12 +123,7 @@ impl Capturing<'_> {
             dequeued: Some(record.dequeued),
             received: None,
         };
-        let nothing = Expected {
-            acknowledgement: false,
-            completion: false,
-        };
-        self.ledger.enter(record, nothing);
-        let finished = self.ledger.finish_known(run);
+        let finished = self.ledger.finish(record, run);
         self.audience.offer(lease, passage, self.measured);
         finished
     }

@@ -44,7 +44,7 @@ class _Core(Protocol):
 
 
 class Endpoint(Generic[G]):
-    """What both ends share."""
+    """What all endpoints share."""
 
     _whole: core.Whole
     _core: _Core

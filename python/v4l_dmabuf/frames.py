@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from v4l_dmabuf import _core, values
-from v4l_dmabuf.errors import FramesHeldError, NoFrameError, StreamEndedError
+from v4l_dmabuf.errors import FramesHeldError, StreamEndedError
 
 Frame = _core.Frame
 Plane = _core.Plane
@@ -162,6 +162,3 @@ class _Steps:
 def _settle(future: asyncio.Future[bool], value: bool) -> None:
     if not future.done():
         future.set_result(value)
-
-
-__all__ = ["Deliveries", "Frame", "NoFrameError", "Plane", "Subscription"]

@@ -33,12 +33,11 @@ class Streaming(Endpoint[S]):
                 self._check_open()
                 consumer = self._core.subscribe(None, self.config.on_overrun)
                 try:
-                    self._stream = Stream(self.run, self._core.stop, self._abort)
+                    stream = Stream(self.run, self._core.stop, self._abort)
                 except BaseException:
                     consumer.leave()
                     raise
-                self._taken = Subscription(consumer, self._stream.finish)
-            assert self._taken is not None  # noqa: S101 -- made with the stream
+                self._stream, self._taken = stream, Subscription(consumer, stream.finish)
             return self._taken
 
     def __iter__(self) -> Iterator[Frame]:

@@ -78,6 +78,16 @@ impl<'m> Ledger<'m> {
         self.open.push_back((record, expected));
     }
 
+    /// A frame is done with: nothing more will be learned of it.
+    pub fn finish(&mut self, record: FrameRecord, run: &mut Run<'_>) -> Result<()> {
+        let nothing = Expected {
+            acknowledgement: false,
+            completion: false,
+        };
+        self.enter(record, nothing);
+        self.finish_known(run)
+    }
+
     fn entry(&mut self, counter: u64) -> Option<&mut (FrameRecord, Expected)> {
         let first = self.open.front()?.0.counter;
         let place = usize::try_from(counter.checked_sub(first)?).ok()?;

@@ -173,9 +173,7 @@ impl<State: Send + 'static> Endpoint<State> {
         let Some(link) = link else {
             return self.report(py);
         };
-        let (state, entering) = py.detach(|| (link.look(), exit::Entering::new()));
-        drop(entering);
-        match state {
+        match exit::without_lock(py, || link.look()) {
             // It has ended meanwhile, or begins just now.
             None => self.report(py),
             Some(state) => super::report::to_python(py, &state),

@@ -84,6 +84,13 @@ impl Drop for Entering {
     }
 }
 
+/// Does what takes no interpreter's lock without it, and takes it again only where that may be.
+pub fn without_lock<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
+    let (done, entering) = py.detach(|| (work(), Entering::new()));
+    drop(entering);
+    done
+}
+
 /// A run's entry among those that the interpreter's end aborts.
 pub struct Entry(Arc<Link>);
 

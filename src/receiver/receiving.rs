@@ -10,7 +10,7 @@ use super::outlets::Outlets;
 use crate::base::{Error, ErrorKind, Monotonic, OnStop, Result, Run, Woken, error::keep_first};
 use crate::frame::{Free, Lease, Pool};
 use crate::link::Connection;
-use crate::measure::{Expected, FrameRecord, Ledger, Measuring, Resolve, Stage};
+use crate::measure::{FrameRecord, Ledger, Measuring, Resolve, Stage};
 use crate::report::account::Account;
 use crate::session::control::ReceiverEnd;
 use crate::sink::{audience::Audience, consumer::Passage};
@@ -136,7 +136,7 @@ impl Receiving<'_> {
         let begun = Instant::now();
         loop {
             while let Some(record) = self.outlets.done()? {
-                self.enter(record, run)?;
+                self.ledger.finish(record, run)?;
             }
             if let Some(free) = self.pool.take() {
                 return Ok(Some(free));
@@ -224,20 +224,10 @@ impl Receiving<'_> {
         let done = if self.outlets.is_wanted() {
             self.outlets.put(&lease, record, run)
         } else {
-            self.enter(record, run)
+            self.ledger.finish(record, run)
         };
         self.audience.offer(lease, passage, self.measured);
         done
-    }
-
-    /// Nothing more will be learned of a frame.
-    fn enter(&mut self, record: FrameRecord, run: &mut Run<'_>) -> Result<()> {
-        let nothing = Expected {
-            acknowledgement: false,
-            completion: false,
-        };
-        self.ledger.enter(record, nothing);
-        self.ledger.finish_known(run)
     }
 
     /// Waits until the sinks have all frames, unless nobody waits for anything any more.
@@ -251,7 +241,7 @@ impl Receiving<'_> {
         }
         // The sinks may not have the last of them, but they came.
         while let Some(record) = self.outlets.rest() {
-            finished = finished.and(self.enter(record, run));
+            finished = finished.and(self.ledger.finish(record, run));
         }
         keep_first(result, finished)
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::*;
 use crate::base::{Observer, Stop};
 use crate::memory::HeapName;
-use crate::sender::{self, SenderConfig, intake::OnOverrun};
+use crate::sender::{self, SenderConfig};
+use crate::sink::consumer::Overrun;
 use crate::sink::network::ZeroCopyMode;
 use crate::source::{Input, camera::Capture, camera::MemoryMode, test::Picture};
 
@@ -50,7 +51,7 @@ fn send_frames(port: u16) {
         protocol: Version::V3,
         records: None,
         zero_copy: ZeroCopyMode::Off,
-        on_overrun: OnOverrun::Block,
+        on_overrun: Overrun::Block,
         peer_timeout: Duration::from_secs(60),
     };
     let stop = Stop::new().unwrap();

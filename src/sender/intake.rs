@@ -3,12 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use crate::base::{Error, Result, WaitsFor};
 use crate::frame::Lease;
 use crate::link::Meanwhile;
 use crate::measure::Measuring;
+use crate::sink::consumer::Overrun;
 use crate::source::{Next, Source};
 
 /// Frames taken in between two looks at a stop, a deadline and the network: as many
@@ -18,22 +17,10 @@ const FRAMES_A_ROUND: u32 = 32;
 /// And how long that may take: a source may make its frames while it is asked.
 const ROUND: Duration = Duration::from_millis(20);
 
-/// What becomes of frames that the network has no time for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnOverrun {
-    /// They stay with the driver, which drops what it has no buffer for.
-    Block,
-    /// The freshest waits, and what waited before it is dropped.
-    DropOldest,
-    /// What waits stays, and what comes meanwhile is dropped.
-    DropNewest,
-}
-
 /// A source, and the frame of it that is next.
 pub struct Intake<'a> {
     source: &'a mut dyn Source,
-    on_overrun: OnOverrun,
+    on_overrun: Overrun,
     measured: &'a Measuring,
     waiting: Option<Taken>,
     /// Frames dropped since one was taken to be sent.
@@ -54,7 +41,7 @@ pub struct Taken {
 
 impl<'a> Intake<'a> {
     /// Takes frames from `source`.
-    pub fn new(source: &'a mut dyn Source, on_overrun: OnOverrun, measured: &'a Measuring) -> Self {
+    pub fn new(source: &'a mut dyn Source, on_overrun: Overrun, measured: &'a Measuring) -> Self {
         Intake {
             source,
             on_overrun,
@@ -85,7 +72,7 @@ impl<'a> Intake<'a> {
     /// Whether the frame that is next had better be taken when it can leave at
     /// once: until then a fresher one may take its place.
     pub fn may_change(&self) -> bool {
-        self.waiting.is_some() && self.on_overrun == OnOverrun::DropOldest
+        self.waiting.is_some() && self.on_overrun == Overrun::DropOldest
     }
 
     /// Whether the source has given its last frame.
@@ -112,7 +99,7 @@ impl<'a> Intake<'a> {
         let begun = Instant::now();
         for _ in 0..FRAMES_A_ROUND {
             let is_full = self.waiting.is_some();
-            if is_full && (self.on_overrun == OnOverrun::Block || begun.elapsed() >= ROUND) {
+            if is_full && (self.on_overrun == Overrun::Block || begun.elapsed() >= ROUND) {
                 break;
             }
             let lease = match self.source.next()? {
@@ -130,11 +117,11 @@ impl<'a> Intake<'a> {
                     self.waiting = Some(taken);
                     continue;
                 }
-                (OnOverrun::DropNewest, Some(waiting)) => {
+                (Overrun::DropNewest, Some(waiting)) => {
                     self.waiting = Some(waiting);
                     taken
                 }
-                (OnOverrun::Block | OnOverrun::DropOldest, Some(waiting)) => {
+                (Overrun::Block | Overrun::DropOldest, Some(waiting)) => {
                     self.waiting = Some(taken);
                     waiting
                 }
@@ -150,7 +137,7 @@ impl<'a> Intake<'a> {
 
 impl Meanwhile for Intake<'_> {
     fn waits_for(&self) -> Option<WaitsFor<'_>> {
-        let looks = self.on_overrun != OnOverrun::Block && self.failed.is_none();
+        let looks = self.on_overrun != Overrun::Block && self.failed.is_none();
         looks.then(|| self.source.waits_for())
     }
 
@@ -158,7 +145,7 @@ impl Meanwhile for Intake<'_> {
         if self.failed.is_some() {
             return;
         }
-        if self.on_overrun != OnOverrun::Block {
+        if self.on_overrun != Overrun::Block {
             self.failed = self.take_in().err();
         }
     }

@@ -15,11 +15,11 @@ use self::next_frame::next_frame;
 use crate::base::{Monotonic, Result, Run, settings};
 use crate::link;
 use crate::measure::{Expected, FrameRecord, Ledger, Measuring, Resolve, Stage, Verified};
-use crate::sender::{intake::Intake, intake::OnOverrun, intake::Taken};
+use crate::sender::{intake::Intake, intake::Taken};
 use crate::session::control::SenderEnd;
 use crate::sink::{
-    Fate, Passing, Sink, audience::Audience, consumer::Passage, network, network::Framing,
-    network::Network, network::ZeroCopyMode,
+    Fate, Passing, Sink, audience::Audience, consumer::Overrun, consumer::Passage, network,
+    network::Framing, network::Network, network::ZeroCopyMode,
 };
 use crate::source::{self, Input, Source, camera::Capture};
 use crate::wire::{Description, Version};
@@ -49,7 +49,7 @@ pub struct SenderConfig {
     /// Whether to send without a copy.
     pub zero_copy: ZeroCopyMode,
     /// What becomes of frames that the network has no time for.
-    pub on_overrun: OnOverrun,
+    pub on_overrun: Overrun,
     /// How long the receiver may take nothing.
     #[serde(deserialize_with = "settings::seconds")]
     pub peer_timeout: Duration,
@@ -143,7 +143,7 @@ fn begin<'m>(
         greeting::Greeted::By(control) => control,
     };
     measured.borrow_mut().version = Some(framing.version());
-    if config.on_overrun != OnOverrun::Block {
+    if config.on_overrun != Overrun::Block {
         connection.limit_unsent(UNSENT_BYTES)?;
     }
     let how = (config.zero_copy, zero_copy);
@@ -173,7 +173,7 @@ impl Sending<'_> {
     fn send_frames(
         &mut self,
         source: &mut dyn Source,
-        on_overrun: OnOverrun,
+        on_overrun: Overrun,
         frames: Option<NonZeroU64>,
         run: &mut Run<'_>,
     ) -> Result<()> {

@@ -12,8 +12,9 @@ use crate::base::{Observer, Stop};
 use crate::link::COMPLETES_EARLY;
 use crate::measure::{Measured, Measuring};
 use crate::memory::{HeapChoice, HeapName};
-use crate::sender::{self, SenderConfig, intake::OnOverrun};
+use crate::sender::{self, SenderConfig};
 use crate::sink::audience::Audience;
+use crate::sink::consumer::Overrun;
 use crate::source::{Input, camera::Capture, camera::MemoryMode, test::Picture};
 use crate::wire::{PREAMBLE_SIZE, v2::FrameHeader, v2::StreamHeader};
 
@@ -85,7 +86,7 @@ fn wrong_bytes(zero_copy: ZeroCopyMode) -> (usize, Measured) {
         protocol: Version::V2,
         records: None,
         zero_copy,
-        on_overrun: OnOverrun::Block,
+        on_overrun: Overrun::Block,
         peer_timeout: Duration::from_secs(20),
     };
     let stop = Stop::new().unwrap();

@@ -69,7 +69,7 @@ fn config(port: u16) -> SenderConfig {
         protocol: Version::V2,
         records: None,
         zero_copy: ZeroCopyMode::Off,
-        on_overrun: OnOverrun::Block,
+        on_overrun: Overrun::Block,
         peer_timeout: Duration::from_secs(60),
     }
 }

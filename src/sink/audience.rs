@@ -40,9 +40,7 @@ impl Members {
     fn note_times(&self, measured: &Measuring) {
         let stages = &mut measured.borrow_mut().stages;
         for consumer in &self.consumers {
-            for (stage, time) in consumer.take_times() {
-                stages.record(stage, time);
-            }
+            consumer.record_times(stages);
         }
     }
 }

@@ -13,20 +13,20 @@ use serde::Deserialize;
 
 use crate::base::{Bell, Monotonic, Result, lock};
 use crate::frame::{Lease, Lent, Stream};
-use crate::measure::{Deliveries, Stage};
+use crate::measure::{Deliveries, Stage, Stages};
 
 /// Times that are kept until the run takes note: more would be of a run that stands still.
 const MOST_TIMES: usize = 4096;
 
-/// What becomes of frames that a consumer has no room for.
+/// What becomes of frames that there is no room for: of a consumer, or of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overrun {
-    /// There is none such: the stream waits for him once he has all its buffers.
+    /// There are none such: the stream waits once all its buffers are taken, and its driver drops.
     Block,
-    /// What waited longest is dropped.
+    /// What comes takes the place of what waited longest, which is dropped.
     DropOldest,
-    /// What comes is dropped.
+    /// What waits stays, and what comes is dropped.
     DropNewest,
 }
 
@@ -91,11 +91,11 @@ pub struct Delivered {
     pub gap: u64,
     /// What it has in common with the others.
     pub common: Arc<Common>,
-    /// Deliveries it as held.
+    /// Counts it as held.
     pub ticket: Ticket,
 }
 
-/// Deliveries a frame as held by its consumer until it is dropped.
+/// Counts a frame as held by its consumer until it is dropped.
 #[derive(Debug)]
 pub struct Ticket {
     shared: Arc<Shared>,
@@ -123,7 +123,7 @@ pub enum Next {
     Ended,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Waiting>,
     /// The numbers of the frames that he has, and their sequence numbers.
@@ -187,22 +187,9 @@ pub struct Consumer(Arc<Shared>);
 impl Consumer {
     /// Of these terms, with no frames yet.
     pub fn new(terms: Terms) -> Result<Self> {
-        let state = State {
-            queue: VecDeque::new(),
-            held: Vec::new(),
-            counts: Deliveries::default(),
-            times: Vec::new(),
-            last: None,
-            common: None,
-            has_ended: false,
-            is_closed: false,
-            is_awaited: false,
-            is_shown: false,
-            has_rung: false,
-        };
         Ok(Consumer(Arc::new(Shared {
             terms,
-            state: Mutex::new(state),
+            state: Mutex::default(),
             bell: Bell::new()?,
         })))
     }
@@ -362,9 +349,11 @@ impl Consumer {
         drop(dropped);
     }
 
-    /// How long frames waited for him and were his, since the last look.
-    pub(super) fn take_times(&self) -> Vec<(Stage, Duration)> {
-        std::mem::take(&mut self.0.lock().times)
+    /// Records how long frames waited for him and were his, since the last time.
+    pub(super) fn record_times(&self, stages: &mut Stages) {
+        for (stage, time) in self.0.lock().times.drain(..) {
+            stages.record(stage, time);
+        }
     }
 
     /// Nothing more comes.

@@ -4,7 +4,6 @@
 //! the settings say, and a frame that is passed on makes it what that frame's stream is.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -173,12 +172,11 @@ impl Feed {
     /// None on a stop, and if the program gives nothing.
     pub(super) fn open(&self, capture: &Capture, run: &mut Run<'_>) -> Result<Option<FeedSource>> {
         loop {
-            let (passed_on, wants_buffers, is_finished) = {
+            let (passed_on, first, wants_buffers, is_finished) = {
                 let state = self.lock();
-                let passed_on = state.passed_on.clone();
-                (passed_on, state.wants_buffers, state.is_finished)
+                let (passed_on, first) = (state.passed_on.clone(), state.queue.front().cloned());
+                (passed_on, first, state.wants_buffers, state.is_finished)
             };
-            let first = self.lock().queue.front().cloned();
             let source = match (passed_on, wants_buffers) {
                 (Some(stream), _) => Some(FeedSource::passing_on(self, stream, first)?),
                 (None, true) => Some(FeedSource::with_buffers(self, capture)?),
@@ -204,19 +202,11 @@ impl Feed {
 
 /// Whether frames of one stream can be sent as those of another.
 fn fits(frame: &Stream, stream: &Stream) -> Result<()> {
-    let told = |it: &Stream| format!("{}x{} {}", it.width, it.height, it.pixel_format);
-    let sizes = |it: &Stream| -> Vec<NonZeroU32> {
-        it.planes.iter().map(|plane| plane.sizeimage).collect()
-    };
-    let strides = |it: &Stream| -> Vec<Option<u32>> {
-        it.planes.iter().map(|plane| plane.bytesperline).collect()
-    };
-    let are_alike = told(frame) == told(stream)
-        && sizes(frame) == sizes(stream)
-        && strides(frame) == strides(stream);
-    if are_alike {
+    let size = |it: &Stream| (it.width, it.height, it.pixel_format);
+    if size(frame) == size(stream) && frame.planes == stream.planes {
         return Ok(());
     }
+    let told = |it: &Stream| format!("{}x{} {}", it.width, it.height, it.pixel_format);
     Err(Error::new(ErrorKind::Format, "send a frame")
         .errno(Errno::EINVAL)
         .cause(format!(

@@ -10,13 +10,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::frame::Frame;
-use crate::python::exit::Entering;
+use crate::base::TICK;
+use crate::python::exit::without_lock;
 use crate::python::report::deliveries;
 use crate::sink::consumer::{self, Next};
-
-/// How long a wait lasts before signals are looked for: half of the 100 ms within which an
-/// interrupt has to work. A signal may have come to another thread, and wakes none.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// How long to wait, where there is no timeout, for a frame that can't come since the one who
 /// waits holds all buffers.
@@ -50,14 +47,13 @@ impl Consumer {
             if is_over {
                 return Err(no_frame(py, waited));
             }
-            let left = timeout.map_or(LOOK, |timeout| timeout.saturating_sub(waited).min(LOOK));
-            let entering = py.detach(|| {
+            // A signal may have come to another thread, and wakes none: it is looked for.
+            let left = timeout.map_or(TICK, |timeout| timeout.saturating_sub(waited).min(TICK));
+            without_lock(py, || {
                 let mut polled = [PollFd::new(self.0.bell(), PollFlags::POLLIN)];
                 // EINTR: a signal, which is looked for now.
                 let _ = ppoll(&mut polled, Some(TimeSpec::from(left)), None);
-                Entering::new()
             });
-            drop(entering);
             py.check_signals()?;
         }
     }

@@ -80,6 +80,21 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// By the arguments of `__dlpack__`.
+    pub fn new(
+        has_stream: bool,
+        max_version: Option<(u32, u32)>,
+        device: Option<(i32, i32)>,
+        copy: Option<bool>,
+    ) -> Self {
+        Asked {
+            max_version,
+            device,
+            copy: copy.unwrap_or(false),
+            has_stream,
+        }
+    }
+
     /// `BufferError`: it can't be had.
     pub fn check(self) -> PyResult<()> {
         if self.max_version.is_none_or(|(major, _)| major < 1) {

@@ -8,15 +8,12 @@ use pyo3::prelude::*;
 
 use super::frame::Frame;
 use super::slot::{Slot, Told};
-use crate::base::{Monotonic, lock};
+use crate::base::{Monotonic, TICK, lock};
 use crate::frame::{self, Payload, Timestamp, field, flags};
 use crate::measure::Measured;
 use crate::python::error::to_python;
-use crate::python::exit::Entering;
+use crate::python::exit::without_lock;
 use crate::source::feed::{self, Given, Room};
-
-/// How long a wait lasts before signals are looked for.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Where a program gives frames to a sender.
 #[pyclass(frozen, module = "v4l_dmabuf._core")]
@@ -78,15 +75,11 @@ impl Feed {
                 Room::Over => return Ok(py.None()),
                 Room::Nothing => {}
             }
-            let left = timeout.map_or(LOOK, |it| it.saturating_sub(begun.elapsed()).min(LOOK));
+            let left = timeout.map_or(TICK, |it| it.saturating_sub(begun.elapsed()).min(TICK));
             if left.is_zero() {
                 return Ok(false.into_pyobject(py)?.to_owned().into_any().unbind());
             }
-            let entering = py.detach(|| {
-                self.feed.wait(left);
-                Entering::new()
-            });
-            drop(entering);
+            without_lock(py, || self.feed.wait(left));
             py.check_signals()?;
         }
     }

@@ -21,7 +21,7 @@ use crate::frame::{Lease, Payload, PlaneLayout, Stream, array, field, flags};
 use crate::measure::Measured;
 use crate::memory::{Kept, MemoryUsed};
 use crate::python::error::to_python;
-use crate::python::exit::Entering;
+use crate::python::exit::without_lock;
 use crate::sink::consumer::{Common, Delivered, Passage};
 
 /// What is known of a frame.
@@ -304,8 +304,7 @@ impl Frame {
     /// The same frame in ordinary memory: it holds no buffer.
     fn copy(&self, py: Python<'_>) -> PyResult<Self> {
         let pixels = self.pixels()?;
-        let (copied, entering) = py.detach(|| (pixels.copy(), Entering::new()));
-        drop(entering);
+        let copied = without_lock(py, || pixels.copy());
         let copied = copied.map_err(|error| to_python(py, &error, &Measured::default()))?;
         let mut about = self.about.clone();
         for payload in &mut about.frame.payloads {
@@ -331,12 +330,7 @@ impl Frame {
     ) -> PyResult<Bound<'py, PyAny>> {
         let own = slf.get();
         let array = array::array(own.stream(), &own.lengths()).map_err(PyBufferError::new_err)?;
-        let asked = Asked {
-            max_version,
-            device: dl_device,
-            copy: copy.unwrap_or(false),
-            has_stream: stream.is_some(),
-        };
+        let asked = Asked::new(stream.is_some(), max_version, dl_device, copy);
         own.tensor(slf.py(), &array, asked)
     }
 

@@ -16,7 +16,7 @@ use crate::frame::Lease;
 use crate::measure::Measured;
 use crate::memory::Kept;
 use crate::python::error::to_python;
-use crate::python::exit::Entering;
+use crate::python::exit::without_lock;
 use crate::sink::consumer::Ticket;
 
 /// Where the bytes are.
@@ -192,14 +192,10 @@ impl Open {
     /// Opens one, without the interpreter's lock: the kernel may wait for the device's fence,
     /// without a limit.
     pub fn begin(py: Python<'_>, pixels: Arc<Pixels>) -> PyResult<Self> {
-        let (begun, entering) = py.detach(|| {
-            let begun = match &*pixels {
-                Pixels::Held(held) => held.begin_view(),
-                Pixels::Copied(_) => Ok(()),
-            };
-            (begun, Entering::new())
+        let begun = without_lock(py, || match &*pixels {
+            Pixels::Held(held) => held.begin_view(),
+            Pixels::Copied(_) => Ok(()),
         });
-        drop(entering);
         begun.map_err(|error| to_python(py, &error, &Measured::default()))?;
         Ok(Open(pixels))
     }

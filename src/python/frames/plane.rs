@@ -74,12 +74,7 @@ impl Plane {
         let array = frame
             .array_of(self.number)
             .map_err(PyBufferError::new_err)?;
-        let asked = Asked {
-            max_version,
-            device: dl_device,
-            copy: copy.unwrap_or(false),
-            has_stream: stream.is_some(),
-        };
+        let asked = Asked::new(stream.is_some(), max_version, dl_device, copy);
         frame.tensor(py, &array, asked)
     }
 

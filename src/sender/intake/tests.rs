@@ -88,7 +88,7 @@ impl Source for Script {
 }
 
 /// Three frames come, then two more: which is next, which are dropped, how many count?
-fn next_of_five(on_overrun: OnOverrun) -> (u32, Vec<u32>, u64) {
+fn next_of_five(on_overrun: Overrun) -> (u32, Vec<u32>, u64) {
     let mut script = Script::default();
     let measured = Measuring::default();
     script.give(0, 3);
@@ -107,31 +107,25 @@ fn next_of_five(on_overrun: OnOverrun) -> (u32, Vec<u32>, u64) {
 
 #[test]
 fn block_leaves_frames_with_the_driver() {
-    assert_eq!(next_of_five(OnOverrun::Block), (0, vec![], 0));
+    assert_eq!(next_of_five(Overrun::Block), (0, vec![], 0));
 }
 
 #[test]
 fn drop_oldest_keeps_the_freshest() {
-    assert_eq!(
-        next_of_five(OnOverrun::DropOldest),
-        (4, vec![0, 1, 2, 3], 4)
-    );
+    assert_eq!(next_of_five(Overrun::DropOldest), (4, vec![0, 1, 2, 3], 4));
 }
 
 #[test]
 fn drop_newest_keeps_what_waits() {
-    assert_eq!(
-        next_of_five(OnOverrun::DropNewest),
-        (0, vec![1, 2, 3, 4], 4)
-    );
+    assert_eq!(next_of_five(Overrun::DropNewest), (0, vec![1, 2, 3, 4], 4));
 }
 
 #[test]
 fn only_block_leaves_the_source_alone_while_a_frame_is_sent() {
     for (policy, looks) in [
-        (OnOverrun::Block, false),
-        (OnOverrun::DropOldest, true),
-        (OnOverrun::DropNewest, true),
+        (Overrun::Block, false),
+        (Overrun::DropOldest, true),
+        (Overrun::DropNewest, true),
     ] {
         let mut script = Script::default();
         script.give(0, 1);
@@ -152,7 +146,7 @@ fn the_source_s_end_is_noticed_while_a_frame_is_sent() {
     };
     script.give(0, 1);
     let measured = Measuring::default();
-    let mut intake = Intake::new(&mut script, OnOverrun::DropOldest, &measured);
+    let mut intake = Intake::new(&mut script, Overrun::DropOldest, &measured);
     intake.look();
     assert!(intake.has_ended());
     assert_eq!(intake.take().map(|taken| taken.lease.index()), Some(0));
@@ -161,7 +155,7 @@ fn the_source_s_end_is_noticed_while_a_frame_is_sent() {
 
 #[test]
 fn a_source_that_always_has_a_frame_is_left_after_a_round() {
-    for policy in [OnOverrun::DropOldest, OnOverrun::DropNewest] {
+    for policy in [Overrun::DropOldest, Overrun::DropNewest] {
         let mut script = Script::default();
         script.give(0, 10_000);
         let measured = Measuring::default();
@@ -187,7 +181,7 @@ fn a_source_that_fails_while_a_frame_is_sent_is_told_of_after_it() {
         ..Script::default()
     };
     let measured = Measuring::default();
-    let mut intake = Intake::new(&mut script, OnOverrun::DropOldest, &measured);
+    let mut intake = Intake::new(&mut script, Overrun::DropOldest, &measured);
     intake.look();
     let meanwhile: &dyn Meanwhile = &intake;
     assert!(
