@@ -189,6 +189,14 @@ static int answer(unsigned long request, void *argument)
         tell_buffer(buffer, 0);
         return 0;
     }
+    case VIDIOC_G_CTRL: {
+        struct v4l2_control *control = argument;
+
+        if (control->id != V4L2_CID_MIN_BUFFERS_FOR_CAPTURE || !setting("min_buffers"))
+            return fail(EINVAL);
+        control->value = setting("min_buffers");
+        return 0;
+    }
     case VIDIOC_EXPBUF: {
         struct v4l2_exportbuffer *export = argument;
         int ends[2];

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import tty
 from collections.abc import Iterator
@@ -278,3 +279,27 @@ def test_alternating_fields_are_told_apart(driver: Driver, port: int, tmp_path: 
         assert rows == [(0, 2), (0, 3), (1, 2), (1, 3), (2, 2), (2, 3)], side
         summary = json.loads(reports[side].read_text())["summary"]
         assert (summary["drops"], summary["field"]) == (0, "alternate"), side
+
+
+HOLDING = """
+import sys
+from v4l_dmabuf import Capture
+from v4l_dmabuf.errors import FramesHeldError
+size = {"width": 100, "height": 100, "memory": "mmap", "buffers": 6}
+with Capture(device=sys.argv[1], on_overrun="drop-oldest", **size) as capture:
+    held = []
+    try:
+        while True:
+            held.append(capture.get(timeout=0.5))
+    except FramesHeldError:
+        print(len(held))
+"""
+
+
+@pytest.mark.parametrize(("script", "held"), [({}, 5), ({"min_buffers": 4}, 3)])
+def test_a_program_leaves_a_driver_the_buffers_that_it_says_it_needs(
+    driver: Driver, script: dict[str, int], held: int
+) -> None:
+    command = [*driver.wrapper(frames=100, **script), sys.executable, "-c", HOLDING, driver.path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{held}\n"), done.stderr

@@ -377,8 +377,8 @@ def test_an_interrupt_before_the_run_leaves_a_report_with_a_summary(
             core.check_report(path)
             raise KeyboardInterrupt
 
-    core = end._core
-    monkeypatch.setattr(end, "_core", Interrupted())
+    core = end._runs.core
+    monkeypatch.setattr(end._runs, "core", Interrupted())
     with pytest.raises(KeyboardInterrupt):
         end.run()
     assert read(path)["summary"]["frames"] == 0

@@ -117,6 +117,59 @@ def test_a_feed_s_slots_have_times_and_numbers_of_their_own(port: int) -> None:
     assert sender.report.received == 4
 
 
+def test_slots_of_several_memory_planes(port: int) -> None:
+    luma, chroma = WIDTH * HEIGHT, WIDTH * HEIGHT // 2
+    with taking(port) as taken:
+        sender = Sender(**GIVEN, port=port, device="feed", format="NM12")
+        with sender.feed() as feed:
+            slot = feed.acquire(timeout=10)
+            assert [plane.length for plane in slot.planes] == [luma, chroma]
+            with pytest.raises(BufferError, match=r"slot\.planes"):
+                memoryview(slot)
+            for number, plane in enumerate(slot.arrays(), 1):
+                plane[:] = number
+            del plane
+            with memoryview(slot.planes[1]), pytest.raises(BufferError, match="views"):
+                feed.submit(slot)
+            with pytest.raises(ValueError, match="has 2"):
+                slot.bytesused = 10
+            with pytest.raises(ValueError, match=f"{chroma} at most"):
+                feed.submit(slot, bytesused=[luma, chroma + 1])
+            slot.bytesused = [luma, 10]
+            assert slot.bytesused == (luma, 10)
+            slot.bytesused = None
+            feed.submit(slot)
+            # One after the other, as in a dump.
+            feed.send(bytes(luma) + bytes(range(256)))
+    sent_on = taken[0]
+    assert [bytes(plane) for plane in sent_on.planes] == [b"\1" * luma, b"\2" * chroma]
+    assert [bytes(plane) for plane in taken[1].planes] == [bytes(luma), bytes(range(256))]
+    other = free_port()
+    with (
+        taking(other) as again,
+        Sender(**GIVEN | {"format": "NM12"}, port=other, device="feed").feed() as feed,
+    ):
+        feed.acquire(timeout=10).release()
+        feed.submit(sent_on)
+    assert [bytes(plane) for plane in again[0].planes] == [b"\1" * luma, b"\2" * chroma]
+
+
+def test_a_compressed_slot_says_how_much_it_has(port: int) -> None:
+    pictures = [bytes([number]) * (100 + number) for number in range(3)]
+    with taking(port) as taken:
+        sender = Sender(**GIVEN, port=port, device="feed", format="MJPG")
+        with sender.feed() as feed:
+            slot = feed.acquire(timeout=10)
+            with pytest.raises(ValueError, match="give bytesused"):
+                feed.submit(slot)
+            slot.array()[:100] = 0
+            feed.submit(slot, bytesused=100)
+            for picture in pictures[1:]:
+                feed.send(picture)
+    assert [bytes(frame) for frame in taken] == pictures
+    assert {frame.format for frame in taken} == {"MJPG"}
+
+
 def test_what_could_change_in_flight_is_not_sent(port: int) -> None:
     with taking(port) as taken, Sender(**GIVEN, port=port, device="feed").feed() as feed:
         slot = feed.acquire()

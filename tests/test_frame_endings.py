@@ -1,14 +1,19 @@
 """How programs that take frames end: by Ctrl-C, with frames held, in a forked child."""
 
+import asyncio
+import gc
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from frames_support import capture, is_whole
+from support import LOCALHOST, receiver
+from v4l_dmabuf import Sender
 
 
 def interrupted(code: str, wait: float = 0.5) -> tuple[int, str, float]:
@@ -121,3 +126,49 @@ def test_a_forked_child_that_drops_frames_costs_its_parent_none() -> None:
         while len(numbers) < 50:
             numbers.append(source.get(timeout=10).sequence)
     assert numbers == list(range(50))
+
+
+def streams() -> list[threading.Thread]:
+    """Give the threads on which streams go on."""
+    return [thread for thread in threading.enumerate() if thread.name == "v4l-dmabuf-stream"]
+
+
+def ended(patience: float = 10) -> bool:
+    """Tell whether no stream goes on any more, for which it waits a while."""
+    due = time.monotonic() + patience
+    while streams() and time.monotonic() < due:
+        time.sleep(0.01)
+    return not streams()
+
+
+def test_a_stream_ends_with_the_last_reference_to_what_runs_it(port: int) -> None:
+    frame = capture().get(timeout=10)
+    assert ended(), "the stream of a dropped Capture went on"
+    assert is_whole(frame, frame), "a frame that is held changed"
+    held = capture()
+    held.get(timeout=10).release()
+    assert streams(), "the stream of a Capture that is held ended"
+    del held
+    assert ended()
+    with receiver(port):
+        sender = Sender(device="feed", address=LOCALHOST, port=port, heap="memfd")
+        feed = sender.feed()
+        feed.submit(feed.acquire(timeout=10))
+        del feed
+        assert ended(), "the stream of a dropped feed went on"
+
+
+def test_a_task_keeps_what_it_iterates() -> None:
+    async def take() -> int:
+        taken = 0
+        async for frame in capture():
+            gc.collect()
+            frame.release()
+            taken += 1
+            if taken == 20:
+                break
+        return taken
+
+    assert asyncio.run(take()) == 20
+    gc.collect()
+    assert ended(), "the stream went on after the loop"

@@ -1,4 +1,5 @@
 import os
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -6,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v4l_dmabuf.dmabuf import DmaBuf
-from v4l_dmabuf.endpoint import Progress
 from v4l_dmabuf.probe import DeviceProbe
 from v4l_dmabuf.report import Report
+from v4l_dmabuf.runs import Progress
 
 __all__ = [
     "Capture",
@@ -19,6 +20,7 @@ __all__ = [
     "Receiver",
     "Sender",
     "Slot",
+    "SlotPlane",
     "Whole",
     "__version__",
     "close",
@@ -270,15 +272,25 @@ class Frame:
 
 @final
 class Slot:
-    """A buffer of a stream that a program fills: by `array`, `arrays` or its own buffer."""
+    """A buffer of a stream that a program fills: by `array`, `arrays` or its own buffer.
+
+    Where the format has several memory planes (NM12 and kin), each of `planes` has its own.
+    """
 
     timestamp_ns: int | None
     """When it was captured, in nanoseconds of CLOCK_MONOTONIC; None: when it is submitted."""
     sequence: int | None
     """Its number; None: the next."""
-    bytesused: int | None
-    """Bytes that are sent, `sizeimage` at most; None: all."""
+    @property
+    def bytesused(self) -> int | tuple[int, ...] | None:
+        """Bytes that are sent, of each memory plane where there are several; None: all.
 
+        Raises:
+            ValueError: when it is set: a plane has fewer, or the frame other planes.
+
+        """
+    @bytesused.setter
+    def bytesused(self, used: int | Sequence[int] | None, /) -> None: ...
     @property
     def width(self) -> int:
         """Pixels."""
@@ -290,7 +302,10 @@ class Slot:
         """The pixel format's fourcc."""
     @property
     def sizeimage(self) -> int:
-        """Bytes of it."""
+        """Bytes of it, in all memory planes; at most those of a compressed frame."""
+    @property
+    def planes(self) -> tuple[SlotPlane, ...]:
+        """Its memory planes."""
     def array(self) -> NDArray[np.uint8 | np.uint16]:
         """Give one NumPy array of it, in the shape of `Frame.array`, to write to.
 
@@ -318,6 +333,16 @@ class Slot:
     def __release_buffer__(self, buffer: memoryview, /) -> None: ...
 
 @final
+class SlotPlane:
+    """A memory plane of a slot. Its buffer is the whole of it, to write to."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of it."""
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+
+@final
 class Feed:
     def __new__(cls) -> Self: ...
     def acquire(self, timeout: float | None) -> Slot | bool | None: ...
@@ -326,7 +351,7 @@ class Feed:
         what: Slot | Frame,
         timestamp_ns: int | None = None,
         sequence: int | None = None,
-        bytesused: int | None = None,
+        bytesused: int | Sequence[int] | None = None,
     ) -> bool: ...
     def finish(self) -> None: ...
     def end(self) -> None: ...

@@ -6,6 +6,7 @@ from v4l_dmabuf import _core as core
 from v4l_dmabuf.config import CaptureConfig
 from v4l_dmabuf.endpoint import as_json, configuration
 from v4l_dmabuf.keywords import CaptureKeywords
+from v4l_dmabuf.runs import Runs
 from v4l_dmabuf.streaming import Streaming
 
 
@@ -16,12 +17,9 @@ class Capture(Streaming[CaptureConfig]):
     is asked for, or before `run`.
     """
 
-    _role = "capture"
-
     def __init__(
         self, config: CaptureConfig | None = None, /, **fields: Unpack[CaptureKeywords]
     ) -> None:
         super().__init__()
         self.config = configuration(CaptureConfig, config, fields)
-        self._core = core.Capture(as_json(self.config))
-        self._whole = core.Whole()
+        self._runs = Runs(core.Capture(as_json(self.config)), self.config, "capture")

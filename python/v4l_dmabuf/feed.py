@@ -1,11 +1,12 @@
 """A program as the source: it fills buffers that are sent, or passes frames on."""
 
-from collections.abc import Callable, Iterable
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from v4l_dmabuf import _core, values
-from v4l_dmabuf.errors import NoFrameError, StreamEndedError
+from v4l_dmabuf.errors import FormatError, NoFrameError, StreamEndedError
 from v4l_dmabuf.report import Report
 from v4l_dmabuf.stream import Stream
 
@@ -29,6 +30,8 @@ class Feed:
         self._core = core
         self._stream = stream
         self._is_closed = False
+        # Who drops it without a word gives no more.
+        weakref.finalize(self, core.finish).atexit = False
 
     def acquire(self, timeout: float | None = None) -> Slot:
         """Give a free buffer to fill, for which it waits ``timeout`` seconds at most.
@@ -56,27 +59,36 @@ class Feed:
         *,
         timestamp_ns: int | None = None,
         sequence: int | None = None,
-        bytesused: int | None = None,
+        bytesused: int | Sequence[int] | None = None,
     ) -> None:
         """Send a slot that was filled, or a frame that was received or captured, as it is.
 
         A frame is sent from the buffer that it is in, without a copy, and with what is known of
         it. Release it afterwards: the buffer is held until it has left. The first frame sets the
         stream's format, where no slot was acquired before. ``timestamp_ns`` (CLOCK_MONOTONIC),
-        ``sequence`` and ``bytesused`` (of one plane) replace what the slot or the frame says.
+        ``sequence`` and ``bytesused`` (of each memory plane, where there are several) replace what
+        the slot or the frame says. A compressed frame in a slot needs ``bytesused``.
 
         Raises:
             BufferError: views of the slot are open, by which what is sent could change.
             FormatError: the frame is not what the stream's frames are.
-            ValueError: the frame was released, the slot submitted, or ``bytesused`` is too much.
+            ValueError: the frame was released, the slot submitted, or ``bytesused`` is too much,
+                or missing.
             TypeError: it is neither a slot nor a frame.
             StreamEndedError: the stream is over: the receiver has had enough, or a stop came.
             Error: the stream failed; told once.
 
         """
         if isinstance(frame, _core.Frame) and frame.is_copy:
-            with memoryview(frame) as view:
-                self.send(view, timestamp_ns, sequence)
+            slot = self.acquire()
+            if _picture(frame) != _picture(slot):
+                raise FormatError(
+                    f"send a frame: it is {_picture(frame)}, and the stream is {_picture(slot)}"
+                )
+            used = [
+                _copy(given, own) for given, own in zip(frame.planes, slot.planes, strict=True)
+            ]
+            self.submit(slot, timestamp_ns=timestamp_ns, sequence=sequence, bytesused=used)
             return
         if not self._core.submit(frame, timestamp_ns, sequence, bytesused):
             self._raise_end()
@@ -86,6 +98,8 @@ class Feed:
     ) -> None:
         """Copy a buffer's bytes into a slot and send it: bytes, an array, what has a buffer.
 
+        Where a frame has several memory planes, they follow each other in the buffer.
+
         Raises:
             ValueError: it is longer than a frame.
             Error: as `acquire` and `submit` raise.
@@ -93,12 +107,14 @@ class Feed:
         """
         with memoryview(data) as view, view.cast("B") as given:
             slot = self.acquire()
-            with memoryview(slot) as own:
-                if given.nbytes > own.nbytes:
-                    raise ValueError(f"a frame has {own.nbytes} bytes at most, not {given.nbytes}")
-                own[: given.nbytes] = given
-            bytesused = given.nbytes
-        self.submit(slot, timestamp_ns=timestamp_ns, sequence=sequence, bytesused=bytesused)
+            if given.nbytes > slot.sizeimage:
+                raise ValueError(f"a frame has {slot.sizeimage} bytes at most, not {given.nbytes}")
+            used, begin = [], 0
+            for plane in slot.planes:
+                with given[begin : begin + plane.length] as part:
+                    used.append(_copy(part, plane))
+                begin += plane.length
+        self.submit(slot, timestamp_ns=timestamp_ns, sequence=sequence, bytesused=used)
 
     def _raise_end(self) -> None:
         self._stream.finish()
@@ -133,6 +149,19 @@ class Feed:
             self._is_closed = True
             self._core.finish()
             self._stream.stop(kind)
+
+
+def _picture(frame: _core.Frame | Slot) -> str:
+    return f"{frame.width}x{frame.height} {frame.format}, {len(frame.planes)} memory planes"
+
+
+def _copy(given: Any, plane: _core.SlotPlane) -> int:
+    """Copy a buffer into a plane that has room for it; say how many bytes."""
+    with memoryview(given) as read, memoryview(plane) as written:
+        if read.nbytes > written.nbytes:
+            raise ValueError(f"a plane has {written.nbytes} bytes at most, not {read.nbytes}")
+        written[: read.nbytes] = read
+        return read.nbytes
 
 
 def give_all(feed: Feed, source: Source) -> None:

@@ -6,6 +6,7 @@ from v4l_dmabuf import _core as core
 from v4l_dmabuf.config import ReceiverConfig
 from v4l_dmabuf.endpoint import as_json, configuration
 from v4l_dmabuf.keywords import ReceiverKeywords
+from v4l_dmabuf.runs import Runs
 from v4l_dmabuf.streaming import Streaming
 
 
@@ -16,16 +17,13 @@ class Receiver(Streaming[ReceiverConfig]):
     it listens from the beginning, so that a sender may be started.
     """
 
-    _role = "receiver"
-
     def __init__(
         self, config: ReceiverConfig | None = None, /, **fields: Unpack[ReceiverKeywords]
     ) -> None:
         super().__init__()
         self.config = configuration(ReceiverConfig, config, fields)
         self._receiver = core.Receiver(as_json(self.config))
-        self._core = self._receiver
-        self._whole = core.Whole()
+        self._runs = Runs(self._receiver, self.config, "receiver")
 
     def listen(self) -> None:
         """Bind and listen now rather than in `run`. May be called again.

@@ -5,11 +5,12 @@ from typing import Any, Unpack
 
 from v4l_dmabuf import _core as core
 from v4l_dmabuf.config import FEED, Overrun, SenderConfig
-from v4l_dmabuf.endpoint import Endpoint, Progress, as_json, configuration
+from v4l_dmabuf.endpoint import Endpoint, as_json, configuration
 from v4l_dmabuf.feed import Feed, Source, give_all
 from v4l_dmabuf.frames import Subscription
 from v4l_dmabuf.keywords import SenderKeywords
 from v4l_dmabuf.report import Report
+from v4l_dmabuf.runs import Progress, Runs
 from v4l_dmabuf.stream import Stream
 
 
@@ -19,8 +20,6 @@ class Sender(Endpoint[SenderConfig]):
     Takes a `SenderConfig`, or its fields as keywords. Nothing is opened before
     `run`. With a ``source``, or by `feed`, the frames are the program's.
     """
-
-    _role = "sender"
 
     def __init__(
         self,
@@ -52,10 +51,8 @@ class Sender(Endpoint[SenderConfig]):
             raise ValueError(f"device is {FEED!r} with a source, not {config.device!r}")
         self.config = config
         self._source = source
-        self._fed_by: core.Feed | None = None
         self._sender = core.Sender(as_json(self.config))
-        self._core = self._sender
-        self._whole = core.Whole()
+        self._runs = Runs(self._sender, self.config, "sender")
 
     def run(self, frames: int | None = None, progress: Progress | None = None) -> Report:
         """Run as every endpoint does; with a source until that ends, too.
@@ -72,7 +69,7 @@ class Sender(Endpoint[SenderConfig]):
         feed = self._feed(frames, progress)
         with feed:
             give_all(feed, self._source)
-        report = self._core.report()
+        report = self._sender.report()
         assert report is not None  # noqa: S101 -- the run has ended
         return report
 
@@ -94,17 +91,16 @@ class Sender(Endpoint[SenderConfig]):
         self._check_open()
         fed_by = core.Feed()
 
+        def run_core(frames: int | None, progress: Progress | None) -> Report:
+            return self._sender.run(frames, progress, fed_by)
+
         def run() -> Report:
-            self._fed_by = fed_by
             try:
-                return self._begin(frames, progress)
+                return self._runs.begin(frames, progress, run_core)
             finally:
                 fed_by.end()
 
-        return Feed(fed_by, Stream(run, self._core.stop, self._abort))
-
-    def _run_core(self, frames: int | None, progress: Progress | None) -> Report:
-        return self._sender.run(frames, progress, self._fed_by)
+        return Feed(fed_by, Stream(run, self._sender.stop, self._runs.abort))
 
     def subscribe(self, depth: int = 2, on_overrun: Overrun = "drop-oldest") -> Subscription:
         """Give a tap: a consumer that sees what is sent, after it was handed to the network.

@@ -43,6 +43,11 @@ class Stream(Generic[T]):
         if failure is not None:
             raise failure
 
+    def let_end(self) -> None:
+        """End it, without a wait. Nobody asks any more what ended it."""
+        if self._thread.is_alive():
+            self._stop()
+
     def stop(self, error: type[BaseException] | None = None) -> None:
         """End it. Nobody asks any more what ended it.
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar
 
+from v4l_dmabuf import _core
 from v4l_dmabuf.config import CaptureConfig, ReceiverConfig
 from v4l_dmabuf.endpoint import Endpoint
 from v4l_dmabuf.frames import Deliveries, Frame, Subscription
@@ -16,7 +18,10 @@ S = TypeVar("S", bound=ReceiverConfig | CaptureConfig)
 
 
 class Streaming(Endpoint[S]):
-    """What gives frames by iterating: the stream runs on a thread of the core's."""
+    """What gives frames by iterating: the stream runs on a thread of the core's.
+
+    Outside of ``with`` it ends with the last reference to this.
+    """
 
     _is_entered = False
 
@@ -31,13 +36,17 @@ class Streaming(Endpoint[S]):
         with self._starting:
             if self._stream is None or self._taken is None:
                 self._check_open()
-                consumer = self._core.subscribe(None, self.config.on_overrun)
+                runs = self._runs
+                consumer = runs.core.subscribe(None, self.config.on_overrun)
                 try:
-                    stream = Stream(self.run, self._core.stop, self._abort)
+                    stream = Stream(runs.begin, runs.core.stop, runs.abort)
                 except BaseException:
                     consumer.leave()
                     raise
                 self._stream, self._taken = stream, Subscription(consumer, stream.finish)
+                dropped = weakref.finalize(self, _let_end, consumer, stream)
+                # The interpreter's end has a way of its own.
+                dropped.atexit = False
             return self._taken
 
     def __iter__(self) -> Iterator[Frame]:
@@ -63,7 +72,7 @@ class Streaming(Endpoint[S]):
 
     def __aiter__(self) -> AsyncIterator[Frame]:
         """As iterating, in an event loop. A step that is cancelled takes no frame."""
-        return aiter(self._frames())
+        return _Kept(self, aiter(self._frames()))
 
     def get(self, timeout: float | None = None) -> Frame:
         """Give the stream's next frame, as `Subscription.get` does."""
@@ -96,7 +105,7 @@ class Streaming(Endpoint[S]):
         """
         self._closed = True
         if self._stream is None:
-            self._core.stop()
+            self._runs.core.stop()
         elif self._taken is not None:
             self._taken.close()
             self._stream.stop()
@@ -113,7 +122,7 @@ class Streaming(Endpoint[S]):
     ) -> None:
         if kind is not None and not issubclass(kind, Exception):
             # Whoever interrupts waits for no end of a frame.
-            self._abort()
+            self._runs.abort()
         self.close()
 
     async def __aenter__(self) -> Self:
@@ -126,3 +135,20 @@ class Streaming(Endpoint[S]):
         traceback: TracebackType | None,
     ) -> None:
         await asyncio.to_thread(self.__exit__, kind, error, traceback)
+
+
+class _Kept(AsyncIterator[Frame]):
+    """Steps that keep what runs their stream."""
+
+    def __init__(self, endpoint: object, steps: AsyncIterator[Frame]) -> None:
+        self._endpoint = endpoint
+        self._steps = steps
+
+    def __anext__(self) -> Awaitable[Frame]:
+        return anext(self._steps)
+
+
+def _let_end(consumer: _core.Consumer, stream: Stream[Report]) -> None:
+    """End the stream of an endpoint that nobody has any more. Whoever drops it does not wait."""
+    consumer.leave()
+    stream.let_end()

@@ -3,6 +3,8 @@
 //! Source: the kernel's "Image Formats". A format that isn't listed here is unknown, tiled
 //! ones above all: nothing is said of it rather than something wrong.
 
+use std::num::NonZeroU32;
+
 use crate::frame::{Chroma, FourCc, Known, PlaneLayout};
 
 /// Rows of the same length, one below the other.
@@ -147,6 +149,32 @@ pub(super) fn shape(format: FourCc) -> Option<Shape> {
     others
         .find(|(name, _)| u32::from_le_bytes(**name) == format.0)
         .map(|(_, shape)| *shape)
+}
+
+/// Whether frames of a format have as many bytes as they need.
+pub fn is_compressed(format: FourCc) -> bool {
+    matches!(shape(format), Some(Shape::Varies))
+}
+
+/// Bytes of each memory plane of an unpadded frame. None for compressed and unknown formats, and
+/// for sizes that overflow.
+pub fn plane_sizes(width: u32, height: u32, format: FourCc) -> Option<Vec<NonZeroU32>> {
+    if let Some(size) = format.frame_size(width, height) {
+        return Some(vec![NonZeroU32::new(size)?]);
+    }
+    let Some(Shape::Planar(bytes, chroma, true)) = shape(format) else {
+        return None;
+    };
+    let (width, height) = (u64::from(width), u64::from(height));
+    let plane = |across: u64, down: u64, samples: u32| {
+        let row = (width / across).checked_mul(u64::from(bytes * samples))?;
+        let size = row.checked_mul(height / down)?;
+        NonZeroU32::new(u32::try_from(size).ok()?)
+    };
+    let luma = std::iter::once(plane(1, 1, 1));
+    let (across, down) = (u64::from(chroma.across), u64::from(chroma.down));
+    let chroma = (0..chroma.planes).map(|_| plane(across, down, chroma.samples));
+    luma.chain(chroma).collect()
 }
 
 impl Layout {

@@ -16,7 +16,7 @@ pub use buffer::{Frame, Free, Payload, Timestamp};
 pub use capture_clock::{CaptureClock, Sighting};
 pub use field::Parity;
 pub use flags::{BUF_FLAG_ERROR, BUF_FLAG_LAST, MAX_PLANES};
-pub use layout::{Layout, Rows};
+pub use layout::{Layout, Rows, is_compressed, plane_sizes};
 pub use pixel_format::FourCc;
 pub(crate) use pixel_format::{Chroma, Known};
 pub use poison::{PAGE, Places, Poison};

@@ -49,8 +49,7 @@ enum Stops {
 
 impl<State: Send + 'static> Endpoint<State> {
     fn new(py: Python<'_>, state: State) -> PyResult<Self> {
-        let stop = Stop::new()
-            .map_err(|error| super::error::to_python(py, &error, &Measured::default()))?;
+        let stop = Stop::new().map_err(|error| super::error::raised(py, &error))?;
         Ok(Endpoint {
             stop: Arc::new(stop),
             state: Arc::new(Mutex::new(Place::Here(state))),
@@ -103,7 +102,7 @@ impl<State: Send + 'static> Endpoint<State> {
     ) -> PyResult<Outcome<Result<()>>> {
         let link = Link::new()
             .map(Arc::new)
-            .map_err(|error| super::error::to_python(py, &error, &Measured::default()))?;
+            .map_err(|error| super::error::raised(py, &error))?;
         *lock(&self.link) = Some(Arc::clone(&link));
         let outcome = running::run(py, &link, &self.stop, progress, work);
         if stops == Stops::UsedUp {
@@ -159,7 +158,7 @@ impl<State: Send + 'static> Endpoint<State> {
         let consumer = self.audience.subscribe(Terms { depth, on_overrun });
         consumer
             .map(Consumer::from)
-            .map_err(|error| super::error::to_python(py, &error, &Measured::default()))
+            .map_err(|error| super::error::raised(py, &error))
     }
 
     fn last(&self) -> Option<Arc<Measured>> {

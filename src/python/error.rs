@@ -47,6 +47,11 @@ pub fn to_python(py: Python<'_>, error: &Error, report: &Measured) -> PyErr {
     exception(py, error, report).map_or_else(|failure| failure, PyErr::from_value)
 }
 
+/// As `to_python`, for what is no part of a run.
+pub fn raised(py: Python<'_>, error: &Error) -> PyErr {
+    to_python(py, error, &Measured::default())
+}
+
 fn exception<'py>(
     py: Python<'py>,
     error: &Error,

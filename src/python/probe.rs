@@ -8,11 +8,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::error::raised;
 use super::observer::Link;
 use super::running;
 use crate::base::{Error, Stop};
 use crate::frame::CaptureClock;
-use crate::measure::Measured;
 use crate::probe::{DeviceProbe, Wanted, Works};
 
 /// Tries all that a device might capture into; gives a `v4l_dmabuf.probe.DeviceProbe`.
@@ -32,7 +32,7 @@ pub fn probe(
             .transpose()
             .map_err(|error: Error| PyValueError::new_err(error.to_string()))?,
     };
-    let failed = |error: &Error| super::error::to_python(py, error, &Measured::default());
+    let failed = |error: &Error| raised(py, error);
     let stop = Arc::new(Stop::new().map_err(|error| failed(&error))?);
     let link = Arc::new(Link::new().map_err(|error| failed(&error))?);
     let name = device.display().to_string();

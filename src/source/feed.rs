@@ -13,7 +13,8 @@ use nix::poll::{PollFd, PollFlags};
 use crate::base::{Bell, Error, ErrorKind, OnStop, Result, Run, WaitsFor, Woken, lock};
 use crate::frame::{Free, Lease, Pool, Stream};
 use crate::memory;
-use crate::source::{Next, Source, buffers::Buffers, camera::Capture};
+use crate::source::buffers::{Buffers, program_sizes};
+use crate::source::{Next, Source, camera::Capture};
 
 /// The program's end, and the source's: a clone is the same one.
 #[derive(Debug, Clone)]
@@ -47,7 +48,7 @@ struct State {
 /// A run's buffers.
 #[derive(Debug, Clone)]
 struct Opened {
-    stream: Stream,
+    stream: Arc<Stream>,
     pool: Pool,
 }
 
@@ -55,7 +56,7 @@ struct Opened {
 #[derive(Debug)]
 pub enum Room {
     /// A buffer of such a stream.
-    Buffer(Free, Box<Stream>),
+    Buffer(Free, Arc<Stream>),
     /// None is free yet.
     Nothing,
     /// The run is over.
@@ -101,7 +102,7 @@ impl Feed {
             return Room::Nothing;
         };
         match opened.pool.take() {
-            Some(free) => Room::Buffer(free, Box::new(opened.stream.clone())),
+            Some(free) => Room::Buffer(free, Arc::clone(&opened.stream)),
             None => Room::Nothing,
         }
     }
@@ -139,7 +140,7 @@ impl Feed {
         if state.is_over || state.is_finished {
             return Ok(Given::Over);
         }
-        let ours = state.open.as_ref().map(|it| &it.stream);
+        let ours = state.open.as_ref().map(|it| &*it.stream);
         match ours.or(state.passed_on.as_ref()) {
             Some(ours) => fits(of, ours)?,
             None if state.wants_buffers => {}
@@ -185,7 +186,7 @@ impl Feed {
             };
             if let Some(source) = source {
                 self.lock().open = Some(Opened {
-                    stream: source.stream.clone(),
+                    stream: Arc::new(source.stream.clone()),
                     pool: source.pool.clone(),
                 });
                 self.0.news.ring();
@@ -234,8 +235,7 @@ impl FeedSource {
             free,
             stream,
             can_pin,
-            ..
-        } = Buffers::new(capture, "program")?;
+        } = Buffers::new(capture, &program_sizes(capture, "program")?, "program")?;
         Ok(FeedSource {
             feed: feed.clone(),
             stream,

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use crate::base::{Error, ErrorKind, Monotonic, Result, WaitsFor};
 use crate::frame::{Frame, Free, Payload, Pool, Stream, Timestamp, field, flags};
 use crate::memory::ViewMut;
-use crate::source::{Next, Source, buffers::Buffers, camera::Capture};
+use crate::source::buffers::{Buffers, whole_size};
+use crate::source::{Next, Source, camera::Capture};
 
 /// Bytes after which the ramp repeats: 256 steps of 8.
 const PERIOD: usize = 2048;
@@ -47,12 +48,12 @@ pub struct TestSource {
 impl TestSource {
     /// Allocates the buffers.
     pub fn new(capture: &Capture, picture: Picture) -> Result<Self> {
+        let sizeimage = whole_size(capture, "test source")?;
         let Buffers {
             mut free,
             stream,
-            sizeimage,
             can_pin,
-        } = Buffers::new(capture, "test source")?;
+        } = Buffers::new(capture, &[sizeimage], "test source")?;
         let ramp = Ramp::new();
         if picture == Picture::Still {
             for free in &mut free {

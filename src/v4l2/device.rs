@@ -202,6 +202,13 @@ impl Device {
         self.call(Ioctl::GetParm, v4l2::get_interval).ok().flatten()
     }
 
+    /// How many buffers the driver has to have to go on; None if it doesn't tell.
+    pub fn min_buffers(&self) -> Option<u32> {
+        self.call(Ioctl::GetCtrl, |fd, _| v4l2::min_buffers(fd))
+            .ok()
+            .filter(|count| *count > 0)
+    }
+
     /// An error of the queue's in an operation on this device.
     pub fn queue_error(&self, operation: &str, error: QueueError) -> Error {
         match error {

@@ -1,4 +1,4 @@
-//! What a device is and what it captures: QUERYCAP, ENUM_FMT, S_FMT, S_PARM.
+//! What a device is and what it captures: QUERYCAP, ENUM_FMT, S_FMT, S_PARM, G_CTRL.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -17,6 +17,7 @@ mod raw {
     nix::ioctl_readwrite!(s_fmt, b'V', 5, sys::v4l2_format);
     nix::ioctl_readwrite!(g_parm, b'V', 21, sys::v4l2_streamparm);
     nix::ioctl_readwrite!(s_parm, b'V', 22, sys::v4l2_streamparm);
+    nix::ioctl_readwrite!(g_ctrl, b'V', 27, sys::v4l2_control);
 }
 
 // SAFETY: integers.
@@ -27,6 +28,8 @@ unsafe impl Plain for sys::v4l2_fmtdesc {}
 unsafe impl Plain for sys::v4l2_format {}
 // SAFETY: an integer, and a union of structures of integers.
 unsafe impl Plain for sys::v4l2_streamparm {}
+// SAFETY: integers.
+unsafe impl Plain for sys::v4l2_control {}
 
 /// A capture format, as asked for or as granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,4 +222,14 @@ fn read_interval(parm: &sys::v4l2_streamparm) -> Option<Interval> {
         numerator: capture.timeperframe.numerator,
         denominator: capture.timeperframe.denominator,
     })
+}
+
+/// VIDIOC_G_CTRL of V4L2_CID_MIN_BUFFERS_FOR_CAPTURE: how many buffers the driver has to have to
+/// go on. EINVAL, ENOTTY: it doesn't tell.
+pub fn min_buffers(fd: BorrowedFd<'_>) -> nix::Result<u32> {
+    let mut control: sys::v4l2_control = zeroed();
+    control.id = sys::V4L2_CID_MIN_BUFFERS_FOR_CAPTURE;
+    // SAFETY: the request number fits the structure, which outlives the call.
+    retry(|| unsafe { raw::g_ctrl(fd.as_raw_fd(), &mut control) })?;
+    Ok(u32::try_from(control.value).unwrap_or(0))
 }

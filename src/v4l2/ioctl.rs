@@ -40,6 +40,7 @@ ioctls! {
     StreamOff = "STREAMOFF",
     GetParm = "G_PARM",
     SetParm = "S_PARM",
+    GetCtrl = "G_CTRL",
     SubscribeEvent = "SUBSCRIBE_EVENT",
     DqEvent = "DQEVENT",
     QueryDvTimings = "QUERY_DV_TIMINGS",

@@ -23,7 +23,8 @@ pub use buffers::{
     expbuf, qbuf, query_state, querybuf, reqbufs, streamoff, streamon,
 };
 pub use format::{
-    Format, PlaneFormat, enum_formats, get_interval, querycap, set_format, set_interval,
+    Format, PlaneFormat, enum_formats, get_interval, min_buffers, querycap, set_format,
+    set_interval,
 };
 pub use ioctl::Ioctl;
 pub use source::{Timings, has_source_changed, query_timings, subscribe_source_change};

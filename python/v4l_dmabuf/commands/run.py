@@ -69,7 +69,7 @@ class Signals:
         if self._received:
             self.aborted = True
             _core.exit_within(_PARTING_SECONDS, _INTERRUPTED)
-            self.endpoint._abort()
+            self.endpoint._runs.abort()
             return
         self._received = True
         self.endpoint.stop()

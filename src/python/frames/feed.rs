@@ -3,15 +3,15 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use super::frame::Frame;
-use super::slot::{Slot, Told};
+use super::slot::Slot;
+use super::told::{Told, Used};
 use crate::base::{Monotonic, TICK, lock};
 use crate::frame::{self, Payload, Timestamp, field, flags};
-use crate::measure::Measured;
-use crate::python::error::to_python;
+use crate::python::error::raised;
 use crate::python::exit::without_lock;
 use crate::source::feed::{self, Given, Room};
 
@@ -30,7 +30,7 @@ impl Feed {
     }
 
     /// A frame that was made here.
-    fn made(&self, told: &Told, most: usize) -> frame::Frame {
+    fn made(&self, told: &Told, used: &[usize]) -> frame::Frame {
         let taken = Monotonic::now();
         let mut next = lock(&self.next);
         let sequence = told.sequence.unwrap_or(*next);
@@ -40,10 +40,13 @@ impl Feed {
             flags: flags::BUF_FLAG_TIMESTAMP_MONOTONIC,
             field: field::UNKNOWN,
             timestamp: Timestamp::of_nanoseconds(told.timestamp.unwrap_or(taken.nanoseconds())),
-            payloads: vec![Payload {
-                offset: 0,
-                length: told.bytesused.unwrap_or(most),
-            }],
+            payloads: used
+                .iter()
+                .map(|length| Payload {
+                    offset: 0,
+                    length: *length,
+                })
+                .collect(),
             taken,
         }
     }
@@ -53,8 +56,7 @@ impl Feed {
 impl Feed {
     #[new]
     fn new(py: Python<'_>) -> PyResult<Self> {
-        let feed =
-            feed::Feed::new().map_err(|error| to_python(py, &error, &Measured::default()))?;
+        let feed = feed::Feed::new().map_err(|error| raised(py, &error))?;
         Ok(Feed {
             feed,
             next: Mutex::new(0),
@@ -92,20 +94,20 @@ impl Feed {
         what: &Bound<'_, PyAny>,
         timestamp_ns: Option<u64>,
         sequence: Option<u64>,
-        bytesused: Option<usize>,
+        bytesused: Option<Used>,
     ) -> PyResult<bool> {
-        let told = Told {
-            timestamp: timestamp_ns,
-            sequence,
-            bytesused,
-        };
         let given = if let Ok(slot) = what.cast::<Slot>() {
             let slot = slot.get();
-            if let Some(bytes) = bytesused {
-                slot.check_bytes(bytes)?;
-            }
+            let told = Told {
+                timestamp: timestamp_ns,
+                sequence,
+                bytesused: bytesused
+                    .map(|used| used.within(&slot.sizes()))
+                    .transpose()?,
+            };
+            let used = slot.used(&told)?;
             let (free, own) = slot.take()?;
-            let frame = self.made(&told.or(&own), slot.sizeimage());
+            let frame = self.made(&told.or(own), &used);
             match self.feed.lend(free, frame) {
                 Some(lease) => self.feed.give(lease, slot.stream()),
                 None => Ok(Given::Over),
@@ -118,17 +120,11 @@ impl Feed {
                 ));
             };
             let mut about = lease.frame().clone();
-            let most = about.payloads.first().map_or(0, |payload| payload.length);
-            if let Some(bytes) = bytesused {
-                if bytes > most || about.payloads.len() != 1 {
-                    return Err(PyValueError::new_err(format!(
-                        "bytesused is of one plane, and {most} at most, not {bytes}"
-                    )));
+            if let Some(used) = bytesused {
+                let used = used.within(&frame.lengths())?;
+                for (payload, used) in about.payloads.iter_mut().zip(used) {
+                    payload.length = used;
                 }
-                about.payloads = vec![Payload {
-                    offset: 0,
-                    length: bytes,
-                }];
             }
             if let Some(timestamp) = timestamp_ns {
                 about.timestamp = Timestamp::of_nanoseconds(timestamp);
@@ -144,7 +140,7 @@ impl Feed {
         };
         given
             .map(|given| given == Given::Taken)
-            .map_err(|error| to_python(py, &error, &Measured::default()))
+            .map_err(|error| raised(py, &error))
     }
 
     /// No more will be given.

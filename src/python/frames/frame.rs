@@ -18,9 +18,8 @@ use super::pixels::{self, Held, Pixels};
 use super::plane::Plane;
 use crate::base::{Error, ErrorKind, lock};
 use crate::frame::{Lease, Payload, PlaneLayout, Stream, array, field, flags};
-use crate::measure::Measured;
 use crate::memory::{Kept, MemoryUsed};
-use crate::python::error::to_python;
+use crate::python::error::raised;
 use crate::python::exit::without_lock;
 use crate::sink::consumer::{Common, Delivered, Passage};
 
@@ -116,7 +115,7 @@ impl Frame {
                     .next("use memory=\"dmabuf\", and the frame itself")
             })
         });
-        shared.map_err(|error| to_python(py, &error, &Measured::default()))
+        shared.map_err(|error| raised(py, &error))
     }
 
     /// Whether its memory is DMABUFs.
@@ -305,7 +304,7 @@ impl Frame {
     fn copy(&self, py: Python<'_>) -> PyResult<Self> {
         let pixels = self.pixels()?;
         let copied = without_lock(py, || pixels.copy());
-        let copied = copied.map_err(|error| to_python(py, &error, &Measured::default()))?;
+        let copied = copied.map_err(|error| raised(py, &error))?;
         let mut about = self.about.clone();
         for payload in &mut about.frame.payloads {
             payload.offset = 0;

@@ -9,9 +9,10 @@ mod numpy;
 mod pixels;
 mod plane;
 mod slot;
+mod told;
 
 pub use consumer::Consumer;
 pub use feed::Feed;
 pub use frame::Frame;
 pub use plane::Plane;
-pub use slot::Slot;
+pub use slot::{Slot, SlotPlane};

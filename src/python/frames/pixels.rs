@@ -13,9 +13,8 @@ use pyo3::prelude::*;
 
 use crate::base::{Error, ErrorKind, Result, lock};
 use crate::frame::Lease;
-use crate::measure::Measured;
 use crate::memory::Kept;
-use crate::python::error::to_python;
+use crate::python::error::raised;
 use crate::python::exit::without_lock;
 use crate::sink::consumer::Ticket;
 
@@ -196,7 +195,7 @@ impl Open {
             Pixels::Held(held) => held.begin_view(),
             Pixels::Copied(_) => Ok(()),
         });
-        begun.map_err(|error| to_python(py, &error, &Measured::default()))?;
+        begun.map_err(|error| raised(py, &error))?;
         Ok(Open(pixels))
     }
 

@@ -22,6 +22,10 @@ use crate::v4l2::{Format, device::Device, queue::Dequeue, queue::Queue, queue::Q
 /// How often to look whether others are done with a buffer, while all are theirs.
 const LOOK_AT_BUSY: Duration = Duration::from_millis(5);
 
+/// One that is being filled, and one that follows: drivers that want more to begin
+/// (`min_queued_buffers`) go on with these.
+const LEAST_NEEDED: u32 = 2;
+
 /// Whose memory to capture into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -94,6 +98,8 @@ pub struct Camera {
     poisoned: Option<Arc<Places>>,
     /// Free buffers that somebody's device still reads.
     busy: Vec<Free>,
+    /// How many buffers the driver has to have to go on.
+    needed: u32,
 }
 
 impl Camera {
@@ -176,6 +182,7 @@ impl Camera {
                 queue.count()
             );
         }
+        let needed = device.min_buffers().unwrap_or(0).max(LEAST_NEEDED);
         Ok(Camera {
             device,
             queue,
@@ -183,6 +190,7 @@ impl Camera {
             source,
             poisoned,
             busy: Vec::new(),
+            needed,
         })
     }
 }
@@ -332,10 +340,10 @@ impl Source for Camera {
         self.queue.pool()
     }
 
-    /// One that is being filled, and one that follows: drivers that want more to begin
-    /// (`min_queued_buffers`) go on with these.
     fn needed(&self) -> usize {
-        2
+        // A driver that needs all that it has waits while one is held: none would get a frame else.
+        let most = self.queue.count().get().saturating_sub(1);
+        self.needed.min(most) as usize
     }
 
     fn poll_error(&self) -> Error {

@@ -1,0 +1,111 @@
+"""An endpoint's runs, whoever asks for them: a run outlives an endpoint that is dropped."""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from v4l_dmabuf import _core, values
+from v4l_dmabuf.config import Config
+from v4l_dmabuf.errors import OutputError
+from v4l_dmabuf.report import Report
+from v4l_dmabuf.result import Recording
+
+Progress = Callable[[Report], object]
+"""Called twice a second during a run, with its state so far: the counts, and no ``stages``,
+``offset`` or ``clock``, which the result has. What it raises ends the run."""
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class _Core(Protocol):
+    """What the core's endpoints have in common."""
+
+    def run(self, frames: int | None = None, progress: Progress | None = None) -> Report: ...
+    def stop(self) -> None: ...
+    def abort(self) -> None: ...
+    def subscribe(self, depth: int | None, policy: str) -> _core.Consumer: ...
+    def end_consumers(self) -> None: ...
+    def report(self) -> Report | None: ...
+    def so_far(self) -> Report | None: ...
+    def details(self) -> dict[str, Any] | None: ...
+    def check_report(self, path: str | os.PathLike[str]) -> None: ...
+    def write_report(self, path: str | os.PathLike[str], text: str, is_last: bool) -> None: ...
+
+
+class Runs:
+    """The runs of an endpoint, one after another."""
+
+    def __init__(self, core: _Core, config: Config, role: str) -> None:
+        self.core = core
+        self._config = config
+        self._role = role
+        self._whole = _core.Whole()
+        self._is_aborted = False
+
+    def begin(
+        self,
+        frames: int | None = None,
+        progress: Progress | None = None,
+        run: Callable[[int | None, Progress | None], Report] | None = None,
+    ) -> Report:
+        """Run as `Endpoint.run` does. ``run`` is the core's, where that takes more."""
+        if frames is not None:
+            frames = values.whole("frames", frames, least=1, most=(1 << 64) - 1)
+        with self._whole:
+            try:
+                return self._run(frames, progress, run or self.core.run)
+            finally:
+                # Those of a run that could not begin wait as well.
+                self.core.end_consumers()
+
+    def _run(
+        self,
+        frames: int | None,
+        progress: Progress | None,
+        run: Callable[[int | None, Progress | None], Report],
+    ) -> Report:
+        self._is_aborted = False
+        if self._config.report is None:
+            return run(frames, progress)
+        recording = Recording(self._config.report, self._config, self._role)
+        may_record = True
+        try:
+            try:
+                self.core.check_report(recording.path)
+            except (OutputError, RuntimeError):
+                # It can't be written, or there can be no run.
+                may_record = False
+                raise
+            report = run(frames, progress)
+        except BaseException as error:
+            if not may_record:
+                raise
+            try:
+                self._record(recording, frames, error)
+            except OutputError as second:
+                # Beside the error that ended the run, not instead of it.
+                _LOGGER.error("%s", second)  # noqa: TRY400 -- one line for one error
+            raise
+        self._record(recording, frames, None)
+        return report
+
+    def _record(
+        self, recording: Recording, frames: int | None, error: BaseException | None
+    ) -> None:
+        """Write what came of the run that is over."""
+        report = self.core.report()
+        text = recording.end(report, self.core.details(), frames, error)
+        # Whoever interrupts a run, or stops it, waits for no reader of its report.
+        is_last = self._is_aborted or (report is not None and report.stopped)
+        is_last |= error is not None and not isinstance(error, Exception)
+        try:
+            self.core.write_report(recording.path, text, is_last)
+        except OutputError as failure:
+            failure.report = report
+            raise
+
+    def abort(self) -> None:
+        """End the run at once; its report is written if that takes no wait."""
+        self._is_aborted = True
+        self.core.abort()
