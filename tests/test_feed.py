@@ -170,6 +170,16 @@ def test_a_compressed_slot_says_how_much_it_has(port: int) -> None:
     assert {frame.format for frame in taken} == {"MJPG"}
 
 
+def test_a_feed_that_is_dropped_gives_no_more(port: int) -> None:
+    sender = Sender(**GIVEN, port=port, device="feed")
+    with taking(port) as taken:
+        feed = sender.feed()
+        for _ in range(3):
+            feed.submit(feed.acquire(timeout=10))
+        del feed
+    assert len(taken) == 3
+
+
 def test_what_could_change_in_flight_is_not_sent(port: int) -> None:
     with taking(port) as taken, Sender(**GIVEN, port=port, device="feed").feed() as feed:
         slot = feed.acquire()
