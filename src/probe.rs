@@ -10,9 +10,9 @@ use nix::poll::{PollFd, PollFlags};
 use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run, Woken};
 use crate::frame::{Capability, CaptureClock, FourCc, Sighting, Stream, capture_clock};
 use crate::measure::{Completeness, Lack};
-use crate::memory::{HeapChoice, HeapName};
-use crate::source::{self, Next, Source, camera::Camera, camera::Capture, camera::MemoryMode};
-use crate::v4l2::device::Device;
+use crate::memory::{HeapChoice, HeapName, MemoryMode};
+use crate::source::{self, Next, Source, camera::Camera, camera::Capture};
+use crate::v4l2::{Direction, device::Device};
 use crate::wire::Description;
 
 /// Frames to look at.
@@ -111,7 +111,7 @@ pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DevicePr
 
 /// What a device says of itself, and the pixel format to try it with.
 fn look_at(path: &Path, wanted: Option<FourCc>) -> Result<(Capability, Vec<FourCc>, FourCc)> {
-    let device = Device::open(path)?;
+    let device = Device::open(path, Direction::Capture)?;
     let formats = device.formats()?;
     let usual: FourCc = "YUYV".parse()?;
     let pixel_format = wanted

@@ -219,6 +219,14 @@ class Vivid:
         """Make timestamps lie before the frame; else they are its end's, reckoned ahead."""
         self.set(timestamp_source=1)
 
+    def loop(self, timings: int = 0) -> None:
+        """Have the capture node show what the output node is given; 0 is 640x480 at 59.94 fps."""
+        run("v4l2-ctl", "-d", self.output, "--set-output=1")
+        run("v4l2-ctl", "-d", self.capture, "--set-input=3")
+        for node in (self.output, self.capture):
+            run("v4l2-ctl", "-d", node, "--set-dv-bt-timings", f"index={timings}")
+        self.set(hdmi_000_0_is_connected_to=2, osd_text_mode=2)
+
     def sender(self, port: int, **fields: Any) -> Sender:
         return Sender(
             address=LOCALHOST, port=port, **{"device": self.capture, "fps": 30.0, **fields}

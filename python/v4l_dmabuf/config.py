@@ -282,6 +282,34 @@ class ReceiverConfig:
         Option("write the frames there, '-' for standard output", "-o", metavar="PATH"),
     ] = None
     """The file that frames are written to; ``-`` for standard output."""
+    device: Annotated[
+        str | os.PathLike[str] | None,
+        _Path,
+        Option("show the frames on a V4L2 output device", "-d", metavar="PATH"),
+    ] = None
+    """The V4L2 output device that frames are shown on, such as a virtual camera."""
+    device_memory: Annotated[
+        Literal["auto", "dmabuf", "mmap"],
+        Option(
+            "give the device the buffers that frames come in (dmabuf), or copies in its own (mmap), "
+            "or copies if it refuses the buffers (auto)",
+            "-m",
+            metavar="MODE",
+        ),
+    ] = "auto"
+    """Whose memory the output device takes frames from; ``auto`` falls back from the stream's
+    buffers to copies in its driver's."""
+    device_on_overrun: Annotated[
+        Overrun,
+        Option(
+            "when the device is slower than the stream: slow the sender (block), or show the "
+            "freshest frame (drop-oldest), or the one that waits (drop-newest)",
+            metavar="POLICY",
+        ),
+    ] = "drop-oldest"
+    """What becomes of frames that the output device has no time for: the sender is slowed
+    (``block``), or they are dropped, so that the freshest (``drop-oldest``) or the one that waits
+    (``drop-newest``) is next."""
     on_overrun: Annotated[Overrun, _API] = "block"
     """What becomes of frames that the program has no time for, where it iterates: the sender is
     slowed, and its own policy decides (``block``), or they are dropped here, so that the freshest

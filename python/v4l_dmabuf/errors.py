@@ -70,6 +70,10 @@ class NotACaptureDeviceError(DeviceError):
     """The path is not a V4L2 device that captures video."""
 
 
+class NotAnOutputDeviceError(DeviceError):
+    """The path is not a V4L2 device that takes video."""
+
+
 class DeviceGoneError(DeviceError):
     """The device was unplugged while it was used."""
 

@@ -45,6 +45,9 @@ class ReceiverKeywords(_Recorded, total=False):
     listen: str
     heap: str | os.PathLike[str]
     output: str | os.PathLike[str] | None
+    device: str | os.PathLike[str] | None
+    device_memory: Literal["auto", "dmabuf", "mmap"]
+    device_on_overrun: Overrun
     on_overrun: Overrun
     buffers: int | None
     max_memory: int

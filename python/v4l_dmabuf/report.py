@@ -107,6 +107,25 @@ class Report:
     unwritten: int | None = None
     """Frames that the driver did not write, or not whole; None without ``verify``, and for a
     receiver whose sender doesn't tell."""
+    device_memory: Literal["dmabuf", "mmap"] | None = None
+    """Whose memory a receiver's output device took frames from: the stream's buffers
+    (``dmabuf``), or copies in its driver's own (``mmap``). This and what follows of a device is
+    None where there is none."""
+    device_memory_reason: str | None = None
+    """Why frames were copied for the device; None if they were not."""
+    device_shown: int | None = None
+    """Frames that the device gave back: received = shown + dropped + in error + left."""
+    device_drops: int | None = None
+    """Frames that were not given to the device: it was slower than the stream, or they were
+    empty."""
+    device_errors: int | None = None
+    """Frames that the device gave back in error (V4L2_BUF_FLAG_ERROR)."""
+    device_left: int | None = None
+    """Frames that the device had, or that waited for it, when the stream was over: drivers keep
+    what they show until the next comes."""
+    device_cpu_seconds: float | None = None
+    """Seconds of CPU that the device's thread took, for ioctls and copies; 0 until it has
+    ended."""
     verified_frames: int | None = None
     """Frames whose bytes were looked at; None without ``verify``."""
     zero_frames: int | None = None

@@ -21,6 +21,8 @@ pub enum ErrorKind {
     DeviceBusy,
     /// The node is not a V4L2 capture device with streaming I/O.
     NotACaptureDevice,
+    /// The path is not a V4L2 device that takes video.
+    NotAnOutputDevice,
     /// The device went away while it was used.
     DeviceGone,
     /// Any other failure of an operation on the device.

@@ -9,6 +9,9 @@ use v4l2_sys_mit as sys;
 /// `V4L2_FIELD_ANY`: a driver that tells nothing.
 pub const UNKNOWN: u32 = sys::v4l2_field_V4L2_FIELD_ANY;
 
+/// `V4L2_FIELD_NONE`: all rows at once.
+pub const NONE: u32 = sys::v4l2_field_V4L2_FIELD_NONE;
+
 /// `V4L2_FIELD_ALTERNATE`: a format whose buffers have one field each, in turn.
 pub const ALTERNATE: u32 = sys::v4l2_field_V4L2_FIELD_ALTERNATE;
 

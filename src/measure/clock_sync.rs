@@ -174,6 +174,12 @@ impl ClockSync {
         self.current.add(reading);
     }
 
+    /// What the readings of the piece that goes on tell by now; those of the one before it, if
+    /// there are none yet.
+    pub fn latest(&self) -> Option<Piece> {
+        self.current.piece().or_else(|| self.done.last().copied())
+    }
+
     fn end_piece(&mut self, shared: usize) {
         if self.current.taken > 0 {
             self.done.extend(self.current.piece());

@@ -6,8 +6,8 @@ use crate::base::{Monotonic, Result};
 use crate::frame::{Frame, Parity, Stream};
 use crate::link::network::Network;
 use crate::measure::{
-    Bursts, Completeness, Deliveries, OneWay, Piece, Resolve, Samples, Sequence, Series, Stages,
-    Verified,
+    Bursts, Completeness, Deliveries, OnDevice, OneWay, Piece, Resolve, Samples, Sequence, Series,
+    Stages, Verified,
 };
 use crate::wire::{Description, Version, v3::End, v3::Outcome};
 
@@ -44,6 +44,8 @@ pub struct Measured {
     pub missing: u64,
     /// A receiver: frames that each of its sinks has dropped, in their order.
     pub sink_drops: Vec<u64>,
+    /// A receiver: what its output device did with the frames, if it has one.
+    pub on_device: Option<OnDevice>,
     /// Where the frames of each consumer went.
     pub consumers: Vec<Deliveries>,
     /// The sender's totals, as a receiver has them from it.
@@ -126,6 +128,7 @@ impl Measured {
             described: self.described.clone(),
             sender_drops: self.sender_drops.clone(),
             sink_drops: self.sink_drops.clone(),
+            on_device: self.on_device.clone(),
             consumers: self.consumers.clone(),
             end: self.end.clone(),
             outcome: self.outcome.clone(),

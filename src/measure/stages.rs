@@ -31,6 +31,9 @@ pub enum Stage {
     IntoBuffer,
     /// A receiver: from there to the end of the write to the dump.
     IntoDump,
+    /// A receiver: from when the output device was given the frame (VIDIOC_QBUF) until it gave it
+    /// back (VIDIOC_DQBUF).
+    OnDevice,
     /// From when a consumer was offered the frame until he took it.
     UntilDelivered,
     /// From there until he let go of it.
@@ -63,6 +66,7 @@ impl Stage {
             Stage::UntilCompletion => "until_completion",
             Stage::IntoBuffer => "into_buffer",
             Stage::IntoDump => "into_dump",
+            Stage::OnDevice => "on_device",
             Stage::UntilDelivered => "until_delivered",
             Stage::Held => "held",
             Stage::Transfer => "transfer",

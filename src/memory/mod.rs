@@ -24,7 +24,7 @@ pub use calls::{try_pin, write};
 pub use heap::{Heap, HeapChoice, HeapName, Pages};
 pub use mapping::{Kept, Mapping, View, ViewMut};
 pub use read_rate::read_rate;
-pub use used::MemoryUsed;
+pub use used::{MemoryMode, MemoryUsed};
 
 /// One plane of one frame's memory, mapped for the CPU.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! Which kinds of memory frames are in.
 
+use serde::Deserialize;
+
 /// The memory that frames are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemoryUsed {
@@ -20,4 +22,16 @@ impl MemoryUsed {
             MemoryUsed::Memfd => "memfd",
         }
     }
+}
+
+/// Whose memory to use with a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemoryMode {
+    /// A heap's DMABUFs if the driver takes them, else the driver's own buffers.
+    Auto,
+    /// A heap's DMABUFs.
+    DmaBuf,
+    /// The driver's own buffers.
+    Mmap,
 }

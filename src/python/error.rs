@@ -14,6 +14,7 @@ fn class_name(error: &Error) -> &'static str {
         ErrorKind::DevicePermission => "DevicePermissionError",
         ErrorKind::DeviceBusy => "DeviceBusyError",
         ErrorKind::NotACaptureDevice => "NotACaptureDeviceError",
+        ErrorKind::NotAnOutputDevice => "NotAnOutputDeviceError",
         ErrorKind::DeviceGone => "DeviceGoneError",
         ErrorKind::Device => "DeviceError",
         ErrorKind::Format => "FormatError",

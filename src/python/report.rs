@@ -55,6 +55,15 @@ pub fn to_python<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py,
         Account::of_receiver(report)
     };
     set_account(&fields, &account)?;
+    if let Some(device) = &report.on_device {
+        fields.set_item("device_memory", device.memory.name())?;
+        fields.set_item("device_memory_reason", device.reason.as_deref())?;
+        fields.set_item("device_shown", device.shown)?;
+        fields.set_item("device_drops", device.drops)?;
+        fields.set_item("device_errors", device.failed)?;
+        fields.set_item("device_left", device.left)?;
+        fields.set_item("device_cpu_seconds", device.cpu.as_secs_f64())?;
+    }
     if let Some(verified) = &report.verified {
         fields.set_item("verified_frames", verified.frames)?;
         fields.set_item("zero_frames", verified.zero)?;

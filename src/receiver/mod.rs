@@ -26,9 +26,12 @@ use crate::base::{Error, ErrorKind, Output, Result, Run, settings};
 use crate::frame::{Free, Origin, Pool, Stream};
 use crate::link::{Connection, Listener};
 use crate::measure::{Ledger, Measuring, Verified};
-use crate::memory::{HeapChoice, read_rate};
+use crate::memory::{HeapChoice, MemoryMode, read_rate};
 use crate::session::control::ReceiverEnd;
-use crate::sink::{Sink, WhenFull, audience::Audience, dump::Dump, dump::DumpTarget};
+use crate::sink::output_device::{OpenDevice, OutputDevice, OutputTarget};
+use crate::sink::{
+    Sink, WhenFull, audience::Audience, consumer::Overrun, dump::Dump, dump::DumpTarget,
+};
 use crate::wire::{Description, Version, v3::kind, v3::message, v3::text_bytes};
 
 /// How long a sender may take to say what it sends, and to open its control connection.
@@ -47,6 +50,13 @@ pub struct ReceiverConfig {
     /// Where frames are written to, and what becomes of those that are too many for it.
     #[serde(rename = "output", deserialize_with = "dump")]
     pub dumps: Vec<(DumpTarget, WhenFull)>,
+    /// The output device that shows frames, if one does.
+    #[serde(deserialize_with = "settings::path")]
+    pub device: Option<PathBuf>,
+    /// Whose memory to use with it.
+    pub device_memory: MemoryMode,
+    /// What becomes of frames that it has no time for.
+    pub device_on_overrun: Overrun,
     /// How many buffers there are; None: as many as the sender has, and those that the audience
     /// may hold.
     pub buffers: Option<NonZeroU32>,
@@ -61,11 +71,19 @@ pub struct ReceiverConfig {
 }
 
 impl ReceiverConfig {
-    /// How many buffers a stream gets here.
-    fn count(&self, description: &Description, audience: &Audience) -> NonZeroU32 {
+    fn output_device(&self) -> Option<OutputTarget> {
+        let path = self.device.clone()?;
+        Some(OutputTarget {
+            path,
+            memory: self.device_memory,
+            on_overrun: self.device_on_overrun,
+        })
+    }
+
+    /// How many buffers a stream gets here, if so many may be held beside those that it needs.
+    fn count(&self, description: &Description, held: u32) -> NonZeroU32 {
         let of_use = description.buffers.min(MAX_BUFFERS);
-        let count = of_use.saturating_add(audience.holds());
-        self.buffers.unwrap_or(count)
+        self.buffers.unwrap_or(of_use.saturating_add(held))
     }
 }
 
@@ -100,6 +118,13 @@ pub fn receive(
             Some(output) => outputs.push((output, *when_full)),
         }
     }
+    let device = match config.output_device() {
+        Some(target) => match OpenDevice::open(target, run)? {
+            None => return Ok(()),
+            device => device,
+        },
+        None => None,
+    };
     let Some(ledger) = Ledger::open(config.records.as_deref(), measured, run)? else {
         return Ok(());
     };
@@ -126,17 +151,30 @@ pub fn receive(
     log::info!("connection from {}", connection.peer());
     // All of it before the sender is told to begin: afterwards it would make the first frames
     // late.
-    let count = config.count(&description, audience);
+    let by_device = device.as_ref().map_or(0, OpenDevice::holds);
+    let held = audience.holds().saturating_add(by_device);
+    let count = config.count(&description, held);
     let ready = heaps
         .allocate(&description, count, config.max_memory)
-        .and_then(|buffers| {
+        .and_then(|mut buffers| {
+            let device = match device {
+                None => None,
+                Some(device) => {
+                    let free = std::mem::take(&mut buffers.free);
+                    let Some((ready, free)) = device.prepare(&description, free, run)? else {
+                        return Ok(None);
+                    };
+                    buffers.free = free;
+                    Some(ready)
+                }
+            };
             let Some(sinks) = begin(outputs, run)? else {
                 return Ok(None);
             };
             let read_rate = read_rate(buffers.free.first().map_or(&[], Free::planes))?;
-            Ok(Some((buffers, sinks, read_rate)))
+            Ok(Some((buffers, device, sinks, read_rate)))
         });
-    let (buffers, sinks, read_rate) = match ready {
+    let (buffers, device, mut sinks, read_rate) = match ready {
         Ok(Some(ready)) => ready,
         Ok(None) => return Ok(()),
         Err(error) => {
@@ -179,7 +217,10 @@ pub fn receive(
     announce(&description, version, dump);
     let stream = (version, &description);
     let pool = Pool::new(buffers.free)?;
-    audience.begin(own, pool.lent(), 1);
+    let common = audience.begin(own, pool.lent(), 1);
+    if let Some(ready) = device {
+        sinks.push(Box::new(OutputDevice::begin(ready, common)?));
+    }
     Receiving {
         measured,
         audience,

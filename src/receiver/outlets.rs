@@ -2,14 +2,18 @@
 //! keep it are done.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use nix::poll::PollFd;
 
 use crate::base::{Monotonic, Result, Run, error::keep_first};
-use crate::frame::Lease;
+use crate::frame::{Lease, Timestamp};
 use crate::link::Nothing;
-use crate::measure::{FrameRecord, Measuring, Stage};
+use crate::measure::{FrameRecord, Measuring};
 use crate::sink::{Fate, Passing, Sink};
+
+/// How often what the sinks have done is noted, for those who look at the run.
+const NOTE: Duration = Duration::from_millis(100);
 
 /// The sinks of a stream.
 pub(super) struct Outlets<'m> {
@@ -19,12 +23,15 @@ pub(super) struct Outlets<'m> {
     kept: VecDeque<Kept>,
     /// The number of the first of these, counted from the stream's beginning.
     first: u64,
+    /// When what the sinks have done was noted last.
+    noted: Instant,
 }
 
 struct Outlet {
     sink: Box<dyn Sink>,
-    /// The numbers of the frames that it keeps, in order.
-    keeps: VecDeque<u64>,
+    /// The frames that it keeps, in order: their numbers, and their counters, by which it tells of
+    /// them.
+    keeps: VecDeque<(u64, u64)>,
 }
 
 struct Kept {
@@ -44,6 +51,7 @@ impl<'m> Outlets<'m> {
             sinks: sinks.into_iter().map(outlet).collect(),
             kept: VecDeque::new(),
             first: 0,
+            noted: Instant::now(),
         }
     }
 
@@ -57,6 +65,7 @@ impl<'m> Outlets<'m> {
         &mut self,
         lease: &Lease,
         record: FrameRecord,
+        timestamp: Option<Timestamp>,
         run: &mut Run<'_>,
     ) -> Result<()> {
         let number = self.first + self.kept.len() as u64;
@@ -64,15 +73,20 @@ impl<'m> Outlets<'m> {
             lease,
             record: &record,
             found: None,
+            timestamp,
         };
         let mut by = 0;
         for outlet in &mut self.sinks {
             if outlet.sink.put(frame, &mut Nothing, run)? == Fate::Kept {
-                outlet.keeps.push_back(number);
+                outlet.keeps.push_back((number, record.counter));
                 by += 1;
             }
         }
         self.kept.push_back(Kept { record, by });
+        if self.noted.elapsed() >= NOTE {
+            self.noted = Instant::now();
+            self.note();
+        }
         Ok(())
     }
 
@@ -80,11 +94,18 @@ impl<'m> Outlets<'m> {
     pub(super) fn done(&mut self) -> Result<Option<FrameRecord>> {
         for outlet in &mut self.sinks {
             while let Some(done) = outlet.sink.done()? {
-                let number = outlet.keeps.pop_front().unwrap_or(self.first);
+                if let Some((stage, time)) = done.took {
+                    self.measured.borrow_mut().stages.record(stage, time);
+                }
+                // Most sinks are done in the frames' order.
+                let its = |(_, counter): &(u64, u64)| *counter == done.counter;
+                let its = outlet.keeps.iter().position(its);
+                let kept = its.and_then(|its| outlet.keeps.remove(its));
+                let number = kept.map_or(self.first, |(number, _)| number);
                 let place = usize::try_from(number.saturating_sub(self.first));
                 let kept = place.ok().and_then(|place| self.kept.get_mut(place));
                 if let Some(kept) = kept {
-                    kept.let_go(done.at, self.measured);
+                    kept.let_go(done.at);
                 }
             }
         }
@@ -108,9 +129,16 @@ impl<'m> Outlets<'m> {
         for outlet in &mut self.sinks {
             finished = keep_first(finished, outlet.sink.finish(run));
         }
-        let drops = self.sinks.iter().map(|outlet| outlet.sink.dropped());
-        self.measured.borrow_mut().sink_drops = drops.collect();
+        self.note();
         finished
+    }
+
+    /// Takes note of what the sinks have done.
+    pub(super) fn note(&self) {
+        let mut measured = self.measured.borrow_mut();
+        let drops = self.sinks.iter().map(|outlet| outlet.sink.dropped());
+        measured.sink_drops = drops.collect();
+        measured.on_device = self.sinks.iter().find_map(|it| it.sink.on_device());
     }
 
     /// The record of the next frame, whether all were done with it or not.
@@ -121,13 +149,8 @@ impl<'m> Outlets<'m> {
 }
 
 impl Kept {
-    fn let_go(&mut self, at: Monotonic, measured: &Measuring) {
+    fn let_go(&mut self, at: Monotonic) {
         self.by = self.by.saturating_sub(1);
         self.record.done = self.record.done.max(at.nanoseconds());
-        if self.by == 0 {
-            let complete = Monotonic::of_nanoseconds(self.record.complete);
-            let stages = &mut measured.borrow_mut().stages;
-            stages.record(Stage::IntoDump, at.since(complete));
-        }
     }
 }

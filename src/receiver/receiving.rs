@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags};
 use super::incoming::{Arrival, Incoming, Told};
 use super::outlets::Outlets;
 use crate::base::{Error, ErrorKind, Monotonic, OnStop, Result, Run, Woken, error::keep_first};
-use crate::frame::{Free, Lease, Pool};
+use crate::frame::{Free, Lease, Pool, Timestamp};
 use crate::link::Connection;
 use crate::measure::{FrameRecord, Ledger, Measuring, Resolve, Stage};
 use crate::report::account::Account;
@@ -222,12 +222,20 @@ impl Receiving<'_> {
             received: Some(record.complete),
         };
         let done = if self.outlets.is_wanted() {
-            self.outlets.put(&lease, record, run)
+            let timestamp = self.captured(&record);
+            self.outlets.put(&lease, record, timestamp, run)
         } else {
             self.ledger.finish(record, run)
         };
         self.audience.offer(lease, passage, self.measured);
         done
+    }
+
+    /// When a frame was captured, by this machine's clock; None where that is unknown.
+    fn captured(&mut self, record: &FrameRecord) -> Option<Timestamp> {
+        let control = self.control.as_ref().filter(|_| record.captured != 0)?;
+        let here = control.to_here(record.captured)?;
+        Some(Timestamp::of_nanoseconds(here))
     }
 
     /// Waits until the sinks have all frames, unless nobody waits for anything any more.

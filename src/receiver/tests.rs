@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::{Observer, Stop};
-use crate::memory::HeapName;
+use crate::memory::{HeapName, MemoryMode};
 use crate::sender::{self, SenderConfig};
 use crate::sink::consumer::Overrun;
 use crate::sink::network::ZeroCopyMode;
-use crate::source::{Input, camera::Capture, camera::MemoryMode, test::Picture};
+use crate::source::{Input, camera::Capture, test::Picture};
 
 const FRAMES: u64 = 200;
 const FRAME_BYTES: usize = 320 * 240 * 2;
@@ -87,6 +87,9 @@ fn a_slow_dump_that_may_drop_slows_nobody_and_its_account_adds_up() {
         port,
         heap: memfd(),
         dumps: vec![dump(&whole, WhenFull::Wait), dump(&slow, WhenFull::Drop(2))],
+        device: None,
+        device_memory: MemoryMode::Auto,
+        device_on_overrun: Overrun::DropOldest,
         buffers: None,
         max_memory: 1 << 30,
         peer_timeout: Duration::from_secs(60),

@@ -1,7 +1,7 @@
 //! Whether every frame is accounted for.
 
 use crate::base::{Error, ErrorKind, Result};
-use crate::measure::{Measured, Verified};
+use crate::measure::{Measured, OnDevice, Verified};
 
 /// Where a stream's frames went. None: this side doesn't know.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Account {
     pub unwritten: Option<u64>,
     /// Frames that came to this side and are not what the format says.
     pub incomplete: u64,
+    /// Frames that the output device accounts for, if there is one.
+    pub by_device: Option<u64>,
     /// Consumers whose counts don't add up.
     pub miscounted: u64,
 }
@@ -56,6 +58,7 @@ impl Account {
             spoiled: outcome.and(verified).and(outcome).map(|it| it.spoiled),
             unwritten: verified.map(Verified::not_whole),
             incomplete: report.incomplete_frames,
+            by_device: None,
             miscounted: miscounted(report),
         }
     }
@@ -93,6 +96,7 @@ impl Account {
                 .map(Verified::not_whole)
                 .filter(|_| report.described().is_some_and(|it| it.unwritten)),
             incomplete: report.incomplete_frames,
+            by_device: report.on_device.as_ref().map(OnDevice::frames),
             miscounted: miscounted(report),
         }
     }
@@ -114,6 +118,14 @@ impl Account {
         if let (Some(sent), Some(received)) = (self.sent, self.received) {
             if received > sent {
                 faults.push(format!("{received} frames received of {sent} sent"));
+            }
+        }
+        if let (Some(received), Some(by_device)) = (self.received, self.by_device) {
+            if received != by_device {
+                faults.push(format!(
+                    "{by_device} frames are accounted for by the output device, of {received} \
+                     received"
+                ));
             }
         }
         if self.miscounted > 0 {
@@ -179,6 +191,7 @@ mod tests {
             spoiled: Some(0),
             unwritten: Some(0),
             incomplete: 0,
+            by_device: None,
             miscounted: 0,
         }
     }

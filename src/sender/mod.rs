@@ -237,6 +237,7 @@ impl Sending<'_> {
             lease: &lease,
             record: &record,
             found: found.as_ref(),
+            timestamp: None,
         };
         let fate = self.network.put(passing, intake, run)?;
         let sent = Monotonic::now();

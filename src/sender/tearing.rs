@@ -11,11 +11,11 @@ use super::*;
 use crate::base::{Observer, Stop};
 use crate::link::COMPLETES_EARLY;
 use crate::measure::{Measured, Measuring};
-use crate::memory::{HeapChoice, HeapName};
+use crate::memory::{HeapChoice, HeapName, MemoryMode};
 use crate::sender::{self, SenderConfig};
 use crate::sink::audience::Audience;
 use crate::sink::consumer::Overrun;
-use crate::source::{Input, camera::Capture, camera::MemoryMode, test::Picture};
+use crate::source::{Input, camera::Capture, test::Picture};
 use crate::wire::{PREAMBLE_SIZE, v2::FrameHeader, v2::StreamHeader};
 
 const WIDTH: u32 = 320;

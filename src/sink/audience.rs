@@ -77,14 +77,16 @@ impl Audience {
         u32::try_from(depths.sum::<usize>()).unwrap_or(u32::MAX)
     }
 
-    /// A stream begins: of such frames, in buffers of which it needs so many to go on.
-    pub fn begin(&self, stream: Stream, lent: Lent, needed: usize) {
-        let common = Common {
+    /// A stream begins: of such frames, in buffers of which it needs so many to go on. What its
+    /// frames have in common is for other sinks as well.
+    pub fn begin(&self, stream: Stream, lent: Lent, needed: usize) -> Arc<Common> {
+        let common = Arc::new(Common {
             stream,
             lent,
             needed,
-        };
-        lock(&self.0.members).common = Some(Arc::new(common));
+        });
+        lock(&self.0.members).common = Some(Arc::clone(&common));
+        common
     }
 
     /// Offers them a frame. Whoever offers keeps no lease of it: that its buffer is not free by

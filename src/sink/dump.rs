@@ -17,6 +17,7 @@ use crate::base::{
 };
 use crate::frame::Lease;
 use crate::link::Meanwhile;
+use crate::measure::Stage;
 use crate::memory::{self, View};
 use crate::sink::{Done, Fate, Passing, Sink, WhenFull};
 
@@ -60,8 +61,8 @@ pub struct Dump {
     work: Background<Writing>,
     name: String,
     when_full: WhenFull,
-    /// The counters of the frames that it keeps, in order.
-    kept: VecDeque<u64>,
+    /// The frames that it keeps, in order: their counters, and when they were complete.
+    kept: VecDeque<(u64, Monotonic)>,
     /// What was written during the last wait.
     written: VecDeque<Done>,
     dropped: u64,
@@ -86,6 +87,16 @@ impl Dump {
     }
 }
 
+/// The next of the frames that are kept was written.
+fn done(kept: &mut VecDeque<(u64, Monotonic)>, at: Monotonic) -> Done {
+    let (counter, complete) = kept.pop_front().unwrap_or((0, at));
+    Done {
+        counter,
+        at,
+        took: Some((Stage::IntoDump, at.since(complete))),
+    }
+}
+
 impl Sink for Dump {
     fn put(
         &mut self,
@@ -97,7 +108,8 @@ impl Sink for Dump {
             self.dropped += 1;
             return Ok(Fate::Dropped);
         }
-        self.kept.push_back(frame.record.counter);
+        let complete = Monotonic::of_nanoseconds(frame.record.complete);
+        self.kept.push_back((frame.record.counter, complete));
         self.work.give(frame.lease.clone());
         Ok(Fate::Kept)
     }
@@ -110,10 +122,7 @@ impl Sink for Dump {
         }
         self.work.attend();
         let written = self.work.take()?;
-        Ok(written.map(|at| Done {
-            counter: self.kept.pop_front().unwrap_or(0),
-            at,
-        }))
+        Ok(written.map(|at| done(&mut self.kept, at)))
     }
 
     fn dropped(&self) -> u64 {
@@ -139,11 +148,8 @@ impl Sink for Dump {
         }
         // With nothing to write there is nothing that a FIFO's reader would have to come for.
         work.abandon_opening();
-        let mut done = |at| {
-            let counter = kept.pop_front().unwrap_or(0);
-            written.push_back(Done { counter, at });
-        };
-        work.finish(run, &mut done, |frames| {
+        let mut note = |at| written.push_back(done(kept, at));
+        work.finish(run, &mut note, |frames| {
             Error::new(
                 ErrorKind::Output,
                 format!("write the last frames to {name}"),

@@ -5,13 +5,16 @@ pub mod audience;
 pub mod consumer;
 pub mod dump;
 pub mod network;
+pub mod output_device;
+
+use std::time::Duration;
 
 use nix::poll::PollFd;
 
 use crate::base::{Monotonic, Result, Run};
-use crate::frame::Lease;
+use crate::frame::{Lease, Timestamp};
 use crate::link::Meanwhile;
-use crate::measure::{FrameRecord, Inspection};
+use crate::measure::{FrameRecord, Inspection, OnDevice, Stage};
 
 /// A frame that is put into sinks.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +25,8 @@ pub struct Passing<'a> {
     pub record: &'a FrameRecord,
     /// What a look at its pixels found, if there was one.
     pub found: Option<&'a Inspection>,
+    /// When it was captured, by this machine's CLOCK_MONOTONIC; None where that is unknown.
+    pub timestamp: Option<Timestamp>,
 }
 
 /// What a sink does with a frame.
@@ -51,6 +56,8 @@ pub struct Done {
     pub counter: u64,
     /// When it was done.
     pub at: Monotonic,
+    /// What the sink did with it, and how long that took; None of a frame that it gave up.
+    pub took: Option<(Stage, Duration)>,
 }
 
 /// Where frames go.
@@ -69,6 +76,11 @@ pub trait Sink {
     /// Frames that it has dropped.
     fn dropped(&self) -> u64 {
         0
+    }
+
+    /// What an output device did with its frames; None of what is none.
+    fn on_device(&self) -> Option<OnDevice> {
+        None
     }
 
     /// What has an event once `done` has something to tell.

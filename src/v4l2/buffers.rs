@@ -72,10 +72,21 @@ pub struct PlaneToQueue<'a> {
     pub dmabuf: Option<BorrowedFd<'a>>,
     /// Bytes.
     pub length: u32,
+    /// What is in it; nothing in a plane that is to be filled.
+    pub used: PlaneUsed,
 }
 
-/// Where in a plane the driver put its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a buffer's frame is that is queued to be sent to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// `enum v4l2_field`
+    pub field: u32,
+    /// Seconds and microseconds of CLOCK_MONOTONIC, for drivers that pass it on.
+    pub timestamp: (u64, u64),
+}
+
+/// Where in a plane the bytes of its picture are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PlaneUsed {
     /// Bytes used from the plane's start, those before `data_offset` included.
     pub bytesused: u32,
@@ -135,7 +146,7 @@ fn buffer(buf_type: BufType, memory: MemoryType, planes: &mut Planes) -> sys::v4
     let mut buffer: sys::v4l2_buffer = zeroed();
     buffer.type_ = buf_type.number();
     buffer.memory = memory.number();
-    if buf_type == BufType::CaptureMplane {
+    if buf_type.is_mplane() {
         buffer.m.planes = planes.as_mut_ptr();
         buffer.length = planes.len() as u32;
     }
@@ -163,12 +174,12 @@ pub fn querybuf(fd: BorrowedFd<'_>, buf_type: BufType, index: u32) -> nix::Resul
     let mut planes: Planes = [zeroed(); MAX_PLANES];
     let buffer = query(fd, buf_type, MemoryType::Mmap, index, &mut planes)?;
     Ok(match buf_type {
-        BufType::Capture => vec![PlaneInfo {
+        BufType::Capture | BufType::Output => vec![PlaneInfo {
             length: buffer.length,
             // SAFETY: for MMAP memory of this type the driver fills `offset`.
             mem_offset: unsafe { buffer.m.offset },
         }],
-        BufType::CaptureMplane => planes
+        BufType::CaptureMplane | BufType::OutputMplane => planes
             .iter()
             .take(buffer.length as usize)
             .map(|plane| PlaneInfo {
@@ -193,27 +204,34 @@ pub fn query_state(
     Ok(BufferState {
         flags: buffer.flags,
         lengths: match buf_type {
-            BufType::Capture => vec![buffer.length],
-            BufType::CaptureMplane => mplane.map(|plane| plane.length).collect(),
+            BufType::Capture | BufType::Output => vec![buffer.length],
+            BufType::CaptureMplane | BufType::OutputMplane => {
+                mplane.map(|plane| plane.length).collect()
+            }
         },
     })
 }
 
-/// VIDIOC_QBUF: gives buffer `index` to the driver.
+/// VIDIOC_QBUF: gives buffer `index` to the driver, to be filled, or with a frame to be sent.
 pub fn qbuf(
     fd: BorrowedFd<'_>,
     buf_type: BufType,
     memory: MemoryType,
     index: u32,
     queued: &[PlaneToQueue<'_>],
+    sent: Sent,
 ) -> nix::Result<()> {
     let mut planes: Planes = [zeroed(); MAX_PLANES];
     let mut buffer = buffer(buf_type, memory, &mut planes);
     buffer.index = index;
+    buffer.field = sent.field;
+    buffer.timestamp.tv_sec = sent.timestamp.0 as nix::libc::time_t;
+    buffer.timestamp.tv_usec = sent.timestamp.1 as nix::libc::suseconds_t;
     match buf_type {
-        BufType::Capture => {
+        BufType::Capture | BufType::Output => {
             if let [plane] = queued {
                 buffer.length = plane.length;
+                buffer.bytesused = plane.used.bytesused;
                 if let Some(dmabuf) = plane.dmabuf {
                     buffer.m.fd = dmabuf.as_raw_fd();
                 }
@@ -221,9 +239,11 @@ pub fn qbuf(
                 return Err(Errno::EINVAL);
             }
         }
-        BufType::CaptureMplane => {
+        BufType::CaptureMplane | BufType::OutputMplane => {
             for (raw, plane) in planes.iter_mut().zip(queued) {
                 raw.length = plane.length;
+                raw.bytesused = plane.used.bytesused;
+                raw.data_offset = plane.used.data_offset;
                 if let Some(dmabuf) = plane.dmabuf {
                     raw.m.fd = dmabuf.as_raw_fd();
                 }
@@ -251,11 +271,11 @@ pub fn dqbuf(fd: BorrowedFd<'_>, buf_type: BufType, memory: MemoryType) -> nix::
         Err(errno) => return Err(errno),
     }
     let used = match buf_type {
-        BufType::Capture => vec![PlaneUsed {
+        BufType::Capture | BufType::Output => vec![PlaneUsed {
             bytesused: buffer.bytesused,
             data_offset: 0,
         }],
-        BufType::CaptureMplane => planes
+        BufType::CaptureMplane | BufType::OutputMplane => planes
             .iter()
             .take(buffer.length as usize)
             .map(|plane| PlaneUsed {

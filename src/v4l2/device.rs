@@ -1,6 +1,7 @@
-//! A V4L2 capture device: opened, looked at, and its format negotiated.
+//! A V4L2 device: opened, looked at, and its format negotiated.
 
 mod advice;
+mod output;
 
 use std::fs::{File, OpenOptions};
 use std::num::NonZeroU32;
@@ -15,11 +16,11 @@ use crate::base::{Calls, Error, ErrorKind, Result};
 use crate::frame::{Appearance, Capability, FourCc, Interval};
 use crate::memory::Mapping;
 use crate::v4l2::{
-    self, BufType, BufferState, Dequeued, Format, Ioctl, MemoryType, PlaneInfo, PlaneToQueue,
-    queue::Driver, queue::QueueError,
+    self, BufType, BufferState, Dequeued, Direction, Format, Ioctl, MemoryType, PlaneInfo,
+    PlaneToQueue, Sent, queue::Driver, queue::QueueError,
 };
 
-/// An open capture device.
+/// An open device.
 #[derive(Debug)]
 pub struct Device {
     file: File,
@@ -30,47 +31,56 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens `path`, which must be a capture device with streaming I/O.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// Opens `path`, which must be a device with streaming I/O through which frames go that way.
+    pub fn open(path: &Path, direction: Direction) -> Result<Self> {
         let shown = path.display().to_string();
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .custom_flags(O_NONBLOCK)
             .open(path)
-            .map_err(|error| open_error(&shown, &error))?;
-        let no_capture = |cause: String| {
-            Error::new(
-                ErrorKind::NotACaptureDevice,
-                format!("capture from {shown}"),
-            )
-            .object(&shown)
-            .cause(cause)
-            .next(devices_here())
+            .map_err(|error| open_error(&shown, direction, &error))?;
+        let not_one = |cause: String| {
+            let (kind, what) = match direction {
+                Direction::Capture => (ErrorKind::NotACaptureDevice, "capture from"),
+                Direction::Output => (ErrorKind::NotAnOutputDevice, "show frames on"),
+            };
+            Error::new(kind, format!("{what} {shown}"))
+                .object(&shown)
+                .cause(cause)
+                .next(devices_here())
         };
         if !file
             .metadata()
             .is_ok_and(|metadata| metadata.file_type().is_char_device())
         {
-            return Err(no_capture("it is not a device".to_owned()).errno(Errno::ENOTTY));
+            return Err(not_one("it is not a device".to_owned()).errno(Errno::ENOTTY));
         }
         let calls = Calls::on(&shown, Ioctl::NAMES);
         let querycap = || v4l2::querycap(file.as_fd());
         let capability = calls
             .during(Ioctl::QueryCap as usize, querycap)
             .map_err(|errno| {
-                no_capture("it does not answer VIDIOC_QUERYCAP, so it is no V4L2 device".to_owned())
+                not_one("it does not answer VIDIOC_QUERYCAP, so it is no V4L2 device".to_owned())
                     .errno(errno)
             })?;
-        let buf_type = BufType::of_node(&capability).ok_or_else(|| {
-            no_capture(format!(
-                "{} ({}) does not capture video: it is an output, metadata, radio or codec node",
+        let buf_type = BufType::of_node(&capability, direction).ok_or_else(|| {
+            let is_not = match direction {
+                Direction::Capture => {
+                    "does not capture video: it is an output, metadata, radio or codec node"
+                }
+                Direction::Output => {
+                    "takes no video: it is a capture, metadata, radio or codec node"
+                }
+            };
+            not_one(format!(
+                "{} ({}) {is_not}",
                 capability.card, capability.driver
             ))
             .errno(Errno::EINVAL)
         })?;
         if !capability.can_stream() {
-            return Err(no_capture(format!(
+            return Err(not_one(format!(
                 "{} ({}) has no streaming I/O",
                 capability.card, capability.driver
             ))
@@ -204,7 +214,7 @@ impl Device {
 
     /// How many buffers the driver has to have to go on; None if it doesn't tell.
     pub fn min_buffers(&self) -> Option<u32> {
-        self.call(Ioctl::GetCtrl, |fd, _| v4l2::min_buffers(fd))
+        self.call(Ioctl::GetCtrl, v4l2::min_buffers)
             .ok()
             .filter(|count| *count > 0)
     }
@@ -252,9 +262,15 @@ impl Driver for Device {
         )
     }
 
-    fn qbuf(&self, memory: MemoryType, index: u32, planes: &[PlaneToQueue<'_>]) -> nix::Result<()> {
+    fn qbuf(
+        &self,
+        memory: MemoryType,
+        index: u32,
+        planes: &[PlaneToQueue<'_>],
+        sent: Sent,
+    ) -> nix::Result<()> {
         self.call(Ioctl::QBuf, |fd, kind| {
-            v4l2::qbuf(fd, kind, memory, index, planes)
+            v4l2::qbuf(fd, kind, memory, index, planes, sent)
         })
     }
 
@@ -271,7 +287,11 @@ impl Driver for Device {
     }
 }
 
-fn open_error(path: &str, error: &std::io::Error) -> Error {
+fn open_error(path: &str, direction: Direction, error: &std::io::Error) -> Error {
+    let not_one = match direction {
+        Direction::Capture => ErrorKind::NotACaptureDevice,
+        Direction::Output => ErrorKind::NotAnOutputDevice,
+    };
     let open = |kind| {
         Error::new(kind, format!("open {path}"))
             .object(path)
@@ -289,7 +309,7 @@ fn open_error(path: &str, error: &std::io::Error) -> Error {
         Some(Errno::EBUSY) => open(ErrorKind::DeviceBusy)
             .cause("another program is using the device")
             .next(format!("find it with fuser -v {path}")),
-        Some(Errno::EISDIR) => open(ErrorKind::NotACaptureDevice)
+        Some(Errno::EISDIR) => open(not_one)
             .cause("it is not a device")
             .next(devices_here()),
         _ => open(ErrorKind::Device).next(devices_here()),

@@ -1,4 +1,4 @@
-//! What a device is and what it captures: QUERYCAP, ENUM_FMT, S_FMT, S_PARM, G_CTRL.
+//! What a device is, and what its frames are: QUERYCAP, ENUM_FMT, S_FMT, S_PARM, G_CTRL.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -31,7 +31,7 @@ unsafe impl Plain for sys::v4l2_streamparm {}
 // SAFETY: integers.
 unsafe impl Plain for sys::v4l2_control {}
 
-/// A capture format, as asked for or as granted.
+/// A format, as asked for or as granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Format {
     /// Pixels.
@@ -97,7 +97,7 @@ pub fn enum_formats(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<Vec<Fo
 
 fn read_format(buf_type: BufType, raw: &sys::v4l2_format) -> Format {
     match buf_type {
-        BufType::Capture => {
+        BufType::Capture | BufType::Output => {
             // SAFETY: for this buffer type the driver fills `pix`; every bit
             // pattern is a value of its integers.
             let pix = unsafe { raw.fmt.pix };
@@ -119,7 +119,7 @@ fn read_format(buf_type: BufType, raw: &sys::v4l2_format) -> Format {
                 },
             }
         }
-        BufType::CaptureMplane => {
+        BufType::CaptureMplane | BufType::OutputMplane => {
             // SAFETY: for this buffer type the driver fills `pix_mp`; every bit
             // pattern is a value of its integers.
             let pix = unsafe { raw.fmt.pix_mp };
@@ -158,7 +158,7 @@ pub fn set_format(fd: BorrowedFd<'_>, buf_type: BufType, wanted: &Format) -> nix
     // SAFETY: the request number fits the structure, which outlives the call.
     retry(|| unsafe { raw::g_fmt(fd.as_raw_fd(), &mut format) })?;
     match buf_type {
-        BufType::Capture => {
+        BufType::Capture | BufType::Output => {
             // SAFETY: for this buffer type the driver filled `pix`, an integer structure.
             let pix = unsafe { &mut format.fmt.pix };
             pix.width = wanted.width;
@@ -168,7 +168,7 @@ pub fn set_format(fd: BorrowedFd<'_>, buf_type: BufType, wanted: &Format) -> nix
             pix.bytesperline = 0;
             pix.sizeimage = 0;
         }
-        BufType::CaptureMplane => {
+        BufType::CaptureMplane | BufType::OutputMplane => {
             // SAFETY: for this buffer type the driver filled `pix_mp`, an integer structure.
             let pix = unsafe { &mut format.fmt.pix_mp };
             pix.width = wanted.width;
@@ -182,6 +182,57 @@ pub fn set_format(fd: BorrowedFd<'_>, buf_type: BufType, wanted: &Format) -> nix
                     plane.sizeimage = 0;
                 }
             }
+        }
+    }
+    // SAFETY: the request number fits the structure, which outlives the call.
+    retry(|| unsafe { raw::s_fmt(fd.as_raw_fd(), &mut format) })?;
+    Ok(read_format(buf_type, &format))
+}
+
+/// VIDIOC_S_FMT on an output device: all of it as wanted. Answers with what was granted, which may
+/// differ.
+pub fn set_output_format(
+    fd: BorrowedFd<'_>,
+    buf_type: BufType,
+    wanted: &Format,
+) -> nix::Result<Format> {
+    let mut format: sys::v4l2_format = zeroed();
+    format.type_ = buf_type.number();
+    let appearance = &wanted.appearance;
+    if buf_type.is_mplane() {
+        // SAFETY: every bit pattern is a value of the integers of `pix_mp`.
+        let pix = unsafe { &mut format.fmt.pix_mp };
+        pix.width = wanted.width;
+        pix.height = wanted.height;
+        pix.pixelformat = wanted.pixel_format.0;
+        pix.field = appearance.field;
+        pix.colorspace = appearance.colorspace;
+        pix.xfer_func = appearance.transfer as u8;
+        pix.__bindgen_anon_1.ycbcr_enc = appearance.encoding as u8;
+        pix.quantization = appearance.quantization as u8;
+        pix.num_planes = wanted.planes.len() as u8;
+        let mut planes = { pix.plane_fmt };
+        for (raw, plane) in planes.iter_mut().zip(&wanted.planes) {
+            raw.bytesperline = plane.bytesperline;
+            raw.sizeimage = plane.sizeimage;
+        }
+        pix.plane_fmt = planes;
+    } else {
+        // SAFETY: every bit pattern is a value of the integers of `pix`.
+        let pix = unsafe { &mut format.fmt.pix };
+        pix.width = wanted.width;
+        pix.height = wanted.height;
+        pix.pixelformat = wanted.pixel_format.0;
+        pix.field = appearance.field;
+        pix.colorspace = appearance.colorspace;
+        pix.xfer_func = appearance.transfer;
+        pix.__bindgen_anon_1.ycbcr_enc = appearance.encoding;
+        pix.quantization = appearance.quantization;
+        // What is more than this the driver does not know, and else leaves as it was.
+        pix.priv_ = sys::V4L2_PIX_FMT_PRIV_MAGIC;
+        if let Some(plane) = wanted.planes.first() {
+            pix.bytesperline = plane.bytesperline;
+            pix.sizeimage = plane.sizeimage;
         }
     }
     // SAFETY: the request number fits the structure, which outlives the call.
@@ -216,7 +267,8 @@ pub fn get_interval(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<Option
 }
 
 fn read_interval(parm: &sys::v4l2_streamparm) -> Option<Interval> {
-    // SAFETY: for a capture type the driver fills `capture`, an integer structure.
+    // SAFETY: for a capture type the driver fills `capture`, an integer structure; `output` has
+    // the same fields in the same places.
     let capture = unsafe { parm.parm.capture };
     (capture.capability & sys::V4L2_CAP_TIMEPERFRAME != 0).then_some(Interval {
         numerator: capture.timeperframe.numerator,
@@ -224,11 +276,14 @@ fn read_interval(parm: &sys::v4l2_streamparm) -> Option<Interval> {
     })
 }
 
-/// VIDIOC_G_CTRL of V4L2_CID_MIN_BUFFERS_FOR_CAPTURE: how many buffers the driver has to have to
-/// go on. EINVAL, ENOTTY: it doesn't tell.
-pub fn min_buffers(fd: BorrowedFd<'_>) -> nix::Result<u32> {
+/// VIDIOC_G_CTRL of V4L2_CID_MIN_BUFFERS_FOR_CAPTURE, or `_OUTPUT`: how many buffers the driver
+/// has to have to go on. EINVAL, ENOTTY: it doesn't tell.
+pub fn min_buffers(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<u32> {
     let mut control: sys::v4l2_control = zeroed();
-    control.id = sys::V4L2_CID_MIN_BUFFERS_FOR_CAPTURE;
+    control.id = match buf_type {
+        BufType::Capture | BufType::CaptureMplane => sys::V4L2_CID_MIN_BUFFERS_FOR_CAPTURE,
+        BufType::Output | BufType::OutputMplane => sys::V4L2_CID_MIN_BUFFERS_FOR_OUTPUT,
+    };
     // SAFETY: the request number fits the structure, which outlives the call.
     retry(|| unsafe { raw::g_ctrl(fd.as_raw_fd(), &mut control) })?;
     Ok(u32::try_from(control.value).unwrap_or(0))

@@ -44,6 +44,8 @@ ioctls! {
     SubscribeEvent = "SUBSCRIBE_EVENT",
     DqEvent = "DQEVENT",
     QueryDvTimings = "QUERY_DV_TIMINGS",
+    GetSelection = "G_SELECTION",
+    SetSelection = "S_SELECTION",
 }
 
 impl fmt::Display for Ioctl {

@@ -10,7 +10,9 @@ mod buffers;
 pub mod device;
 mod format;
 mod ioctl;
+pub mod output_queue;
 pub mod queue;
+mod selection;
 mod source;
 
 use std::mem;
@@ -19,43 +21,69 @@ use nix::errno::Errno;
 use v4l2_sys_mit as sys;
 
 pub use buffers::{
-    BufferState, Dequeued, DequeuedBuffer, MemoryType, PlaneInfo, PlaneToQueue, PlaneUsed, dqbuf,
-    expbuf, qbuf, query_state, querybuf, reqbufs, streamoff, streamon,
+    BufferState, Dequeued, DequeuedBuffer, MemoryType, PlaneInfo, PlaneToQueue, PlaneUsed, Sent,
+    dqbuf, expbuf, qbuf, query_state, querybuf, reqbufs, streamoff, streamon,
 };
 pub use format::{
     Format, PlaneFormat, enum_formats, get_interval, min_buffers, querycap, set_format,
-    set_interval,
+    set_interval, set_output_format,
 };
 pub use ioctl::Ioctl;
+pub use selection::{Rectangle, Target, get_selection, set_selection};
 pub use source::{Timings, has_source_changed, query_timings, subscribe_source_change};
 
 use crate::frame::Capability;
 
-/// Which of the two capture APIs a device speaks.
+/// Which way frames go through a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Out of it, to a program.
+    Capture,
+    /// Into it, from a program.
+    Output,
+}
+
+/// Which of the APIs for video buffers a device speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BufType {
     /// `V4L2_BUF_TYPE_VIDEO_CAPTURE`
     Capture,
     /// `V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE`
     CaptureMplane,
+    /// `V4L2_BUF_TYPE_VIDEO_OUTPUT`
+    Output,
+    /// `V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE`
+    OutputMplane,
 }
 
 impl BufType {
-    /// The API to use with a node, single-planar first; None if it doesn't capture.
-    pub fn of_node(capability: &Capability) -> Option<BufType> {
-        if capability.capabilities & sys::V4L2_CAP_VIDEO_CAPTURE != 0 {
-            Some(BufType::Capture)
-        } else if capability.capabilities & sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE != 0 {
-            Some(BufType::CaptureMplane)
-        } else {
-            None
-        }
+    /// The API to use with a node, single-planar first; None if frames don't go that way.
+    pub fn of_node(capability: &Capability, direction: Direction) -> Option<BufType> {
+        let apis = match direction {
+            Direction::Capture => [
+                (sys::V4L2_CAP_VIDEO_CAPTURE, BufType::Capture),
+                (sys::V4L2_CAP_VIDEO_CAPTURE_MPLANE, BufType::CaptureMplane),
+            ],
+            Direction::Output => [
+                (sys::V4L2_CAP_VIDEO_OUTPUT, BufType::Output),
+                (sys::V4L2_CAP_VIDEO_OUTPUT_MPLANE, BufType::OutputMplane),
+            ],
+        };
+        let mut apis = apis.into_iter();
+        apis.find(|(flag, _)| capability.capabilities & flag != 0)
+            .map(|(_, api)| api)
+    }
+
+    fn is_mplane(self) -> bool {
+        matches!(self, BufType::CaptureMplane | BufType::OutputMplane)
     }
 
     fn number(self) -> u32 {
         match self {
             BufType::Capture => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE,
             BufType::CaptureMplane => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
+            BufType::Output => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_OUTPUT,
+            BufType::OutputMplane => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::frame::{Buffer, Frame, Free, Lease, Payload, Pool, Timestamp, flags};
 use crate::memory::{self, Mapping, Plane};
 use crate::v4l2::{
     BufferState, Dequeued, DequeuedBuffer, MemoryType, PlaneFormat, PlaneInfo, PlaneToQueue,
+    PlaneUsed, Sent,
 };
 
 /// The ioctls that a queue needs; `Device` has them, tests script them.
@@ -30,7 +31,13 @@ pub trait Driver {
     /// mmap(2) of a plane that VIDIOC_QUERYBUF told of.
     fn map(&self, plane: PlaneInfo) -> nix::Result<Mapping>;
     /// VIDIOC_QBUF
-    fn qbuf(&self, memory: MemoryType, index: u32, planes: &[PlaneToQueue<'_>]) -> nix::Result<()>;
+    fn qbuf(
+        &self,
+        memory: MemoryType,
+        index: u32,
+        planes: &[PlaneToQueue<'_>],
+        sent: Sent,
+    ) -> nix::Result<()>;
     /// VIDIOC_DQBUF
     fn dqbuf(&self, memory: MemoryType) -> nix::Result<Dequeued>;
     /// VIDIOC_STREAMON
@@ -227,10 +234,14 @@ impl<D: Driver> Queue<D> {
                 PlaneToQueue {
                     dmabuf: plane.dmabuf().filter(|_| import),
                     length: u32::try_from(length).unwrap_or(u32::MAX),
+                    used: PlaneUsed::default(),
                 }
             })
             .collect();
-        match self.driver.qbuf(self.memory, index, &queued) {
+        match self
+            .driver
+            .qbuf(self.memory, index, &queued, Sent::default())
+        {
             Ok(()) => {
                 *slot = Some(buffer);
                 Ok(())
@@ -361,4 +372,4 @@ impl<D: Driver> Drop for Queue<D> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::v4l2) mod tests;

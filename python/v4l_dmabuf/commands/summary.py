@@ -19,6 +19,7 @@ _STAGES = {
     "until_completion": "until completed",
     "into_buffer": "into the buffer",
     "into_dump": "into the dump",
+    "on_device": "on the device",
     "until_delivered": "until taken",
     "held": "held",
     "acknowledged": "until acknowledged",
@@ -53,6 +54,7 @@ def summary(report: Report, verb: str, verdict: str) -> list[str]:
         *_line("stream", _stream(report)),
         *_line("memory", _buffers(report)),
         *_line("sending", _copying(report)),
+        *_line("device", _device(report)),
         "",
         *_balance(report),
         *_line("verified", _verified(report)),
@@ -108,6 +110,14 @@ def _copying(report: Report) -> str:
     return "; ".join([f"{how}: {report.zero_copy_reason}", *_some(waits)])
 
 
+def _device(report: Report) -> str:
+    if report.device_memory is None:
+        return ""
+    if report.device_memory == "dmabuf":
+        return "from the buffers that frames came in, without a copy"
+    return f"copied into the driver's own buffers: {report.device_memory_reason}"
+
+
 def _driver_drops(report: Report) -> int | None:
     return report.drops if report.sender_bursts is not None else report.driver_drops
 
@@ -129,6 +139,14 @@ def _balance(report: Report) -> list[str]:
             (report.receiver_drops, "not wanted"),
         ]
         rows.append(("sent", report.sent, _sum(parts)))
+    if report.device_shown is not None:
+        parts = [
+            (report.device_shown, "shown"),
+            (report.device_drops, "dropped by the device"),
+            (report.device_errors, "in error"),
+            (report.device_left, "left on it"),
+        ]
+        rows.append(("received", report.frames, _sum(parts)))
     driver = _driver_drops(report)
     if report.sender_drops is None:
         rows.append(("missing", report.drops, "on arrival"))

@@ -1,5 +1,6 @@
 //! The receiver's side: it answers clock readings, and tells what has come.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,6 +19,9 @@ use crate::wire::{
 /// How long a sender may take for its last readings.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long what the readings tell is good for: to reckon it takes some microseconds.
+const LOOK: Duration = Duration::from_millis(250);
+
 #[derive(Debug, Default)]
 struct State {
     sync: ClockSync,
@@ -30,6 +34,8 @@ struct State {
 pub struct ReceiverEnd {
     listening: Listening,
     state: Arc<Mutex<State>>,
+    /// What the readings told at the last look, and when that was.
+    latest: Cell<(Option<Instant>, Option<Piece>)>,
 }
 
 impl ReceiverEnd {
@@ -43,6 +49,7 @@ impl ReceiverEnd {
         Ok(ReceiverEnd {
             listening: Listening::start(socket, handler)?,
             state,
+            latest: Cell::default(),
         })
     }
 
@@ -64,6 +71,21 @@ impl ReceiverEnd {
     /// What the clock readings since the last time tell.
     pub fn take_pieces(&self) -> Vec<Piece> {
         lock(&self.state).sync.take_pieces()
+    }
+
+    /// A time of the sender's by this side's clock, in nanoseconds, as far as the readings tell
+    /// that by now.
+    pub fn to_here(&self, sender: u64) -> Option<u64> {
+        let (looked, piece) = self.latest.get();
+        let piece = if looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            piece
+        } else {
+            let piece = lock(&self.state).sync.latest();
+            self.latest.set((Some(Instant::now()), piece));
+            piece
+        };
+        let (here, _) = piece?.to_receiver(sender).ok()?;
+        u64::try_from(here).ok()
     }
 
     /// To be asked whether the sender lives.

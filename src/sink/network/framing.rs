@@ -56,6 +56,7 @@ impl Framing {
             lease,
             record,
             found,
+            timestamp: _,
         } = frame;
         let frame = lease.frame();
         match self {

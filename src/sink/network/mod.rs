@@ -132,7 +132,12 @@ impl<'m> Network<'m> {
             let stages = &mut self.measured.borrow_mut().stages;
             stages.record(Stage::UntilCompletion, time);
             let at = Monotonic::now();
-            self.completed.push_back(Done { counter, at });
+            // What this took is a stage of the network's own.
+            self.completed.push_back(Done {
+                counter,
+                at,
+                took: None,
+            });
         }
         if self.mode == ZeroCopyMode::Auto && !self.copies && in_flight.copied_by_kernel > 0 {
             self.copies = true;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use super::{Capture, MemoryMode};
+use super::Capture;
 use crate::base::{Error, ErrorKind, Result};
 use crate::frame::{Free, Places, Pool};
 use crate::measure::verify;
-use crate::memory::{self, Heap, HeapChoice, HeapName, read_rate};
+use crate::memory::{self, Heap, HeapChoice, HeapName, MemoryMode, read_rate};
 use crate::v4l2::{Format, MemoryType, device::Device, queue::Queue, queue::QueueError};
 
 /// What the driver captures into: its queue, filled, and the heap that the

@@ -15,9 +15,11 @@ use crate::base::{Error, Result, Run, WaitsFor, settings};
 use crate::frame::{
     FourCc, Free, Interval, Layout, Origin, Places, PlaneLayout, Pool, Stream, field,
 };
-use crate::memory::{HeapChoice, MemoryUsed, Plane};
+use crate::memory::{HeapChoice, MemoryMode, MemoryUsed, Plane};
 use crate::source::{self, Next, Source};
-use crate::v4l2::{Format, device::Device, queue::Dequeue, queue::Queue, queue::QueueError};
+use crate::v4l2::{
+    Direction, Format, device::Device, queue::Dequeue, queue::Queue, queue::QueueError,
+};
 
 /// How often to look whether others are done with a buffer, while all are theirs.
 const LOOK_AT_BUSY: Duration = Duration::from_millis(5);
@@ -25,18 +27,6 @@ const LOOK_AT_BUSY: Duration = Duration::from_millis(5);
 /// One that is being filled, and one that follows: drivers that want more to begin
 /// (`min_queued_buffers`) go on with these.
 const LEAST_NEEDED: u32 = 2;
-
-/// Whose memory to capture into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MemoryMode {
-    /// A heap's DMABUFs if the driver takes them, else the driver's own buffers.
-    Auto,
-    /// A heap's DMABUFs.
-    DmaBuf,
-    /// The driver's own buffers.
-    Mmap,
-}
 
 /// What to capture.
 #[derive(Debug, Clone, Deserialize)]
@@ -119,7 +109,7 @@ impl Camera {
 
     /// Opens the device, negotiates, allocates and queues.
     pub fn open(path: &Path, capture: &Capture) -> Result<Self> {
-        let device = Arc::new(Device::open(path)?);
+        let device = Arc::new(Device::open(path, Direction::Capture)?);
         let format = device.negotiate(capture.width, capture.height, capture.pixel_format)?;
         let planes = layout(&device, &format)?;
         let source = Watch::new(&device);

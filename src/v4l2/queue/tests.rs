@@ -1,6 +1,6 @@
 //! The queue against a driver whose answers are scripted.
 
-mod script;
+pub(in crate::v4l2) mod script;
 
 use self::script::{LENGTH, PLANE, Script};
 use super::*;

@@ -10,38 +10,38 @@ use nix::sys::memfd::MFdFlags;
 use super::super::*;
 use crate::v4l2::PlaneUsed;
 
-pub(super) const LENGTH: usize = 4096;
-pub(super) const PLANE: PlaneFormat = PlaneFormat {
+pub(in crate::v4l2) const LENGTH: usize = 4096;
+pub(in crate::v4l2) const PLANE: PlaneFormat = PlaneFormat {
     sizeimage: LENGTH as u32,
     bytesperline: 0,
 };
 
 /// Answers as it is told to, and notes what it is asked.
 #[derive(Default)]
-pub(super) struct Script {
-    pub(super) asked: Mutex<Vec<String>>,
-    pub(super) granted: Mutex<Option<u32>>,
+pub(in crate::v4l2) struct Script {
+    pub(in crate::v4l2) asked: Mutex<Vec<String>>,
+    pub(in crate::v4l2) granted: Mutex<Option<u32>>,
     /// What QUERYBUF tells of buffers in any memory.
-    pub(super) state: Mutex<Option<BufferState>>,
+    pub(in crate::v4l2) state: Mutex<Option<BufferState>>,
     /// What EXPBUF exports; nothing unless there is one.
-    pub(super) exported: Mutex<Option<OwnedFd>>,
+    pub(in crate::v4l2) exported: Mutex<Option<OwnedFd>>,
     /// The planes' lengths of the latest QBUF.
-    pub(super) queued: Mutex<Vec<u32>>,
-    pub(super) qbuf_error: Mutex<Option<Errno>>,
-    pub(super) streamoff_error: Mutex<Option<Errno>>,
-    pub(super) dequeues: Mutex<VecDeque<nix::Result<Dequeued>>>,
+    pub(in crate::v4l2) queued: Mutex<Vec<u32>>,
+    pub(in crate::v4l2) qbuf_error: Mutex<Option<Errno>>,
+    pub(in crate::v4l2) streamoff_error: Mutex<Option<Errno>>,
+    pub(in crate::v4l2) dequeues: Mutex<VecDeque<nix::Result<Dequeued>>>,
 }
 
 impl Script {
-    pub(super) fn note(&self, what: impl Into<String>) {
+    pub(in crate::v4l2) fn note(&self, what: impl Into<String>) {
         self.asked.lock().unwrap().push(what.into());
     }
 
-    pub(super) fn will_dequeue(&self, told: nix::Result<Dequeued>) {
+    pub(in crate::v4l2) fn will_dequeue(&self, told: nix::Result<Dequeued>) {
         self.dequeues.lock().unwrap().push_back(told);
     }
 
-    pub(super) fn will_fill(&self, index: u32, bytesused: u32, data_offset: u32) {
+    pub(in crate::v4l2) fn will_fill(&self, index: u32, bytesused: u32, data_offset: u32) {
         self.will_dequeue(Ok(Dequeued::Buffer(DequeuedBuffer {
             index,
             flags: 0,
@@ -87,7 +87,13 @@ impl Driver for Script {
         Mapping::new(memfd.as_fd(), plane.length as usize, 0)
     }
 
-    fn qbuf(&self, _: MemoryType, index: u32, planes: &[PlaneToQueue<'_>]) -> nix::Result<()> {
+    fn qbuf(
+        &self,
+        _: MemoryType,
+        index: u32,
+        planes: &[PlaneToQueue<'_>],
+        _: Sent,
+    ) -> nix::Result<()> {
         self.note(format!("qbuf {index}"));
         *self.queued.lock().unwrap() = planes.iter().map(|plane| plane.length).collect();
         self.qbuf_error.lock().unwrap().map_or(Ok(()), Err)
