@@ -1,7 +1,8 @@
-"""The demonstration: guest A's camera, captured in guest B, and a picture of it.
+"""The demonstration: guest A's camera, captured in guest B, and pictures of it.
 
-Leaves demo/capture.raw and demo/contact-sheet.png. Exit status 0 only if every
-frame arrived.
+Leaves demo/capture.raw and demo/contact-sheet.png, and of guest B's virtual camera, which shows
+A's, demo/virtual-camera.png. Exit status 0 only if every frame arrived, and that picture is one of
+them.
 """
 
 import io
@@ -13,7 +14,7 @@ from pathlib import Path
 import av
 from PIL import Image, ImageDraw
 
-from guests.guest import CHECKOUT, DISK, VENV, HungError, NoGuestError, check, describe
+from guests.guest import CHECKOUT, DISK, VENV, VIVID, HungError, NoGuestError, check, describe
 from guests.link import best
 from guests.pair import PORT, Outcome, run_pair
 
@@ -22,6 +23,8 @@ WIDTH, HEIGHT = 1280, 720
 FRAME_BYTES = WIDTH * HEIGHT * 2
 CAPTURE = CHECKOUT / "demo/capture.raw"
 SHEET = CHECKOUT / "demo/contact-sheet.png"
+TAKEN = CHECKOUT / "demo/virtual-camera.raw"
+PICTURE = CHECKOUT / "demo/virtual-camera.png"
 COLUMNS, ROWS = 4, 3
 THUMBNAIL = (480, 270)
 GAP = 6
@@ -29,6 +32,21 @@ CLOCK = (16, 15, 160, 31)
 """Where vivid writes its clock and its frame counter."""
 
 SENDER = f"--width {WIDTH} --height {HEIGHT} --format YUYV --fps 30 --frames {FRAMES}"
+
+LOOP = f"""
+v4l2-ctl --device /dev/video1 --set-output 1
+v4l2-ctl --device /dev/video0 --set-input 3
+for node in 0 1; do v4l2-ctl --device /dev/video$node --set-dv-bt-timings index=7; done
+v4l2-ctl --device /dev/video0 --set-ctrl hdmi_000_0_is_connected_to=2,osd_text_mode=2
+(
+    until grep -q ' [0-9A-F]*:{PORT:04X} [0-9A-F:]* 01 ' /proc/net/tcp*; do sleep 0.2; done
+    sleep 5
+    v4l2-ctl --device /dev/video0 --stream-mmap --stream-count 1 --stream-to {TAKEN} \\
+        --set-fmt-video width={WIDTH},height={HEIGHT},pixelformat=YUYV
+) > /dev/null 2>&1 &
+"""
+"""Makes guest B's vivid a virtual camera: /dev/video0 shows what /dev/video1 is given (1280x720 at
+30 frames a second). Another program takes a picture with it once frames have come for a while."""
 
 
 def say(line: str) -> None:
@@ -48,9 +66,11 @@ def in_guests() -> tuple[Outcome, Outcome]:
         file.truncate(FRAMES * FRAME_BYTES)
     return run_pair(
         f"--device /dev/video0 {SENDER}",
-        f"--output {DISK} --frames {FRAMES}",
+        f"--output {DISK} --frames {FRAMES} --device /dev/video1",
         joined=joined,
         prepare="v4l2-ctl -c horizontal_movement=5,timestamp_source=1",
+        receiver_vivid=VIVID,
+        prepare_receiver=LOOP,
         disk=CAPTURE,
         tell=say,
     )
@@ -117,11 +137,30 @@ def decode(frame: bytes) -> Image.Image:
         return Image.fromarray(next(container.decode(video=0)).to_ndarray(format="rgb24"))
 
 
+def took_a_frame(capture: Path, taken: Path, picture: Path) -> bool:
+    """Draw what guest B's virtual camera gave; whether it is one of the frames, byte for byte."""
+    frame = taken.read_bytes() if taken.exists() else b""
+    if len(frame) != FRAME_BYTES:
+        say(f"guest B's virtual camera gave {len(frame)} bytes, not a frame")
+        return False
+    decode(frame).save(picture)
+    with capture.open("rb") as file:
+        numbers = (n for n in range(FRAMES) if file.read(FRAME_BYTES) == frame)
+        number = next(numbers, None)
+    if number is None:
+        say("guest B's virtual camera gave a picture that is none of the frames")
+        return False
+    say(f"guest B's virtual camera gave frame {number}, byte for byte")
+    return True
+
+
 def main() -> int:
     """Run it, and judge it."""
     CAPTURE.parent.mkdir(exist_ok=True)
     CAPTURE.unlink(missing_ok=True)
-    SHEET.unlink(missing_ok=True)
+    for made in (SHEET, TAKEN, PICTURE):
+        made.unlink(missing_ok=True)
+    has_guests = True
     begun = time.monotonic()
     try:
         sent, received = in_guests()
@@ -129,6 +168,7 @@ def main() -> int:
         say(f"no guests here: {error}")
         say("running over loopback instead, with the built-in source and no DMABUF")
         sent, received = over_loopback()
+        has_guests = False
     except HungError as error:
         say(f"failed: {error}")
         return 1
@@ -141,6 +181,10 @@ def main() -> int:
         return 1
     contact_sheet(CAPTURE, SHEET)
     say(f"look at {SHEET.relative_to(CHECKOUT)}; the frames are {CAPTURE.relative_to(CHECKOUT)}")
+    if has_guests:
+        if not took_a_frame(CAPTURE, TAKEN, PICTURE):
+            return 1
+        say(f"its picture is {PICTURE.relative_to(CHECKOUT)}")
     return 0
 
 

@@ -33,6 +33,8 @@ def run_pair(
     *,
     joined: AbstractContextManager[Ends] | None = None,
     prepare: str = ":",
+    receiver_vivid: str | None = None,
+    prepare_receiver: str = ":",
     disk: Path | None = None,
     tell: Sink | None = None,
     timeout: float = 300.0,
@@ -40,8 +42,9 @@ def run_pair(
     """Run ``v4l-dmabuf-sender SENDER`` in guest A and ``v4l-dmabuf-receiver RECEIVER`` in guest B.
 
     They are ``joined`` by a cable unless told otherwise. Addresses and ports are
-    added. A boots while B does, runs ``prepare``, and waits until B listens. ``disk``
-    is B's. Gives the sender's and the receiver's outcome.
+    added. A boots while B does, runs ``prepare``, and waits until B listens. B has vivid only with
+    ``receiver_vivid``, its options, and runs ``prepare_receiver``. ``disk`` is B's. Gives the
+    sender's and the receiver's outcome.
     """
     say = tell or (lambda _line: None)
     with (
@@ -51,8 +54,10 @@ def run_pair(
         listening = Path(shared) / "listening"
         with (
             Guest(
-                f"v4l-dmabuf-receiver --port {PORT} {receiver}; status=$?; sync; exit $status",
-                vivid=None,
+                f"{prepare_receiver}\n"
+                f"v4l-dmabuf-receiver --port {PORT} {receiver}\n"
+                "status=$?; wait; sync; exit $status",
+                vivid=receiver_vivid,
                 disk=disk,
                 link=ends.receiver,
                 stderr=lambda line: say(f"B {line}"),
