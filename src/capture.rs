@@ -41,7 +41,7 @@ pub fn capture(
     let Some(ledger) = Ledger::open(config.records.as_deref(), measured, run)? else {
         return Ok(());
     };
-    let capture = config.capture.with_more_buffers(audience.holds());
+    let capture = config.capture.with_more_buffers(audience.reserve());
     let Some(source) = config.input.open(&capture, run)? else {
         return Ok(());
     };
@@ -51,7 +51,12 @@ pub fn capture(
         measured.describe(Description::of(source.stream(), false, false));
     }
     let lent = source.pool().lent();
-    audience.begin(source.stream().clone(), lent, source.needed());
+    audience.begin(
+        source.stream().clone(),
+        lent,
+        source.needed(),
+        capture.buffers,
+    );
     let Some((mut source, started)) = source::start(source, run)? else {
         return Ok(());
     };

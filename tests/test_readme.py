@@ -157,6 +157,9 @@ def test_the_table_of_a_command_has_its_options(command: str, settings: Any) -> 
     table = table_of(command)
     assert set(table) == known
     told = {it.name: it.default for it in dataclasses.fields(settings)}
-    for name in ("zero_copy", "on_overrun", "memory", "protocol", "format", "device"):
-        if name in told and "--" + name.replace("_", "-") in known:
+    for name in (
+        *("zero_copy", "on_overrun", "memory", "protocol", "format", "device"),
+        *("device_memory", "device_on_overrun"),
+    ):
+        if told.get(name) is not None and "--" + name.replace("_", "-") in known:
             assert table["--" + name.replace("_", "-")] == str(told[name])

@@ -291,8 +291,8 @@ class ReceiverConfig:
     device_memory: Annotated[
         Literal["auto", "dmabuf", "mmap"],
         Option(
-            "give the device the buffers that frames come in (dmabuf), or copies in its own (mmap), "
-            "or copies if it refuses the buffers (auto)",
+            "give the device the buffers that frames come in (dmabuf), or copies in its own "
+            "(mmap), or copies if it refuses the buffers (auto)",
             "-m",
             metavar="MODE",
         ),

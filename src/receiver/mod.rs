@@ -32,7 +32,7 @@ use crate::sink::output_device::{OpenDevice, OutputDevice, OutputTarget};
 use crate::sink::{
     Sink, WhenFull, audience::Audience, consumer::Overrun, dump::Dump, dump::DumpTarget,
 };
-use crate::wire::{Description, Version, v3::kind, v3::message, v3::text_bytes};
+use crate::wire::{Version, v3::kind, v3::message, v3::text_bytes};
 
 /// How long a sender may take to say what it sends, and to open its control connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -78,12 +78,6 @@ impl ReceiverConfig {
             memory: self.device_memory,
             on_overrun: self.device_on_overrun,
         })
-    }
-
-    /// How many buffers a stream gets here, if so many may be held beside those that it needs.
-    fn count(&self, description: &Description, held: u32) -> NonZeroU32 {
-        let of_use = description.buffers.min(MAX_BUFFERS);
-        self.buffers.unwrap_or(of_use.saturating_add(held))
     }
 }
 
@@ -152,8 +146,9 @@ pub fn receive(
     // All of it before the sender is told to begin: afterwards it would make the first frames
     // late.
     let by_device = device.as_ref().map_or(0, OpenDevice::holds);
-    let held = audience.holds().saturating_add(by_device);
-    let count = config.count(&description, held);
+    let held = audience.reserve().saturating_add(by_device);
+    let wanted = description.buffers.min(MAX_BUFFERS).saturating_add(held);
+    let count = config.buffers.unwrap_or(wanted);
     let ready = heaps
         .allocate(&description, count, config.max_memory)
         .and_then(|mut buffers| {
@@ -217,7 +212,7 @@ pub fn receive(
     announce(&description, version, dump);
     let stream = (version, &description);
     let pool = Pool::new(buffers.free)?;
-    let common = audience.begin(own, pool.lent(), 1);
+    let common = audience.begin(own, pool.lent(), 1, wanted);
     if let Some(ready) = device {
         sinks.push(Box::new(OutputDevice::begin(ready, common)?));
     }

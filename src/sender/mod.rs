@@ -5,7 +5,7 @@ mod greeting;
 pub mod intake;
 mod next_frame;
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,23 +81,26 @@ fn send_stream(
     measured: &Measuring,
     run: &mut Run<'_>,
 ) -> Result<()> {
-    let capture = config.capture.with_more_buffers(audience.holds());
+    let capture = config.capture.with_more_buffers(audience.reserve());
     match config.input.open(&capture, run)? {
         None => Ok(()),
-        Some(source) => send_from(source, config, frames, audience, measured, run),
+        Some(source) => {
+            let wanted = capture.buffers;
+            send_from((source, wanted), config, frames, audience, measured, run)
+        }
     }
 }
 
-/// Sends a source's frames, and lets it go.
+/// Sends the frames of a source, which was to have so many buffers, and lets it go.
 fn send_from(
-    source: Box<dyn Source>,
+    (source, wanted): (Box<dyn Source>, NonZeroU32),
     config: &SenderConfig,
     frames: Option<NonZeroU64>,
     audience: &Audience,
     measured: &Measuring,
     run: &mut Run<'_>,
 ) -> Result<()> {
-    let begun = begin(config, source.as_ref(), audience, measured, run);
+    let begun = begin(config, (source.as_ref(), wanted), audience, measured, run);
     let Ok(Some(mut sending)) = begun else {
         let torn_down = source::tear_down(source, ())?;
         return source::end_with(torn_down, begun.map(|_| ()), run);
@@ -116,7 +119,7 @@ fn send_from(
 /// Connects, and tells the receiver what comes. None on a stop.
 fn begin<'m>(
     config: &SenderConfig,
-    source: &dyn Source,
+    (source, wanted): (&dyn Source, NonZeroU32),
     audience: &'m Audience,
     measured: &'m Measuring,
     run: &mut Run<'_>,
@@ -150,7 +153,12 @@ fn begin<'m>(
     let network = Network::new(connection, framing, how, measured)?;
     // One more than the source needs: what the network has must be able to come back.
     let needed = source.needed() + 1;
-    audience.begin(source.stream().clone(), source.pool().lent(), needed);
+    audience.begin(
+        source.stream().clone(),
+        source.pool().lent(),
+        needed,
+        wanted,
+    );
     Ok(Some(Sending {
         measured,
         audience,

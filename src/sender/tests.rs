@@ -94,7 +94,7 @@ fn the_stream_ends_though_the_device_hangs_in_its_teardown() {
             bytes.len()
         });
         let sent = send_from(
-            source,
+            (source, NonZeroU32::MIN),
             &config,
             NonZeroU64::new(1),
             &Audience::default(),
@@ -118,7 +118,7 @@ fn a_device_that_hangs_in_its_teardown_does_not_keep_a_failed_connection_s_news(
     let source = Box::new(Hangs(test_source, kept));
     let stop = Stop::new().unwrap();
     let sent = send_from(
-        source,
+        (source, NonZeroU32::MIN),
         &config,
         None,
         &Audience::default(),

@@ -1,5 +1,6 @@
 //! The consumers of a stream: those who were there when it began, and those who join it.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -57,13 +58,16 @@ impl Audience {
 
     /// How many frames they may hold, for the buffers that a stream has beside its own. Whoever
     /// joins later gets what can be spared of those.
-    pub fn holds(&self) -> u32 {
+    pub fn reserve(&self) -> u32 {
         let members = lock(&self.0.members);
         let depths = members.consumers.iter();
         let depths = depths.map(|consumer| match consumer.terms() {
             Terms {
                 depth: Some(depth), ..
-            } => depth,
+            } => {
+                consumer.reserve();
+                depth
+            }
             // He waits for nobody, and nobody for him: there must be one to spare.
             Terms {
                 on_overrun: Overrun::DropOldest | Overrun::DropNewest,
@@ -77,10 +81,18 @@ impl Audience {
         u32::try_from(depths.sum::<usize>()).unwrap_or(u32::MAX)
     }
 
-    /// A stream begins: of such frames, in buffers of which it needs so many to go on. What its
-    /// frames have in common is for other sinks as well.
-    pub fn begin(&self, stream: Stream, lent: Lent, needed: usize) -> Arc<Common> {
+    /// A stream begins: of such frames, in buffers of which it needs so many to go on; it was to
+    /// have `wanted`, with those that were reserved. What its frames have in common is for other
+    /// sinks as well.
+    pub fn begin(
+        &self,
+        stream: Stream,
+        lent: Lent,
+        needed: usize,
+        wanted: NonZeroU32,
+    ) -> Arc<Common> {
         let common = Arc::new(Common {
+            has_reserve: stream.buffers >= wanted,
             stream,
             lent,
             needed,

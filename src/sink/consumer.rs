@@ -49,6 +49,8 @@ pub struct Common {
     pub lent: Lent,
     /// How many buffers the stream needs to go on.
     pub needed: usize,
+    /// Whether it has as many more as were reserved for those who may hold some.
+    pub has_reserve: bool,
 }
 
 impl Common {
@@ -135,6 +137,8 @@ struct State {
     last: Option<u64>,
     /// What the stream's frames have in common, once one has come.
     common: Option<Arc<Common>>,
+    /// Whether the stream was asked to have buffers for all that he may hold.
+    is_reserved: bool,
     /// Whether nothing more comes.
     has_ended: bool,
     /// Whether he takes no more.
@@ -147,6 +151,12 @@ struct State {
 }
 
 impl State {
+    /// Whether he may have one more buffer, if `more` are lent out besides: one of those that the
+    /// stream has for him, or one that it can spare.
+    fn may_have(&self, common: &Common, more: usize) -> bool {
+        self.is_reserved && common.has_reserve || common.can_spare(more)
+    }
+
     fn note(&mut self, stage: Stage, time: Duration) {
         if !self.has_ended && self.times.len() < MOST_TIMES {
             self.times.push((stage, time));
@@ -197,6 +207,11 @@ impl Consumer {
     /// How he takes frames.
     pub fn terms(&self) -> Terms {
         self.0.terms
+    }
+
+    /// A stream is about to have buffers for all that he may hold.
+    pub(super) fn reserve(&self) {
+        self.0.lock().is_reserved = true;
     }
 
     /// The next frame, without waiting. Frames that had come before the end are given first.
@@ -283,7 +298,7 @@ impl Consumer {
         let common = state.common.as_ref();
         // A frame that may be dropped is not his unless the stream can spare its buffer as well.
         let next = usize::from(self.0.terms.on_overrun != Overrun::Block);
-        let is_awaited = has_all_that_he_may || common.is_some_and(|it| !it.can_spare(next));
+        let is_awaited = has_all_that_he_may || common.is_some_and(|it| !state.may_have(it, next));
         !state.held.is_empty() && state.queue.is_empty() && is_awaited
     }
 
@@ -326,7 +341,10 @@ impl Consumer {
             let has = state.queue.len() + state.held.len();
             let is_full = match self.0.terms.on_overrun {
                 Overrun::Block => false,
-                _ => self.0.terms.depth.is_some_and(|most| has >= most) || !common.can_spare(0),
+                _ => {
+                    let is_deep = self.0.terms.depth.is_some_and(|most| has >= most);
+                    is_deep || !state.may_have(common, 0)
+                }
             };
             let oldest = match self.0.terms.on_overrun {
                 Overrun::DropOldest if is_full => state.queue.pop_front(),

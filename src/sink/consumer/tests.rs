@@ -1,5 +1,7 @@
 //! Frames go to consumers by their policies, and each count says where one went.
 
+use std::num::NonZeroU32;
+
 use super::*;
 use crate::frame::{FourCc, Free, Origin, Pool, buffer::tests::frame};
 use crate::measure::Measuring;
@@ -18,7 +20,18 @@ impl Scene {
     pub(crate) fn new(buffers: u32) -> Self {
         let free = (0..buffers).map(|index| Free::new(index, Vec::new()));
         let pool = Pool::new(free.collect()).unwrap();
-        let audience = Audience::default();
+        let scene = Scene {
+            pool,
+            audience: Audience::default(),
+            measured: Measuring::default(),
+            next: 0,
+        };
+        scene.begin(buffers, NonZeroU32::MAX);
+        scene
+    }
+
+    /// A stream begins that was to have `wanted` buffers.
+    fn begin(&self, buffers: u32, wanted: NonZeroU32) {
         let stream = Stream {
             width: 2,
             height: 2,
@@ -30,13 +43,7 @@ impl Scene {
             read_rate: None,
             origin: Origin::default(),
         };
-        audience.begin(stream, pool.lent(), 1);
-        Scene {
-            pool,
-            audience,
-            measured: Measuring::default(),
-            next: 0,
-        }
+        self.audience.begin(stream, self.pool.lent(), 1, wanted);
     }
 
     fn subscribe(&self, depth: Option<usize>, on_overrun: Overrun) -> Consumer {
@@ -143,6 +150,20 @@ fn who_holds_all_that_can_be_spared_holds_all() {
         assert!(consumer.holds_all(), "{on_overrun:?}");
         held.pop();
         assert!(!consumer.holds_all(), "{on_overrun:?}");
+    }
+}
+
+#[test]
+fn who_has_buffers_of_his_own_gets_frames_beside_one_who_holds_all() {
+    for (wanted, expected) in [(3, [0, 1, 2].as_slice()), (4, &[0, 1])] {
+        let mut scene = Scene::new(3);
+        let slow = scene.subscribe(None, Overrun::Block);
+        let quick = scene.subscribe(Some(3), Overrun::DropNewest);
+        assert_eq!(scene.audience.reserve(), 3);
+        scene.begin(3, NonZeroU32::new(wanted).unwrap());
+        assert_eq!(scene.give(3), 3);
+        assert_eq!(sequences(&quick), expected, "3 buffers of {wanted} wanted");
+        assert_eq!(sequences(&slow), [0, 1, 2]);
     }
 }
 

@@ -77,8 +77,9 @@ impl Sink for OutputDevice {
     ) -> Result<Fate> {
         // Of an empty buffer drivers show the older frame that is in it.
         let is_empty = frame.lease.frame().payloads.iter().any(|it| it.length == 0);
-        let is_full = self.on_overrun != Overrun::Block
-            && (self.showing.has() >= self.depth || !self.common.can_spare(0));
+        let may_have = self.common.has_reserve || self.common.can_spare(0);
+        let is_full =
+            self.on_overrun != Overrun::Block && (self.showing.has() >= self.depth || !may_have);
         let makes_room = is_full && self.on_overrun == Overrun::DropOldest;
         if is_empty || is_full && !(makes_room && self.showing.drop_oldest()) {
             self.about.drops += 1;
