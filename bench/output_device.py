@@ -70,10 +70,9 @@ def main() -> None:
     lines = [
         "# What an output device costs",
         "",
-        "`make bench-output` writes this page: 1280x720 YUYV, shown on vivid in an emulated guest;",
-        "the CPU that the device's thread takes a frame, ioctls and copies, of "
-        f"{ROUNDS} runs of {FRAMES}",
-        "frames each way, in turn.",
+        "`make bench-output` writes this page. 1280x720 YUYV is shown on vivid in an emulated",
+        "guest: the CPU that the device's thread takes a frame, for ioctls and copies, of",
+        f"{ROUNDS} runs of {FRAMES} frames each way, in turn.",
         "",
         "| | milliseconds a frame: median | least | most |",
         "|---|---|---|---|",

@@ -26,6 +26,7 @@ _Bytes = _Takes(partial(values.whole, least=1, most=(1 << 64) - 1))
 _Positive = _Takes(values.positive)
 _Flag = _Takes(values.flag)
 _Labels = _Takes(values.labels)
+_Listening = _Takes(values.listening)
 
 
 def _device(name: str, value: Any) -> str:
@@ -46,6 +47,13 @@ _HEAP = Option(f"where DMABUFs come from: {_HEAPS}; auto tries them", "-e")
 _PEER_TIMEOUT = Option(
     "give up when the other side has not moved a byte for so long", metavar="SECONDS"
 )
+_VIEW = Option(
+    "show the stream on a page there while it goes on, on this machine alone unless an address "
+    "is given",
+    metavar="[ADDRESS:]PORT",
+)
+_VIEW_FPS = Option("pictures a second on that page at most", metavar="FPS")
+_VIEW_WIDTH = Option("pixels of these in a row at most", metavar="PIXELS")
 _REPORT = Option("write the result there, as JSON", metavar="FILE")
 _RECORDS = Option("write a line a frame there, comma-separated", metavar="FILE")
 _LABELS = Option(
@@ -241,6 +249,13 @@ class SenderConfig(_Captured):
     """Whether to send without a copy; ``on`` is an error where that can't be had."""
     peer_timeout: Annotated[float, _Positive, _PEER_TIMEOUT] = 30.0
     """Seconds that the receiver may take nothing."""
+    view: Annotated[str | int | None, _Listening, _VIEW] = None
+    """Where to show the stream on a page while it goes on: ``[ADDRESS:]PORT``, on this machine
+    alone where there is no address."""
+    view_fps: Annotated[float, _Positive, _VIEW_FPS] = 5.0
+    """Pictures a second on that page at most."""
+    view_width: Annotated[int, _Count, _VIEW_WIDTH] = 640
+    """Pixels of these in a row at most: every so manieth of the frame's is taken."""
     records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
     """The file that a line a frame is written to: comma-separated, with names in the first line,
     times in nanoseconds of each side's CLOCK_MONOTONIC."""
@@ -329,6 +344,13 @@ class ReceiverConfig:
     """Bytes that a stream's buffers may take here, in whole pages."""
     peer_timeout: Annotated[float, _Positive, _PEER_TIMEOUT] = 30.0
     """Seconds that the sender may be silent."""
+    view: Annotated[str | int | None, _Listening, _VIEW] = None
+    """Where to show the stream on a page while it goes on: ``[ADDRESS:]PORT``, on this machine
+    alone where there is no address."""
+    view_fps: Annotated[float, _Positive, _VIEW_FPS] = 5.0
+    """Pictures a second on that page at most."""
+    view_width: Annotated[int, _Count, _VIEW_WIDTH] = 640
+    """Pixels of these in a row at most: every so manieth of the frame's is taken."""
     records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
     """The file that a line a frame is written to: comma-separated, with names in the first line,
     times in nanoseconds of each side's CLOCK_MONOTONIC."""

@@ -30,6 +30,9 @@ class CaptureKeywords(_Recorded, total=False):
 class SenderKeywords(CaptureKeywords, total=False):
     """The fields of `SenderConfig`."""
 
+    view: str | int | None
+    view_fps: float
+    view_width: int
     address: str
     port: int
     protocol: Literal[1, 2, 3]
@@ -41,6 +44,9 @@ class SenderKeywords(CaptureKeywords, total=False):
 class ReceiverKeywords(_Recorded, total=False):
     """The fields of `ReceiverConfig`."""
 
+    view: str | int | None
+    view_fps: float
+    view_width: int
     port: int
     listen: str
     heap: str | os.PathLike[str]

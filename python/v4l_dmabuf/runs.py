@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from v4l_dmabuf import _core, values
-from v4l_dmabuf.config import Config
+from v4l_dmabuf.config import CaptureConfig, Config
 from v4l_dmabuf.errors import OutputError
 from v4l_dmabuf.report import Report
 from v4l_dmabuf.result import Recording
@@ -14,6 +14,9 @@ from v4l_dmabuf.result import Recording
 Progress = Callable[[Report], object]
 """Called twice a second during a run, with its state so far: the counts, and no ``stages``,
 ``offset`` or ``clock``, which the result has. What it raises ends the run."""
+
+Run = Callable[[int | None, Progress | None], Report]
+"""Runs the core."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -25,6 +28,7 @@ class _Core(Protocol):
     def stop(self) -> None: ...
     def abort(self) -> None: ...
     def subscribe(self, depth: int | None, policy: str) -> _core.Consumer: ...
+    def latest(self) -> _core.Latest: ...
     def end_consumers(self) -> None: ...
     def report(self) -> Report | None: ...
     def so_far(self) -> Report | None: ...
@@ -47,7 +51,7 @@ class Runs:
         self,
         frames: int | None = None,
         progress: Progress | None = None,
-        run: Callable[[int | None, Progress | None], Report] | None = None,
+        run: Run | None = None,
     ) -> Report:
         """Run as `Endpoint.run` does. ``run`` is the core's, where that takes more."""
         if frames is not None:
@@ -59,13 +63,49 @@ class Runs:
                 # Those of a run that could not begin wait as well.
                 self.core.end_consumers()
 
+    def _shown(self, run: Run) -> Run:
+        """Show a run on a page while it goes on, if that is wanted."""
+        config = self._config
+        if isinstance(config, CaptureConfig) or config.view is None:
+            return run
+        # http.server takes its time to be imported.
+        from v4l_dmabuf.view import View  # noqa: PLC0415
+
+        address = str(config.view)
+
+        def shown(frames: int | None, progress: Progress | None) -> Report:
+            view = View(
+                address,
+                self.core.latest(),
+                self.core.so_far,
+                fps=config.view_fps,
+                width=config.view_width,
+                role=self._role,
+            )
+            _LOGGER.info("the stream is shown at %s", view.url)
+            if not view.is_local:
+                _LOGGER.warning(
+                    "whoever reaches %s sees the stream: ssh -L %d:localhost:%d keeps it to you",
+                    *(view.url, view.port, view.port),
+                )
+            try:
+                report = run(frames, progress)
+            except BaseException as error:
+                view.end(self.core.report(), error)
+                raise
+            view.end(report, None)
+            return report
+
+        return shown
+
     def _run(
         self,
         frames: int | None,
         progress: Progress | None,
-        run: Callable[[int | None, Progress | None], Report],
+        run: Run,
     ) -> Report:
         self._is_aborted = False
+        run = self._shown(run)
         if self._config.report is None:
             return run(frames, progress)
         recording = Recording(self._config.report, self._config, self._role)

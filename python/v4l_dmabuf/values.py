@@ -136,3 +136,24 @@ def labels(name: str, value: Any) -> dict[str, str]:
         if not key:
             raise wrong_value(name, expected, dict(value))
     return dict(value)
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Split ``[ADDRESS:]PORT``; without an address it is this machine's own."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    return host, int(port)
+
+
+def listening(name: str, value: Any) -> str:
+    """Take where to listen: ``[ADDRESS:]PORT``, an IPv6 address in brackets."""
+    expected = "[ADDRESS:]PORT, as in 8080 or [::1]:8080"
+    told = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    address = text(name, told, expected)
+    try:
+        host, port = host_and_port(address)
+    except ValueError:
+        raise wrong_value(name, expected, value) from None
+    if not 0 <= port <= 0xFFFF or not host.strip():
+        raise wrong_value(name, expected, value)
+    return address

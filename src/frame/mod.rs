@@ -6,6 +6,7 @@ pub mod capture_clock;
 pub mod field;
 pub mod flags;
 pub mod layout;
+pub mod picture;
 pub mod pixel_format;
 pub mod poison;
 pub mod pool;

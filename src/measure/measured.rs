@@ -134,7 +134,7 @@ impl Measured {
             outcome: self.outcome.clone(),
             verified: self.verified.clone(),
             zero_copy: self.zero_copy.clone(),
-            stages: Stages::default(),
+            stages: self.stages.so_far(),
             one_way: OneWay::default(),
             samples: Samples::default(),
             series: Series::default(),

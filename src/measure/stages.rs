@@ -54,6 +54,27 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// All of them, by their numbers.
+    const ALL: [Stage; 17] = [
+        Stage::Interval,
+        Stage::Jitter,
+        Stage::CaptureAge,
+        Stage::Verify,
+        Stage::BeforeSocket,
+        Stage::IntoSocket,
+        Stage::UntilCompletion,
+        Stage::IntoBuffer,
+        Stage::IntoDump,
+        Stage::OnDevice,
+        Stage::UntilDelivered,
+        Stage::Held,
+        Stage::Transfer,
+        Stage::TransferCorrected,
+        Stage::EndToEnd,
+        Stage::EndToEndCorrected,
+        Stage::Acknowledged,
+    ];
+
     /// The stage's name in results.
     pub fn name(self) -> &'static str {
         match self {
@@ -106,9 +127,20 @@ const MOST_NOTES: u32 = 100;
 /// Frames that are looked at before their clock is settled.
 const LOOKS: usize = 8;
 
+/// What a stage's times come to so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Total {
+    count: u64,
+    sum: u64,
+    least: u64,
+    most: u64,
+}
+
 /// The times of a run's stages.
 #[derive(Debug, Clone, Default)]
 pub struct Stages {
+    /// By the stages' numbers: cheap to copy for a look at a run that goes on.
+    totals: [Total; Stage::ALL.len()],
     /// None of a stage that was forgotten.
     histograms: BTreeMap<Stage, Option<Histogram<u64>>>,
     last_taken: Option<Monotonic>,
@@ -126,6 +158,9 @@ impl Stages {
 
     fn record_times(&mut self, stage: Stage, time: Duration, count: u64) {
         let nanoseconds = nanoseconds(time);
+        if let Some(total) = self.totals.get_mut(stage as usize) {
+            total.add(nanoseconds, count);
+        }
         if let Some(histogram) = self.histogram(stage) {
             // It grows with what is recorded, and saturates where it can't.
             if histogram.record_n(nanoseconds, count).is_err() {
@@ -160,6 +195,9 @@ impl Stages {
     /// Leaves a stage's times unknown, those that were noted as well.
     pub fn forget(&mut self, stage: Stage) {
         self.histograms.insert(stage, None);
+        if let Some(total) = self.totals.get_mut(stage as usize) {
+            *total = Total::default();
+        }
     }
 
     fn histogram(&mut self, stage: Stage) -> Option<&mut Histogram<u64>> {
@@ -236,15 +274,49 @@ impl Stages {
         })
     }
 
-    /// What the stages that were seen come to.
+    /// What the stages that were seen come to; without percentiles of what `so_far` gave.
     pub fn times(&self) -> impl Iterator<Item = (Stage, Times)> {
-        self.noted()
-            .map(|(stage, histogram)| (stage, times(histogram)))
+        let totals = Stage::ALL.iter().zip(&self.totals);
+        totals.filter_map(|(stage, total)| {
+            let histogram = self.histograms.get(stage).and_then(Option::as_ref);
+            let times = histogram.map(times).or_else(|| total.times());
+            Some((*stage, times?))
+        })
+    }
+
+    /// What the stages come to by now, without what is kept of each frame.
+    pub fn so_far(&self) -> Self {
+        Stages {
+            totals: self.totals,
+            ..Stages::default()
+        }
     }
 
     fn noted(&self) -> impl Iterator<Item = (Stage, &Histogram<u64>)> {
         let histograms = self.histograms.iter();
         histograms.filter_map(|(stage, histogram)| Some((*stage, histogram.as_ref()?)))
+    }
+}
+
+impl Total {
+    fn add(&mut self, nanoseconds: u64, count: u64) {
+        self.least = match self.count {
+            0 => nanoseconds,
+            _ => self.least.min(nanoseconds),
+        };
+        self.most = self.most.max(nanoseconds);
+        self.count = self.count.saturating_add(count);
+        self.sum = self.sum.saturating_add(nanoseconds.saturating_mul(count));
+    }
+
+    fn times(&self) -> Option<Times> {
+        Some(Times {
+            count: self.count,
+            least: Duration::from_nanos(self.least),
+            mean: Duration::from_nanos(self.sum.checked_div(self.count)?),
+            most: Duration::from_nanos(self.most),
+            percentiles: Vec::new(),
+        })
     }
 }
 

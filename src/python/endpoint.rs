@@ -10,7 +10,7 @@ use pyo3::types::PyDict;
 use serde::de::DeserializeOwned;
 
 use super::exit;
-use super::frames::{Consumer, Feed};
+use super::frames::{Consumer, Feed, Latest};
 use super::observer::Link;
 use super::place::{Lent, Place};
 use super::running::{self, GivenUp, Outcome};
@@ -278,6 +278,11 @@ macro_rules! methods {
                 policy: &str,
             ) -> PyResult<Consumer> {
                 self.0.subscribe(py, depth, policy)
+            }
+
+            /// Who looks at the newest frame.
+            fn latest(&self) -> Latest {
+                Latest::new(self.0.audience.latest())
             }
 
             /// Nothing more comes for those who take frames.

@@ -30,7 +30,7 @@ mod _core {
     #[pymodule_export]
     use super::exit::Whole;
     #[pymodule_export]
-    use super::frames::{Consumer, Feed, Frame, Plane, Slot, SlotPlane};
+    use super::frames::{Consumer, Feed, Frame, Latest, Plane, Slot, SlotPlane};
     #[pymodule_export]
     use super::probe::probe;
 

@@ -199,7 +199,10 @@ pub fn receive(
         memory: buffers.memory,
         heap: Some(buffers.heap.to_string()),
         read_rate,
-        origin: Origin::default(),
+        origin: Origin {
+            appearance: description.appearance(),
+            ..Origin::default()
+        },
     };
     {
         let mut measured = measured.borrow_mut();

@@ -8,6 +8,7 @@ use crate::base::{Result, lock};
 use crate::frame::{Lease, Lent, Stream};
 use crate::measure::Measuring;
 use crate::sink::consumer::{Common, Consumer, Overrun, Passage, Terms};
+use crate::sink::latest::Latest;
 
 /// Who takes the frames of a stream beside the run's own sinks. A clone is the same one.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +24,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Members {
     consumers: Vec<Consumer>,
+    /// Who looks at the newest frame, if somebody may.
+    latest: Option<Latest>,
     common: Option<Arc<Common>>,
 }
 
@@ -56,6 +59,13 @@ impl Audience {
         Ok(consumer)
     }
 
+    /// Who looks at the newest frame of the stream that goes on, or else of the next.
+    pub fn latest(&self) -> Latest {
+        let mut members = lock(&self.0.members);
+        self.0.has_members.store(true, Ordering::Relaxed);
+        members.latest.get_or_insert_default().clone()
+    }
+
     /// How many frames they may hold, for the buffers that a stream has beside its own. Whoever
     /// joins later gets what can be spared of those.
     pub fn reserve(&self) -> u32 {
@@ -78,7 +88,8 @@ impl Audience {
                 ..
             } => 0,
         });
-        u32::try_from(depths.sum::<usize>()).unwrap_or(u32::MAX)
+        let looks = usize::from(members.latest.is_some());
+        u32::try_from(depths.sum::<usize>() + looks).unwrap_or(u32::MAX)
     }
 
     /// A stream begins: of such frames, in buffers of which it needs so many to go on; it was to
@@ -112,13 +123,16 @@ impl Audience {
             return;
         };
         members.let_go(measured);
+        if let Some(latest) = &members.latest {
+            latest.offer(&lease, passage, &common);
+        }
         if let Some((last, others)) = members.consumers.split_last() {
             for consumer in others {
                 consumer.offer(lease.clone(), passage, &common);
             }
             last.offer(lease, passage, &common);
         }
-        let is_left = !members.consumers.is_empty();
+        let is_left = !members.consumers.is_empty() || members.latest.is_some();
         self.0.has_members.store(is_left, Ordering::Relaxed);
         members.note_times(measured);
     }
@@ -128,6 +142,8 @@ impl Audience {
         let members = lock(&self.0.members);
         members.note_times(measured);
         let consumers = members.consumers.iter().map(Consumer::counts);
+        let looks = members.latest.iter().map(Latest::counts);
+        let consumers = consumers.chain(looks.filter(|counts| counts.received > 0));
         measured.borrow_mut().consumers.extend(consumers);
     }
 
@@ -143,6 +159,9 @@ impl Audience {
         members.common = None;
         for consumer in members.consumers.drain(..) {
             consumer.end();
+        }
+        if let Some(latest) = members.latest.take() {
+            latest.end();
         }
         self.0.has_members.store(false, Ordering::Relaxed);
     }

@@ -4,6 +4,7 @@
 pub mod audience;
 pub mod consumer;
 pub mod dump;
+pub mod latest;
 pub mod network;
 pub mod output_device;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WireError;
 use super::v2::StreamHeader;
-use crate::frame::{FourCc, MAX_PLANES, PlaneLayout, Stream, field};
+use crate::frame::{Appearance, FourCc, MAX_PLANES, PlaneLayout, Stream, field};
 
 /// Bytes of a description at most.
 pub const MAX_DESCRIPTION: usize = 64 * 1024;
@@ -87,6 +87,18 @@ pub struct Colorimetry {
 }
 
 impl Description {
+    /// How rows and colours are to be understood; None where the sender doesn't tell.
+    pub fn appearance(&self) -> Option<Appearance> {
+        let colours = self.colorimetry?;
+        Some(Appearance {
+            field: self.field.unwrap_or(field::UNKNOWN),
+            colorspace: colours.colorspace,
+            transfer: colours.transfer,
+            encoding: colours.encoding,
+            quantization: colours.quantization,
+        })
+    }
+
     /// Of a stream that frames are sent of: whether without a copy, and whether verified.
     pub fn of(stream: &Stream, zero_copy: bool, verify: bool) -> Self {
         let origin = &stream.origin;

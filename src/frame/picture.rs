@@ -1,0 +1,307 @@
+//! A frame as a small picture in RGB, for people: every so manieth row and pixel of it.
+
+use crate::base::{Error, ErrorKind, Result};
+use crate::frame::array::{Array, Item, arrays};
+use crate::frame::{Appearance, FourCc, Lease, Stream};
+use v4l2_sys_mit as sys;
+
+/// A picture: rows of pixels from the top, three bytes each: red, green, blue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// The pixels.
+    pub rgb: Vec<u8>,
+}
+
+/// Where the parts of a pixel are.
+#[derive(Debug, Clone, Copy)]
+enum Pixels {
+    /// One sample, of which so many bits are of no use at the top.
+    Grey(u32),
+    /// Red, green and blue in bytes.
+    Rgb([usize; 3]),
+    /// Two pixels in four bytes: the first luma's place, and those of U and V.
+    Paired(usize, [usize; 2]),
+    /// Luma and chroma in planes of their own; whether V comes first.
+    Planar(bool),
+}
+
+const GREY: &[(&[u8; 4], u32)] = &[
+    (b"GREY", 0),
+    (b"BA81", 0),
+    (b"GBRG", 0),
+    (b"GRBG", 0),
+    (b"RGGB", 0),
+    (b"Y10 ", 6),
+    (b"Y12 ", 4),
+    (b"Y14 ", 2),
+    (b"Y16 ", 0),
+    (b"Z16 ", 0),
+    (b"BG10", 6),
+    (b"GB10", 6),
+    (b"BA10", 6),
+    (b"RG10", 6),
+    (b"BG12", 4),
+    (b"GB12", 4),
+    (b"BA12", 4),
+    (b"RG12", 4),
+    (b"BG14", 2),
+    (b"GB14", 2),
+    (b"GR14", 2),
+    (b"RG14", 2),
+    (b"BYR2", 0),
+    (b"GB16", 0),
+    (b"GR16", 0),
+    (b"RG16", 0),
+];
+
+const RGB: &[(&[u8; 4], [usize; 3])] = &[
+    (b"RGB3", [0, 1, 2]),
+    (b"BGR3", [2, 1, 0]),
+    (b"RGB4", [1, 2, 3]),
+    (b"BA24", [1, 2, 3]),
+    (b"BX24", [1, 2, 3]),
+    (b"BGR4", [2, 1, 0]),
+    (b"AR24", [2, 1, 0]),
+    (b"XR24", [2, 1, 0]),
+    (b"AB24", [0, 1, 2]),
+    (b"XB24", [0, 1, 2]),
+    (b"RA24", [3, 2, 1]),
+    (b"RX24", [3, 2, 1]),
+];
+
+const PAIRED: &[(&[u8; 4], usize, [usize; 2])] = &[
+    (b"YUYV", 0, [1, 3]),
+    (b"YVYU", 0, [3, 1]),
+    (b"UYVY", 1, [0, 2]),
+    (b"VYUY", 1, [2, 0]),
+];
+
+const PLANAR: &[(&[u8; 4], bool)] = &[
+    (b"NV12", false),
+    (b"NV16", false),
+    (b"NV24", false),
+    (b"NM12", false),
+    (b"NM16", false),
+    (b"P010", false),
+    (b"P012", false),
+    (b"YU12", false),
+    (b"YM12", false),
+    (b"422P", false),
+    (b"YM16", false),
+    (b"YM24", false),
+    (b"411P", false),
+    (b"YUV9", false),
+    (b"NV21", true),
+    (b"NV61", true),
+    (b"NV42", true),
+    (b"NM21", true),
+    (b"NM61", true),
+    (b"YV12", true),
+    (b"YM21", true),
+    (b"YM61", true),
+    (b"YM42", true),
+    (b"YVU9", true),
+];
+
+fn pixels(format: FourCc) -> Option<Pixels> {
+    let little = FourCc(format.0 & !(1 << 31));
+    let is = |name: &[u8; 4]| u32::from_le_bytes(*name) == little.0;
+    if let Some((_, bits)) = GREY.iter().find(|(name, _)| is(name)) {
+        return Some(Pixels::Grey(*bits));
+    }
+    if let Some((_, places)) = RGB.iter().find(|(name, _)| is(name)) {
+        return Some(Pixels::Rgb(*places));
+    }
+    if let Some((_, luma, chroma)) = PAIRED.iter().find(|(name, ..)| is(name)) {
+        return Some(Pixels::Paired(*luma, *chroma));
+    }
+    let planar = PLANAR.iter().find(|(name, _)| is(name))?;
+    Some(Pixels::Planar(planar.1))
+}
+
+/// How Y'CbCr becomes RGB: in 65,536ths.
+#[derive(Debug, Clone, Copy)]
+struct Matrix {
+    black: i32,
+    luma: i32,
+    red_v: i32,
+    green_u: i32,
+    green_v: i32,
+    blue_u: i32,
+}
+
+impl Matrix {
+    /// As the colorimetry says; BT.601 in its limited range where nobody tells.
+    fn of(appearance: Option<Appearance>) -> Self {
+        let Appearance {
+            colorspace,
+            encoding,
+            quantization,
+            ..
+        } = appearance.unwrap_or_default();
+        let is_709 = match encoding {
+            sys::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_709 => true,
+            sys::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_DEFAULT => {
+                colorspace == sys::v4l2_colorspace_V4L2_COLORSPACE_REC709
+            }
+            _ => false,
+        };
+        let is_full = match quantization {
+            sys::v4l2_quantization_V4L2_QUANTIZATION_FULL_RANGE => true,
+            sys::v4l2_quantization_V4L2_QUANTIZATION_DEFAULT => {
+                colorspace == sys::v4l2_colorspace_V4L2_COLORSPACE_JPEG
+            }
+            _ => false,
+        };
+        // Kr and Kb of the standards; the limited range has 219 steps of luma and 224 of chroma.
+        let (red, blue) = if is_709 {
+            (0.2126, 0.0722)
+        } else {
+            (0.299, 0.114)
+        };
+        let (luma, chroma) = if is_full {
+            (1.0, 1.0)
+        } else {
+            (255.0 / 219.0, 255.0 / 224.0)
+        };
+        let green = 1.0 - red - blue;
+        let fixed = |value: f64| (value * 65_536.0).round() as i32;
+        Matrix {
+            black: if is_full { 0 } else { 16 },
+            luma: fixed(luma),
+            red_v: fixed(2.0 * (1.0 - red) * chroma),
+            green_u: fixed(2.0 * (1.0 - blue) * blue / green * chroma),
+            green_v: fixed(2.0 * (1.0 - red) * red / green * chroma),
+            blue_u: fixed(2.0 * (1.0 - blue) * chroma),
+        }
+    }
+
+    fn rgb(self, luma: u8, u: u8, v: u8) -> [u8; 3] {
+        let y = (i32::from(luma) - self.black) * self.luma;
+        let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
+        let byte = |value: i32| ((value + 32_768) >> 16).clamp(0, 255) as u8;
+        [
+            byte(y + self.red_v * v),
+            byte(y - self.green_u * u - self.green_v * v),
+            byte(y + self.blue_u * u),
+        ]
+    }
+}
+
+/// The picture of a frame, `most` pixels wide at most. The CPU's access is begun and ended.
+///
+/// An error of kind `Format` if the format is none that is known here, or the frame is short.
+pub fn picture(lease: &Lease, stream: &Stream, most: u32) -> Result<Picture> {
+    let failed = |cause: String| {
+        Error::new(ErrorKind::Format, "show a frame")
+            .cause(cause)
+            .next("take the whole frame, and show it by other means")
+    };
+    let format = stream.pixel_format;
+    let pixels = pixels(format).ok_or_else(|| failed(format!("{format} is not shown here")))?;
+    let lengths: Vec<usize> = lease.frame().payloads.iter().map(|it| it.length).collect();
+    let arrays = arrays(stream, &lengths).map_err(failed)?;
+    let step = stream.width.div_ceil(most.max(1)).max(1);
+    let (width, height) = ((stream.width / step).max(1), (stream.height / step).max(1));
+    let mut accesses = Vec::new();
+    for (plane, payload) in lease.planes() {
+        accesses.push((plane.read()?, payload));
+    }
+    let matrix = Matrix::of(stream.origin.appearance);
+    let mut rgb = Vec::with_capacity(width as usize * height as usize * 3);
+    let mut rows = vec![Vec::new(); arrays.len()];
+    for y in 0..height {
+        for (row, array) in rows.iter_mut().zip(&arrays) {
+            let (access, payload) = accesses
+                .get(array.plane)
+                .ok_or_else(|| failed("it has no such plane".to_owned()))?;
+            let down = rows_that_share(&arrays, array);
+            let (at, bytes) = place(array, (y * step) as usize / down);
+            row.resize(bytes, 0);
+            access.view(payload.offset + at, bytes)?.copy_to(row);
+        }
+        for x in 0..width {
+            let pixel = pixel(pixels, &arrays, &rows, (x * step) as usize, matrix);
+            rgb.extend_from_slice(&pixel.unwrap_or_default());
+        }
+    }
+    for (access, _) in accesses {
+        access.end()?;
+    }
+    Ok(Picture { width, height, rgb })
+}
+
+/// Where a row begins, and its bytes.
+fn place(array: &Array, row: usize) -> (usize, usize) {
+    let count = array.shape.first().copied().unwrap_or(1);
+    let row = row.min(count.saturating_sub(1));
+    let stride = array.strides.first().copied().unwrap_or(0);
+    let across: usize = array.shape.iter().skip(1).product();
+    (array.offset + row * stride, across * array.item.bytes())
+}
+
+/// Rows of the picture that share one of an array.
+fn rows_that_share(arrays: &[Array], array: &Array) -> usize {
+    let rows = |array: &Array| array.shape.first().copied().unwrap_or(1).max(1);
+    let luma = arrays.first().map_or(1, rows);
+    (luma / rows(array)).max(1)
+}
+
+fn pixel(
+    pixels: Pixels,
+    arrays: &[Array],
+    rows: &[Vec<u8>],
+    x: usize,
+    matrix: Matrix,
+) -> Option<[u8; 3]> {
+    let first = rows.first()?;
+    let wide = arrays.first()?.item;
+    Some(match pixels {
+        Pixels::Grey(unused) => [sample(first, x, wide, unused)?; 3],
+        Pixels::Rgb(places) => {
+            let channels = *arrays.first()?.shape.get(2)?;
+            let part = |place: usize| first.get(x * channels + place).copied();
+            [part(places[0])?, part(places[1])?, part(places[2])?]
+        }
+        Pixels::Paired(luma, [u, v]) => {
+            let pair = first.get(x / 2 * 4..)?;
+            matrix.rgb(*pair.get(x % 2 * 2 + luma)?, *pair.get(u)?, *pair.get(v)?)
+        }
+        Pixels::Planar(v_first) => {
+            let width = *arrays.first()?.shape.get(1)?;
+            let chroma = arrays.get(1)?;
+            let shared = (width / chroma.shape.get(1)?.max(&1)).max(1);
+            let x_chroma = (x / shared).min(chroma.shape.get(1)?.saturating_sub(1));
+            let (one, other) = match (rows.get(1)?, rows.get(2)) {
+                (one, Some(other)) => (
+                    sample(one, x_chroma, wide, 0)?,
+                    sample(other, x_chroma, wide, 0)?,
+                ),
+                (both, None) => (
+                    sample(both, 2 * x_chroma, wide, 0)?,
+                    sample(both, 2 * x_chroma + 1, wide, 0)?,
+                ),
+            };
+            let (u, v) = if v_first { (other, one) } else { (one, other) };
+            matrix.rgb(sample(first, x, wide, 0)?, u, v)
+        }
+    })
+}
+
+/// A sample's upper eight bits.
+fn sample(row: &[u8], place: usize, item: Item, unused: u32) -> Option<u8> {
+    if item == Item::U8 {
+        return row.get(place).copied();
+    }
+    let bytes = row.get(2 * place..2 * place + 2)?;
+    let bytes = <[u8; 2]>::try_from(bytes).ok()?;
+    let value = match item {
+        Item::U16Big => u16::from_be_bytes(bytes),
+        Item::U8 | Item::U16Little => u16::from_le_bytes(bytes),
+    };
+    Some((u32::from(value) << unused >> 8).min(255) as u8)
+}
