@@ -28,10 +28,14 @@ schema: build
 guests:
 	@tools/setup guests || echo "no guests here, for the reason above" >&2
 
+.PHONY: browser
+browser:
+	@tools/setup browser || echo "no browser here, for the reason above" >&2
+
 demo: build guests
 	$(PYTHON) -m guests.demo
 
-test: build guests
+test: build guests browser
 	cargo test --no-default-features --quiet
 	$(PYTHON) -m pytest -m 'not vivid'
 	$(PYTHON) -m guests.guest --or-here -- python -m pytest -p no:cacheprovider -m vivid

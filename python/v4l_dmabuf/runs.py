@@ -12,8 +12,8 @@ from v4l_dmabuf.report import Report
 from v4l_dmabuf.result import Recording
 
 Progress = Callable[[Report], object]
-"""Called twice a second during a run, with its state so far: the counts, and no ``stages``,
-``offset`` or ``clock``, which the result has. What it raises ends the run."""
+"""Called twice a second during a run, with its state so far: the counts, and ``stages`` without
+percentiles; ``offset`` and ``clock`` the result has. What it raises ends the run."""
 
 Run = Callable[[int | None, Progress | None], Report]
 """Runs the core."""

@@ -66,7 +66,11 @@ class Handler(BaseHTTPRequestHandler):
     server_version = f"v4l-dmabuf/{__version__}"
     sys_version = ""
     timeout = _SLOW_SECONDS
-    server: Server
+
+    @property
+    def _view(self) -> "View":
+        assert isinstance(self.server, Server)  # noqa: S101 -- it makes these alone
+        return self.server.view
 
     def setup(self) -> None:
         """Have each answer leave at once."""
@@ -120,10 +124,10 @@ class Handler(BaseHTTPRequestHandler):
             host = urlsplit("//" + self.headers.get("Host", "")).hostname or ""
         except ValueError:
             return False
-        return host in {"localhost", self.server.view.host} or _is_literal(host)
+        return host in {"localhost", self._view.host} or _is_literal(host)
 
     def _page(self, _query: dict[str, list[str]]) -> None:
-        page = self.server.view.page
+        page = self._view.page
         self._answer(
             HTTPStatus.OK,
             "text/html; charset=utf-8",
@@ -132,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def _frame(self, query: dict[str, list[str]]) -> None:
-        view = self.server.view
+        view = self._view
         if "whole" in query:
             picture = view.whole_picture()
         else:
@@ -144,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, "application/octet-stream", picture)
 
     def _raw(self, _query: dict[str, list[str]]) -> None:
-        whole = self.server.view.whole()
+        whole = self._view.whole()
         if whole is None:
             self._answer(HTTPStatus.NO_CONTENT, None, b"")
             return
@@ -157,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.OK, "application/octet-stream", payload, **fields)
 
     def _figures(self, _query: dict[str, list[str]]) -> None:
-        text = self.server.view.figures().encode()
+        text = self._view.figures().encode()
         self._answer(HTTPStatus.OK, "application/json", text)
 
     def _answer(self, status: HTTPStatus, kind: str | None, body: bytes, **more: str) -> None:
@@ -170,7 +174,7 @@ class Handler(BaseHTTPRequestHandler):
             "X-Content-Type-Options": "nosniff",
             "Cross-Origin-Resource-Policy": "same-origin",
             "Referrer-Policy": "no-referrer",
-            "X-Stream": "ended" if self.server.view.has_ended else "running",
+            "X-Stream": "ended" if self._view.has_ended else "running",
         }
         if "Content_Security_Policy" not in more:
             fixed["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"

@@ -102,3 +102,20 @@ fn another_machine_s_timestamps_give_no_age() {
     assert!(matches!(stages.clock(), Some(CaptureClock::Unknown(_))));
     assert_eq!(of(&stages, Stage::CaptureAge), None);
 }
+
+#[test]
+fn what_is_told_so_far_is_what_the_stages_come_to_but_for_the_percentiles() {
+    for (number, stage) in Stage::ALL.into_iter().enumerate() {
+        assert_eq!(stage as usize, number, "{stage:?} is in another place");
+    }
+    let mut stages = milliseconds(50);
+    stages.forget(Stage::Held);
+    let (so_far, whole) = (stages.so_far(), of(&stages, Stage::IntoSocket).unwrap());
+    let times = of(&so_far, Stage::IntoSocket).unwrap();
+    assert_eq!((times.count, times.percentiles.len()), (50, 0));
+    assert_eq!(times.mean, Duration::from_micros(25_500));
+    assert_eq!(times.most, Duration::from_millis(50));
+    assert_eq!(times.least, Duration::from_millis(1));
+    assert!(times.mean.abs_diff(whole.mean) < Duration::from_micros(100));
+    assert_eq!(so_far.times().count(), 1);
+}

@@ -1,0 +1,446 @@
+"""The page of a stream: what it shows is the newest frame, and what looks on costs nothing."""
+
+import http.client
+import itertools
+import json
+import logging
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chromium import Chromium
+from comparing import Document, real
+from reference import pattern
+from support import BIN, LOCALHOST, free_port, receiver, receiver_command, sender_command
+from v4l_dmabuf import Receiver, Report, Sender
+from v4l_dmabuf.errors import AddressError, Error
+
+__all__ = ["real"]
+
+WIDTH, HEIGHT = 64, 48
+FORMATS = ("YUYV", "UYVY", "NV12", "RGB3", "GREY", "Y16 ")
+SIZES = {"YUYV": 2, "UYVY": 2, "NV12": 1.5, "RGB3": 3, "GREY": 1, "Y16 ": 2}
+
+
+def rgb(luma: int, u: int, v: int) -> tuple[int, int, int]:
+    """Convert by BT.601 in its limited range, in 65,536ths."""
+    y, u, v = (luma - 16) * 76309, u - 128, v - 128
+    parts = (y + 104597 * v, y - 25675 * u - 53279 * v, y + 132201 * u)
+    red, green, blue = (max(0, min(255, (part + 32768) >> 16)) for part in parts)
+    return red, green, blue
+
+
+def pixel(pixel_format: str, frame: bytes, x: int, y: int) -> tuple[int, int, int]:
+    """Give a pixel of a frame, without padding, in RGB."""
+    at = y * WIDTH + x
+    if pixel_format == "GREY":
+        return (frame[at],) * 3
+    if pixel_format == "Y16 ":
+        return (frame[2 * at + 1],) * 3
+    if pixel_format == "RGB3":
+        red, green, blue = frame[3 * at : 3 * at + 3]
+        return red, green, blue
+    if pixel_format == "NV12":
+        chroma = WIDTH * HEIGHT + y // 2 * WIDTH + x // 2 * 2
+        return rgb(frame[at], frame[chroma], frame[chroma + 1])
+    pair = 2 * (at - at % 2)
+    four = frame[pair : pair + 4]
+    if pixel_format == "YUYV":
+        return rgb(four[x % 2 * 2], four[1], four[3])
+    return rgb(four[x % 2 * 2 + 1], four[0], four[2])
+
+
+def picture(pixel_format: str, number: int, step: int = 1) -> list[tuple[int, int, int]]:
+    """Give the pixels of a picture of the built-in source's frame."""
+    frame = pattern(number, int(WIDTH * HEIGHT * SIZES[pixel_format]), HEIGHT)
+    return [
+        pixel(pixel_format, frame, x, y)
+        for y in range(0, HEIGHT - HEIGHT % step, step)
+        for x in range(0, WIDTH - WIDTH % step, step)
+    ]
+
+
+class Shown:
+    """A stream that is shown on a page."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://{LOCALHOST}:{port}/"
+        self.report: Report | None = None
+
+    def wait(self) -> None:
+        """Wait until the page can be had."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection((LOCALHOST, self.port)).close()
+            except OSError:
+                assert time.monotonic() < deadline, "the page is not there"
+                time.sleep(0.01)
+            else:
+                return
+
+    def ask(
+        self, path: str, method: str = "GET", **fields: str
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        connection = http.client.HTTPConnection(LOCALHOST, self.port, timeout=10)
+        headers = {name.replace("_", "-"): value for name, value in fields.items()}
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, answer.headers, body
+
+    def picture(self, after: str = "") -> tuple[int, int, int, bytes]:
+        """Give the picture that comes next: its frame's number, width, height, and pixels."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            status, _, body = self.ask(f"/frame?after={after}")
+            if status == 200:
+                number, *size = (
+                    int.from_bytes(body[at:end], "little")
+                    for at, end in ((0, 8), (8, 12), (12, 16))
+                )
+                return number, size[0], size[1], body[16:]
+        raise AssertionError("no picture came")
+
+    def figures(self) -> Any:
+        return json.loads(self.ask("/figures")[2])
+
+
+@contextmanager
+def shown(port: int, frames: int = 100_000, **fields: Any) -> Iterator[Shown]:
+    """Show a stream of the built-in source beside a block, at the receiver's page."""
+    own: dict[str, Any] = {"device": "test", "heap": "memfd", "width": WIDTH, "height": HEIGHT}
+    for_page = {
+        name: fields.pop(name) for name in [*fields] if name.startswith(("view", "report"))
+    }
+    sender = Sender(address=LOCALHOST, port=port, **own | {"fps": 60.0} | fields)
+    page = Shown(free_port())
+    own = {"view": f"{LOCALHOST}:{page.port}", "view_fps": 1000.0}
+    end = receiver(port, **own | for_page)
+
+    def receive() -> None:
+        page.report = end.run()
+
+    threads = [threading.Thread(target=receive)]
+    with end:
+        threads[0].start()
+        threads.append(threading.Thread(target=lambda: sender.run(frames)))
+        threads[1].start()
+        page.wait()
+        try:
+            yield page
+        finally:
+            sender.stop()
+            for thread in reversed(threads):
+                thread.join(20)
+                assert not thread.is_alive(), "the stream did not end"
+
+
+@pytest.mark.parametrize("pixel_format", FORMATS)
+def test_a_picture_is_the_frame_in_rgb(port: int, pixel_format: str) -> None:
+    with shown(port, format=pixel_format) as page:
+        number, width, height, pixels = page.picture()
+        assert (width, height) == (WIDTH, HEIGHT)
+        expected = picture(pixel_format, number)
+        assert list(zip(*[iter(pixels)] * 3, strict=True)) == expected
+
+
+def test_a_wide_frame_s_picture_has_every_so_manieth_pixel(port: int) -> None:
+    with shown(port, view_width=20) as page:
+        number, width, height, pixels = page.picture()
+        assert (width, height) == (16, 12)
+        assert list(zip(*[iter(pixels)] * 3, strict=True)) == picture("YUYV", number, 4)
+
+
+def test_what_follows_is_newer_and_no_more_often_than_asked(port: int) -> None:
+    with shown(port, view_fps=5.0) as page:
+        begun = time.monotonic()
+        numbers = []
+        after = ""
+        for _ in range(6):
+            number, *_ = page.picture(after)
+            numbers.append(number)
+            after = str(number)
+        assert time.monotonic() - begun >= 0.9, "pictures came faster than view_fps"
+        steps = [new - old for old, new in itertools.pairwise(numbers)]
+        assert all(step > 0 for step in steps), numbers
+
+
+def test_the_newest_frame_is_shown_when_the_source_falls_idle(port: int) -> None:
+    page = Shown(free_port())
+    sender = Sender(address=LOCALHOST, port=port, device="feed", heap="memfd", format="GREY")
+    end = receiver(port, view=page.port)
+    receiving = threading.Thread(target=end.run)
+    with end:
+        receiving.start()
+        page.wait()
+        with sender.feed() as feed:
+            feed.submit(feed.acquire(timeout=10))
+            first, *_ = page.picture()
+            assert first == 0
+            for value in (1, 2, 3):
+                slot = feed.acquire(timeout=10)
+                slot.array()[:] = value
+                feed.submit(slot)
+            deadline = time.monotonic() + 10
+            number = first
+            while number != 3 and time.monotonic() < deadline:
+                number, _, _, pixels = page.picture(str(number))
+            assert number == 3
+            assert set(pixels) == {3}
+            assert page.ask("/frame?after=3")[0] == 204
+            status, told, payload = page.ask("/frame.raw")
+            assert (status, told["X-Frame-Counter"], set(payload)) == (200, "3", {3})
+        receiving.join(20)
+
+
+def test_the_raw_frame_is_the_payload_and_says_what_it_is(port: int) -> None:
+    with shown(port) as page:
+        _, told, payload = page.ask("/frame.raw")
+        number = int(told["X-Frame-Counter"])
+        assert payload == pattern(number, WIDTH * HEIGHT * 2, HEIGHT)
+        assert told["X-Frame-Format"] == "YUYV"
+        assert (told["X-Frame-Width"], told["X-Frame-Height"]) == (str(WIDTH), str(HEIGHT))
+        assert json.loads(told["X-Frame-Bytesused"]) == [WIDTH * HEIGHT * 2]
+
+
+def test_figures_are_the_report_so_far_and_the_final_one(port: int) -> None:
+    final: list[Any] = []
+
+    def watch(page: Shown) -> None:
+        while not final or final[-1]["state"] != "ended":
+            page.picture()
+            final.append(page.figures())
+
+    with shown(port, frames=60) as page:
+        page.picture()
+        running = page.figures()
+        assert (running["state"], running["role"]) == ("running", "receiver")
+        assert running["report"]["stages"]["into_buffer"]["count"] > 0
+        watcher = threading.Thread(target=watch, args=(page,))
+        watcher.start()
+        watcher.join(20)
+    assert page.report is not None
+    told = json.loads(json.dumps(asdict(page.report)))
+    assert final[-1]["report"] == told
+    assert final[-1]["error"] is None
+
+
+@pytest.mark.parametrize("somebody_looks", [False, True])
+def test_frames_are_held_while_somebody_looks_and_accounted_for(
+    port: int, tmp_path: Path, somebody_looks: bool
+) -> None:
+    path = tmp_path / "report.json"
+    with shown(port, report=path) as page:
+        if somebody_looks:
+            for _ in range(5):
+                page.picture()
+        assert page.figures()["report"] is not None
+        time.sleep(0.3)
+    consumers = json.loads(path.read_text())["consumers"]
+    assert len(consumers) == somebody_looks
+    for it in consumers:
+        assert it["received"] == it["delivered"] + it["consumer_drops"] + it["undelivered"]
+        assert it["delivered"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "status"),
+    [
+        ("GET", {"Host": "example.org"}, 403),
+        ("GET", {"Host": "evil.localhost.example:80"}, 403),
+        ("GET", {"Host": "["}, 403),
+        ("GET", {"Sec_Fetch_Site": "cross-site"}, 403),
+        ("GET", {"Host": "localhost:1"}, 200),
+        ("GET", {"Host": "[::1]:1"}, 200),
+        ("GET", {"Sec_Fetch_Site": "same-origin"}, 200),
+        ("POST", {}, 405),
+        ("PUT", {}, 405),
+        ("HEAD", {}, 405),
+        ("OPTIONS", {}, 405),
+        ("BREW", {}, 405),
+    ],
+)
+def test_who_is_refused(port: int, method: str, fields: dict[str, str], status: int) -> None:
+    with shown(port) as page:
+        answered, headers, _ = page.ask("/figures", method, **fields)
+        assert answered == status
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert page.ask("/etc/passwd")[0] == 404
+
+
+def test_a_viewer_that_stops_reading_changes_no_count(port: int) -> None:
+    stuck = []
+    with shown(port, frames=300, fps=100.0, width=640, height=480) as page:
+        for _ in range(20):
+            connection = socket.create_connection((LOCALHOST, page.port))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            connection.sendall(b"GET /frame.raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            stuck.append(connection)
+        time.sleep(3.5)
+    for connection in stuck:
+        connection.close()
+    report = page.report
+    assert report is not None
+    assert (report.frames, report.lost, report.sender_drops) == (300, 0, 0)
+    assert report.drops == 0
+
+
+def test_a_format_that_is_not_shown_is_said(port: int) -> None:
+    page = Shown(free_port())
+    sender = Sender(address=LOCALHOST, port=port, device="feed", heap="memfd", format="MJPG")
+    end = receiver(port, view=page.port)
+    receiving = threading.Thread(target=end.run)
+    with end:
+        receiving.start()
+        page.wait()
+        with sender.feed() as feed:
+            page.ask("/frame")
+            feed.send(b"\xff\xd8jpeg")
+            deadline = time.monotonic() + 10
+            status, body = 204, b""
+            while status == 204 and time.monotonic() < deadline:
+                status, _, body = page.ask("/frame")
+            assert status == 415
+            assert b"MJPG is not shown here" in body
+        receiving.join(20)
+
+
+def test_a_page_that_can_t_be_had_is_said_at_once(port: int, tmp_path: Path) -> None:
+    with socket.create_server((LOCALHOST, 0)) as taken:
+        address = f"{LOCALHOST}:{taken.getsockname()[1]}"
+        end = receiver(port, view=address, report=tmp_path / "report.json")
+        with pytest.raises(AddressError, match=f"{address}.*in use.*--view"):
+            end.run()
+    assert json.loads((tmp_path / "report.json").read_text())["outcome"] == "failed"
+    for wrong in ("", "nonsense", "localhost:", ":99999", "80:x"):
+        with pytest.raises(ValueError, match="view is"):
+            Receiver(port=port, view=wrong)
+    with pytest.raises(TypeError, match="view is"):
+        Receiver(port=port, view=1.5)  # type: ignore[arg-type]
+
+
+def test_a_page_for_others_is_warned_of(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    end = receiver(port, view=f"0.0.0.0:{free_port()}")
+    end.stop()
+    with caplog.at_level(logging.WARNING):
+        end.run()
+    assert "ssh -L" in caplog.text
+
+
+def test_the_commands_have_it_and_end_with_their_stream(port: int) -> None:
+    pages = [Shown(free_port()), Shown(free_port())]
+    with (
+        receiver_command(port, "--view", pages[0].port) as end,
+        sender_command(
+            port, *("-d", "test", "--fps", 60, "-n", 200, "--view", pages[1].port)
+        ) as sender,
+    ):
+        for page in pages:
+            page.wait()
+            page.picture()
+            assert page.figures()["state"] == "running"
+        assert sender.wait() == 0, sender.stderr
+        assert end.wait() == 0, end.stderr
+        assert f"http://127.0.0.1:{pages[0].port}/" in end.stderr
+    for page in pages:
+        with pytest.raises(OSError, match="refused"):
+            page.figures()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with Chromium() as chromium:
+        yield chromium
+
+
+CANVAS = """(() => {
+  const canvas = document.getElementById("picture");
+  const image = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  return [window.view.counter, canvas.width, canvas.height, Array.from(image)];
+})()"""
+
+
+@pytest.mark.parametrize("pixel_format", FORMATS)
+def test_the_page_draws_the_frame(browser: Chromium, port: int, pixel_format: str) -> None:
+    browser.console.clear()
+    with shown(port, format=pixel_format) as page:
+        browser.open(page.url)
+        browser.wait_for("window.view && window.view.drawn > 3")
+        number, width, height, pixels = browser.evaluate(CANVAS)
+        assert (width, height) == (WIDTH, HEIGHT)
+        drawn = [tuple(pixels[at : at + 3]) for at in range(0, len(pixels), 4)]
+        assert drawn == picture(pixel_format, number)
+    assert browser.console == []
+
+
+def test_the_page_pauses_and_keeps_the_final_figures(browser: Chromium, port: int) -> None:
+    browser.console.clear()
+    with shown(port, frames=400) as page:
+        browser.open(page.url)
+        browser.wait_for("window.view && window.view.drawn > 3")
+        browser.press(" ")
+        browser.wait_for("document.getElementById('state').textContent === 'paused'")
+        time.sleep(0.3)
+        stands = browser.evaluate("window.view.counter")
+        time.sleep(0.5)
+        assert browser.evaluate("window.view.counter") == stands
+        browser.press(" ")
+        browser.wait_for(f"window.view.counter > {stands}")
+        browser.wait_for("window.view.ended")
+    assert page.report is not None
+    assert browser.evaluate("window.view.figures.report.frames") == page.report.frames == 400
+    assert "final figures" in browser.evaluate("document.getElementById('state').textContent")
+    assert browser.evaluate("document.getElementById('picture').hidden") is False
+    assert browser.console == []
+
+
+def test_a_page_whose_command_is_gone_says_so(browser: Chromium, port: int) -> None:
+    page = Shown(free_port())
+    with receiver_command(port, "--view", page.port) as end:
+        browser.open(page.url)
+        browser.wait_for("window.view && window.view.figures")
+        end.process.kill()
+        browser.wait_for("document.getElementById('state').textContent.startsWith('gone')")
+
+
+def test_no_error_is_swallowed_that_a_run_ends_with(port: int) -> None:
+    page = Shown(free_port())
+    sender = Sender(address=LOCALHOST, port=port, device="test", heap="memfd", view=page.port)
+    with pytest.raises(Error, match="refused"):
+        sender.run()
+
+
+def test_the_comparison_s_page_has_no_error(
+    browser: Chromium, real: Document, tmp_path: Path
+) -> None:
+    path = tmp_path / "compared.html"
+    results = []
+    for side in "ab":
+        for number in range(3):
+            results.append(tmp_path / f"{side}{number}.json")
+            results[-1].write_text(json.dumps(real))
+    sides = ("--a", *results[:3], "--b", *results[3:])
+    command = [str(it) for it in (BIN / "v4l-dmabuf-compare", *sides, "--html", path)]
+    compared = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert path.exists(), compared.stderr
+    browser.console.clear()
+    browser.open(path.as_uri())
+    pictures = "document.querySelectorAll('img, svg').length"
+    browser.wait_for(f"document.readyState === 'complete' && {pictures} > 0")
+    broken = "Array.from(document.images).filter((it) => !it.naturalWidth).length"
+    assert browser.evaluate(broken) == 0, "a picture is not shown"
+    assert browser.evaluate("document.querySelectorAll('table').length") > 0
+    assert browser.console == []
