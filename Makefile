@@ -1,6 +1,6 @@
 # The commands of the repository; see the README.
 .SUFFIXES:
-.PHONY: build schema demo test guest docs bench bench-loopback bench-python bench-waits bench-output bench-coverage compare fuzz lint clean
+.PHONY: build schema demo test guest docs bench bench-loopback bench-python bench-waits bench-output bench-view bench-coverage compare fuzz lint clean
 
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -56,6 +56,9 @@ compare: build guests
 # Five minutes; WAITS=OPTIONS are options of `python -m bench.waits`.
 bench-waits: build
 	$(PYTHON) -m bench.waits $(WAITS)
+
+bench-view: build
+	$(PYTHON) -m bench.view
 
 bench-output: build guests
 	$(PYTHON) -m guests.guest -- python -m bench.output_device

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _MOST_REQUESTS = 16
 """Requests at a time; whoever is one too many is turned away."""
 
+_MOST_DIGITS = 20
+"""Of a number of 64 bits."""
+
 _SLOW_SECONDS = 10.0
 """How long a viewer may take for a piece of what it reads or writes."""
 
@@ -141,7 +144,8 @@ class Handler(BaseHTTPRequestHandler):
             picture = view.whole_picture()
         else:
             (after,) = query.get("after", ["-1"])[:1]
-            picture = view.picture(int(after) if after.isdecimal() else None)
+            is_number = after.isdecimal() and len(after) < _MOST_DIGITS
+            picture = view.picture(int(after) if is_number else None)
         if picture is None:
             self._answer(HTTPStatus.NO_CONTENT, None, b"")
         else:

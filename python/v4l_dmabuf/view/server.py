@@ -26,6 +26,8 @@ _PATIENCE = 1.0
 """Seconds that a question for the next picture waits, or for the viewers to hear of the end."""
 
 
+_STOPPED_PATIENCE = 0.05
+
 _AGAIN = 0.1
 
 
@@ -178,7 +180,9 @@ class View:
         self._final = self._figures("ended", report, told)
         may_wait = error is None or isinstance(error, Exception)
         if self._is_looking and may_wait:
-            self._told_final.wait(_PATIENCE)
+            # Who stops a run waits for no viewer that does not ask at once.
+            is_stopped = report is not None and report.stopped
+            self._told_final.wait(_STOPPED_PATIENCE if is_stopped else _PATIENCE)
         self._server.shutdown()
         self._server.server_close()
         self._latest.look(False)
