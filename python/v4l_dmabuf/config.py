@@ -254,7 +254,7 @@ class SenderConfig(_Captured):
     alone where there is no address."""
     view_fps: Annotated[float, _Positive, _VIEW_FPS] = 5.0
     """Pictures a second on that page at most."""
-    view_width: Annotated[int, _Count, _VIEW_WIDTH] = 640
+    view_width: Annotated[int, _Count, _VIEW_WIDTH] = 320
     """Pixels of these in a row at most: every so manieth of the frame's is taken."""
     records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
     """The file that a line a frame is written to: comma-separated, with names in the first line,
@@ -349,7 +349,7 @@ class ReceiverConfig:
     alone where there is no address."""
     view_fps: Annotated[float, _Positive, _VIEW_FPS] = 5.0
     """Pictures a second on that page at most."""
-    view_width: Annotated[int, _Count, _VIEW_WIDTH] = 640
+    view_width: Annotated[int, _Count, _VIEW_WIDTH] = 320
     """Pixels of these in a row at most: every so manieth of the frame's is taken."""
     records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
     """The file that a line a frame is written to: comma-separated, with names in the first line,

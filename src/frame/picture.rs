@@ -224,10 +224,12 @@ pub fn picture(lease: &Lease, stream: &Stream, most: u32) -> Result<Picture> {
             row.resize(bytes, 0);
             access.view(payload.offset + at, bytes)?.copy_to(row);
         }
-        for x in 0..width {
-            let pixel = pixel(pixels, &arrays, &rows, (x * step) as usize, matrix);
-            rgb.extend_from_slice(&pixel.unwrap_or_default());
-        }
+        let places = (0..width as usize).map(|x| x * step as usize);
+        let begin = rgb.len();
+        rgb.resize(begin + width as usize * 3, 0);
+        let row = rgb.get_mut(begin..).unwrap_or_default();
+        let row = row.chunks_exact_mut(3).zip(places);
+        draw(row, (pixels, matrix), &arrays, &rows);
     }
     for (access, _) in accesses {
         access.end()?;
@@ -251,57 +253,75 @@ fn rows_that_share(arrays: &[Array], array: &Array) -> usize {
     (luma / rows(array)).max(1)
 }
 
-fn pixel(
-    pixels: Pixels,
+/// Draws a row: pixels, each from a place. What kind they are is found out once a row: pixel by
+/// pixel that took longer than the rest.
+fn draw<'a>(
+    row: impl Iterator<Item = (&'a mut [u8], usize)>,
+    (pixels, matrix): (Pixels, Matrix),
     arrays: &[Array],
     rows: &[Vec<u8>],
-    x: usize,
-    matrix: Matrix,
-) -> Option<[u8; 3]> {
-    let first = rows.first()?;
-    let wide = arrays.first()?.item;
-    Some(match pixels {
-        Pixels::Grey(unused) => [sample(first, x, wide, unused)?; 3],
-        Pixels::Rgb(places) => {
-            let channels = *arrays.first()?.shape.get(2)?;
-            let part = |place: usize| first.get(x * channels + place).copied();
-            [part(places[0])?, part(places[1])?, part(places[2])?]
+) {
+    let ([array, ..], [first, ..]) = (arrays, rows) else {
+        return;
+    };
+    let item = array.item;
+    match pixels {
+        Pixels::Grey(unused) => {
+            for (pixel, x) in row {
+                pixel.fill(sample(first, x, item, unused));
+            }
+        }
+        Pixels::Rgb(parts) => {
+            let channels = array.shape.get(2).copied().unwrap_or(1);
+            for (pixel, x) in row {
+                let part = |part: usize| byte(first, x * channels + part);
+                pixel.copy_from_slice(&parts.map(part));
+            }
         }
         Pixels::Paired(luma, [u, v]) => {
-            let pair = first.get(x / 2 * 4..)?;
-            matrix.rgb(*pair.get(x % 2 * 2 + luma)?, *pair.get(u)?, *pair.get(v)?)
+            for (pixel, x) in row {
+                let pair = x / 2 * 4;
+                let luma = byte(first, pair + x % 2 * 2 + luma);
+                let (u, v) = (byte(first, pair + u), byte(first, pair + v));
+                pixel.copy_from_slice(&matrix.rgb(luma, u, v));
+            }
         }
         Pixels::Planar(v_first) => {
-            let width = *arrays.first()?.shape.get(1)?;
-            let chroma = arrays.get(1)?;
-            let shared = (width / chroma.shape.get(1)?.max(&1)).max(1);
-            let x_chroma = (x / shared).min(chroma.shape.get(1)?.saturating_sub(1));
-            let (one, other) = match (rows.get(1)?, rows.get(2)) {
-                (one, Some(other)) => (
-                    sample(one, x_chroma, wide, 0)?,
-                    sample(other, x_chroma, wide, 0)?,
-                ),
-                (both, None) => (
-                    sample(both, 2 * x_chroma, wide, 0)?,
-                    sample(both, 2 * x_chroma + 1, wide, 0)?,
-                ),
+            let width = |array: &Array| array.shape.get(1).copied().unwrap_or(1).max(1);
+            let Some(chroma) = arrays.get(1) else { return };
+            let (shared, last) = (width(array) / width(chroma), width(chroma) - 1);
+            let shared = shared.max(1);
+            let (one, other, between) = match rows {
+                [_, one, other, ..] => (one, other, (1, 0)),
+                [_, both] => (both, both, (2, 1)),
+                _ => return,
             };
-            let (u, v) = if v_first { (other, one) } else { (one, other) };
-            matrix.rgb(sample(first, x, wide, 0)?, u, v)
+            for (pixel, x) in row {
+                let at = (x / shared).min(last) * between.0;
+                let one = sample(one, at, item, 0);
+                let other = sample(other, at + between.1, item, 0);
+                let (u, v) = if v_first { (other, one) } else { (one, other) };
+                let luma = sample(first, x, item, 0);
+                pixel.copy_from_slice(&matrix.rgb(luma, u, v));
+            }
         }
-    })
+    }
+}
+
+/// A byte of a row, which has it: rows are as long as their arrays say.
+#[inline]
+fn byte(row: &[u8], place: usize) -> u8 {
+    row.get(place).copied().unwrap_or(0)
 }
 
 /// A sample's upper eight bits.
-fn sample(row: &[u8], place: usize, item: Item, unused: u32) -> Option<u8> {
-    if item == Item::U8 {
-        return row.get(place).copied();
-    }
-    let bytes = row.get(2 * place..2 * place + 2)?;
-    let bytes = <[u8; 2]>::try_from(bytes).ok()?;
-    let value = match item {
-        Item::U16Big => u16::from_be_bytes(bytes),
-        Item::U8 | Item::U16Little => u16::from_le_bytes(bytes),
+#[inline]
+fn sample(row: &[u8], place: usize, item: Item, unused: u32) -> u8 {
+    let (low, high) = match item {
+        Item::U8 => return byte(row, place),
+        Item::U16Little => (byte(row, 2 * place), byte(row, 2 * place + 1)),
+        Item::U16Big => (byte(row, 2 * place + 1), byte(row, 2 * place)),
     };
-    Some((u32::from(value) << unused >> 8).min(255) as u8)
+    let value = u32::from(u16::from_be_bytes([high, low]));
+    (value << unused >> 8).min(255) as u8
 }
