@@ -158,14 +158,16 @@ impl Stages {
 
     fn record_times(&mut self, stage: Stage, time: Duration, count: u64) {
         let nanoseconds = nanoseconds(time);
+        // None of a stage that was forgotten.
+        let Some(histogram) = self.histogram(stage) else {
+            return;
+        };
+        // It grows with what is recorded, and saturates where it can't.
+        if histogram.record_n(nanoseconds, count).is_err() {
+            histogram.saturating_record_n(nanoseconds, count);
+        }
         if let Some(total) = self.totals.get_mut(stage as usize) {
             total.add(nanoseconds, count);
-        }
-        if let Some(histogram) = self.histogram(stage) {
-            // It grows with what is recorded, and saturates where it can't.
-            if histogram.record_n(nanoseconds, count).is_err() {
-                histogram.saturating_record_n(nanoseconds, count);
-            }
         }
     }
 

@@ -109,7 +109,9 @@ fn what_is_told_so_far_is_what_the_stages_come_to_but_for_the_percentiles() {
         assert_eq!(stage as usize, number, "{stage:?} is in another place");
     }
     let mut stages = milliseconds(50);
+    stages.record(Stage::Held, Duration::from_millis(1));
     stages.forget(Stage::Held);
+    stages.record(Stage::Held, Duration::from_millis(1));
     let (so_far, whole) = (stages.so_far(), of(&stages, Stage::IntoSocket).unwrap());
     let times = of(&so_far, Stage::IntoSocket).unwrap();
     assert_eq!((times.count, times.percentiles.len()), (50, 0));
