@@ -20,7 +20,7 @@ from chromium import Chromium
 from comparing import Document, real
 from reference import pattern
 from support import BIN, LOCALHOST, free_port, receiver, receiver_command, sender_command
-from v4l_dmabuf import Receiver, Report, Sender
+from v4l_dmabuf import Feed, Receiver, Report, Sender
 from v4l_dmabuf.errors import AddressError, Error
 
 __all__ = ["real"]
@@ -146,6 +146,21 @@ def shown(port: int, frames: int = 100_000, **fields: Any) -> Iterator[Shown]:
                 assert not thread.is_alive(), "the stream did not end"
 
 
+@contextmanager
+def fed(port: int, pixel_format: str) -> Iterator[tuple[Shown, Feed]]:
+    """Show a stream of what a block gives."""
+    page = Shown(free_port())
+    sender = Sender(address=LOCALHOST, port=port, device="feed", heap="memfd", format=pixel_format)
+    end = receiver(port, view=page.port)
+    receiving = threading.Thread(target=end.run)
+    with end:
+        receiving.start()
+        page.wait()
+        with sender.feed() as feed:
+            yield page, feed
+        receiving.join(20)
+
+
 @pytest.mark.parametrize("pixel_format", FORMATS)
 def test_a_picture_is_the_frame_in_rgb(port: int, pixel_format: str) -> None:
     with shown(port, format=pixel_format) as page:
@@ -177,31 +192,23 @@ def test_what_follows_is_newer_and_no_more_often_than_asked(port: int) -> None:
 
 
 def test_the_newest_frame_is_shown_when_the_source_falls_idle(port: int) -> None:
-    page = Shown(free_port())
-    sender = Sender(address=LOCALHOST, port=port, device="feed", heap="memfd", format="GREY")
-    end = receiver(port, view=page.port)
-    receiving = threading.Thread(target=end.run)
-    with end:
-        receiving.start()
-        page.wait()
-        with sender.feed() as feed:
-            feed.submit(feed.acquire(timeout=10))
-            first, *_ = page.picture()
-            assert first == 0
-            for value in (1, 2, 3):
-                slot = feed.acquire(timeout=10)
-                slot.array()[:] = value
-                feed.submit(slot)
-            deadline = time.monotonic() + 10
-            number = first
-            while number != 3 and time.monotonic() < deadline:
-                number, _, _, pixels = page.picture(str(number))
-            assert number == 3
-            assert set(pixels) == {3}
-            assert page.ask("/frame?after=3")[0] == 204
-            status, told, payload = page.ask("/frame.raw")
-            assert (status, told["X-Frame-Counter"], set(payload)) == (200, "3", {3})
-        receiving.join(20)
+    with fed(port, "GREY") as (page, feed):
+        feed.submit(feed.acquire(timeout=10))
+        first, *_ = page.picture()
+        assert first == 0
+        for value in (1, 2, 3):
+            slot = feed.acquire(timeout=10)
+            slot.array()[:] = value
+            feed.submit(slot)
+        deadline = time.monotonic() + 10
+        number = first
+        while number != 3 and time.monotonic() < deadline:
+            number, _, _, pixels = page.picture(str(number))
+        assert number == 3
+        assert set(pixels) == {3}
+        assert page.ask("/frame?after=3")[0] == 204
+        status, told, payload = page.ask("/frame.raw")
+        assert (status, told["X-Frame-Counter"], set(payload)) == (200, "3", {3})
 
 
 def test_the_raw_frame_is_the_payload_and_says_what_it_is(port: int) -> None:
@@ -299,23 +306,16 @@ def test_a_viewer_that_stops_reading_changes_no_count(port: int) -> None:
 
 
 def test_a_format_that_is_not_shown_is_said(port: int) -> None:
-    page = Shown(free_port())
-    sender = Sender(address=LOCALHOST, port=port, device="feed", heap="memfd", format="MJPG")
-    end = receiver(port, view=page.port)
-    receiving = threading.Thread(target=end.run)
-    with end:
-        receiving.start()
-        page.wait()
-        with sender.feed() as feed:
-            page.ask("/frame")
-            feed.send(b"\xff\xd8jpeg")
-            deadline = time.monotonic() + 10
-            status, body = 204, b""
-            while status == 204 and time.monotonic() < deadline:
-                status, _, body = page.ask("/frame")
-            assert status == 415
-            assert b"MJPG is not shown here" in body
-        receiving.join(20)
+    with fed(port, "MJPG") as (page, feed):
+        page.ask("/frame")
+        feed.send(b"\xff\xd8jpeg")
+        deadline = time.monotonic() + 10
+        status, body = 204, b""
+        while status == 204 and time.monotonic() < deadline:
+            status, _, body = page.ask("/frame")
+        assert status == 415
+        assert b"MJPG is not shown here" in body
+        assert page.ask("/frame.raw")[::2] == (200, b"\xff\xd8jpeg")
 
 
 def test_a_page_that_can_t_be_had_is_said_at_once(port: int, tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
 """An endpoint's runs, whoever asks for them: a run outlives an endpoint that is dropped."""
 
 import logging
-import os
 from collections.abc import Callable
-from typing import Any, Protocol
 
 from v4l_dmabuf import _core, values
 from v4l_dmabuf.config import CaptureConfig, Config
@@ -18,29 +16,16 @@ percentiles; ``offset`` and ``clock`` the result has. What it raises ends the ru
 Run = Callable[[int | None, Progress | None], Report]
 """Runs the core."""
 
+Core = _core.Sender | _core.Receiver | _core.Capture
+"""What runs."""
+
 _LOGGER = logging.getLogger(__name__)
-
-
-class _Core(Protocol):
-    """What the core's endpoints have in common."""
-
-    def run(self, frames: int | None = None, progress: Progress | None = None) -> Report: ...
-    def stop(self) -> None: ...
-    def abort(self) -> None: ...
-    def subscribe(self, depth: int | None, policy: str) -> _core.Consumer: ...
-    def latest(self) -> _core.Latest: ...
-    def end_consumers(self) -> None: ...
-    def report(self) -> Report | None: ...
-    def so_far(self) -> Report | None: ...
-    def details(self) -> dict[str, Any] | None: ...
-    def check_report(self, path: str | os.PathLike[str]) -> None: ...
-    def write_report(self, path: str | os.PathLike[str], text: str, is_last: bool) -> None: ...
 
 
 class Runs:
     """The runs of an endpoint, one after another."""
 
-    def __init__(self, core: _Core, config: Config, role: str) -> None:
+    def __init__(self, core: Core, config: Config, role: str) -> None:
         self.core = core
         self._config = config
         self._role = role

@@ -2,6 +2,7 @@
 
 use crate::base::{Error, ErrorKind, Result};
 use crate::frame::array::{Array, Item, arrays};
+use crate::frame::layout::{Shape, shape};
 use crate::frame::{Appearance, FourCc, Lease, Stream};
 use v4l2_sys_mit as sys;
 
@@ -80,31 +81,9 @@ const PAIRED: &[(&[u8; 4], usize, [usize; 2])] = &[
     (b"VYUY", 1, [2, 0]),
 ];
 
-const PLANAR: &[(&[u8; 4], bool)] = &[
-    (b"NV12", false),
-    (b"NV16", false),
-    (b"NV24", false),
-    (b"NM12", false),
-    (b"NM16", false),
-    (b"P010", false),
-    (b"P012", false),
-    (b"YU12", false),
-    (b"YM12", false),
-    (b"422P", false),
-    (b"YM16", false),
-    (b"YM24", false),
-    (b"411P", false),
-    (b"YUV9", false),
-    (b"NV21", true),
-    (b"NV61", true),
-    (b"NV42", true),
-    (b"NM21", true),
-    (b"NM61", true),
-    (b"YV12", true),
-    (b"YM21", true),
-    (b"YM61", true),
-    (b"YM42", true),
-    (b"YVU9", true),
+/// Planar formats whose V comes before U.
+const V_FIRST: &[&[u8; 4]] = &[
+    b"NV21", b"NV61", b"NV42", b"NM21", b"NM61", b"YV12", b"YM21", b"YM61", b"YM42", b"YVU9",
 ];
 
 fn pixels(format: FourCc) -> Option<Pixels> {
@@ -119,8 +98,8 @@ fn pixels(format: FourCc) -> Option<Pixels> {
     if let Some((_, luma, chroma)) = PAIRED.iter().find(|(name, ..)| is(name)) {
         return Some(Pixels::Paired(*luma, *chroma));
     }
-    let planar = PLANAR.iter().find(|(name, _)| is(name))?;
-    Some(Pixels::Planar(planar.1))
+    let is_planar = matches!(shape(little), Some(Shape::Planar(..)));
+    is_planar.then(|| Pixels::Planar(V_FIRST.iter().any(|name| is(name))))
 }
 
 /// How Y'CbCr becomes RGB: in 65,536ths.

@@ -147,10 +147,7 @@ class View:
     def whole(self) -> tuple[dict[str, Any], bytes] | None:
         """Give the newest frame's payload, and what it is; None if there is none."""
         self._begin_look()
-        # Whoever begins to look has the next frame.
-        if self._latest.picture(None, _PATIENCE, 1) is None:
-            return None
-        return self._latest.whole()
+        return self._latest.whole(_PATIENCE)
 
     def figures(self) -> str:
         """Give the report so far, or the final one, as JSON."""

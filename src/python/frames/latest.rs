@@ -5,7 +5,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::base::Result;
+use super::pixels::copy;
 use crate::frame::picture::{Picture, picture};
 use crate::python::error::raised;
 use crate::python::exit::without_lock;
@@ -61,16 +61,18 @@ impl Latest {
         }))
     }
 
-    /// The newest frame's payload, its planes one after the other, and what it is.
+    /// The newest frame's payload, its planes one after the other, and what it is; waits so many
+    /// seconds for one.
     fn whole<'py>(
         &self,
         py: Python<'py>,
+        patience: f64,
     ) -> PyResult<Option<(Bound<'py, PyDict>, Bound<'py, PyBytes>)>> {
         let copied = without_lock(py, || {
-            let Some(look) = self.wait(None, 0.0) else {
+            let Some(look) = self.wait(None, patience) else {
                 return Ok(None);
             };
-            let bytes = copy(&look)?;
+            let bytes = copy(&look.lease)?.concat();
             Ok(Some((look, bytes)))
         });
         let Some((look, bytes)) = copied.map_err(|error| raised(py, &error))? else {
@@ -94,18 +96,4 @@ impl Latest {
         fields.set_item("bytesused", lengths)?;
         Ok(Some((fields, PyBytes::new(py, &bytes))))
     }
-}
-
-fn copy(look: &Look) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for (plane, payload) in look.lease.planes() {
-        let access = plane.read()?;
-        let begin = bytes.len();
-        bytes.resize(begin + payload.length, 0);
-        if let Some(part) = bytes.get_mut(begin..) {
-            access.view(payload.offset, payload.length)?.copy_to(part);
-        }
-        access.end()?;
-    }
-    Ok(bytes)
 }
