@@ -52,6 +52,7 @@ def test_a_receiver_s_defaults_are_the_documented_ones() -> None:
         "device": None,
         "device_memory": "auto",
         "device_on_overrun": "drop-oldest",
+        "unixfd": None,
         "on_overrun": "block",
         "buffers": None,
         "max_memory": 1 << 30,

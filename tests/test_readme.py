@@ -159,7 +159,7 @@ def test_the_table_of_a_command_has_its_options(command: str, settings: Any) -> 
     told = {it.name: it.default for it in dataclasses.fields(settings)}
     for name in (
         *("zero_copy", "on_overrun", "memory", "protocol", "format", "device"),
-        *("device_memory", "device_on_overrun"),
+        *("device_memory", "device_on_overrun", "unixfd"),
     ):
         if told.get(name) is not None and "--" + name.replace("_", "-") in known:
             assert table["--" + name.replace("_", "-")] == str(told[name])

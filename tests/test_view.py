@@ -19,8 +19,9 @@ import pytest
 from chromium import Chromium
 from comparing import Document, real
 from reference import pattern
+from streams import Ends, streaming
 from support import BIN, LOCALHOST, free_port, receiver, receiver_command, sender_command
-from v4l_dmabuf import Feed, Receiver, Report, Sender
+from v4l_dmabuf import Feed, Receiver, Sender
 from v4l_dmabuf.errors import AddressError, Error
 
 __all__ = ["real"]
@@ -68,13 +69,13 @@ def picture(pixel_format: str, number: int, step: int = 1) -> list[tuple[int, in
     ]
 
 
-class Shown:
+class Shown(Ends):
     """A stream that is shown on a page."""
 
     def __init__(self, port: int) -> None:
+        super().__init__()
         self.port = port
         self.url = f"http://{LOCALHOST}:{port}/"
-        self.report: Report | None = None
 
     def wait(self) -> None:
         """Wait until the page can be had."""
@@ -126,24 +127,9 @@ def shown(port: int, frames: int = 100_000, **fields: Any) -> Iterator[Shown]:
     sender = Sender(address=LOCALHOST, port=port, **own | {"fps": 60.0} | fields)
     page = Shown(free_port())
     own = {"view": f"{LOCALHOST}:{page.port}", "view_fps": 1000.0}
-    end = receiver(port, **own | for_page)
-
-    def receive() -> None:
-        page.report = end.run()
-
-    threads = [threading.Thread(target=receive)]
-    with end:
-        threads[0].start()
-        threads.append(threading.Thread(target=lambda: sender.run(frames)))
-        threads[1].start()
+    with streaming(receiver(port, **own | for_page), sender, frames, page):
         page.wait()
-        try:
-            yield page
-        finally:
-            sender.stop()
-            for thread in reversed(threads):
-                thread.join(20)
-                assert not thread.is_alive(), "the stream did not end"
+        yield page
 
 
 @contextmanager

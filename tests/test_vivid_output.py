@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from reference import pattern
+from streams import Ends, streaming
 from support import LOCALHOST, SHM, Command, Vivid, receiver, receiver_command, run
 from v4l_dmabuf import Capture, Report, Sender, Slot, errors
 
@@ -35,55 +36,14 @@ def number_of(picture: bytes, height: int = HEIGHT) -> int:
     return number
 
 
-class Shown:
-    """A stream that is shown on vivid's output."""
-
-    def __init__(self) -> None:
-        self.report: Report | None = None
-        self.sent: Report | None = None
-        self.error: errors.Error | None = None
-
-
 @contextmanager
 def showing(
     vivid: Vivid, port: int, frames: int = 600, sender: Sender | None = None, **fields: Any
-) -> Iterator[Shown]:
+) -> Iterator[Ends]:
     """Show a stream beside a block, and end it with the block."""
-
-    def receive() -> None:
-        try:
-            shown.report = end.run()
-        except errors.Error as error:
-            shown.error = error
-
-    def send() -> None:
-        try:
-            shown.sent = source.run(frames=frames)
-        except errors.Error as error:
-            shown.error = shown.error or error
-
-    shown = Shown()
     fields = {"device": vivid.output, "heap": SYSTEM_HEAP} | fields
-    source = sender or built_in(port)
-    with receiver(port, **fields) as end:
-        threads = [threading.Thread(target=receive), threading.Thread(target=send)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield shown
-        finally:
-            source.stop()
-            for thread in reversed(threads):
-                thread.join(30)
-                assert not thread.is_alive(), "the stream did not end"
-
-
-def wait_for_error(shown: Shown) -> errors.Error:
-    deadline = time.monotonic() + 20
-    while shown.error is None:
-        assert time.monotonic() < deadline, "the device was to fail"
-        time.sleep(0.02)
-    return shown.error
+    with streaming(receiver(port, **fields), sender or built_in(port), frames) as shown:
+        yield shown
 
 
 def built_in(port: int, **fields: Any) -> Sender:
@@ -170,7 +130,7 @@ def test_a_driver_that_imports_nothing_gets_copies_and_it_is_said_why(port: int)
     assert report.device_memory_reason is not None
     assert "contiguous memory" in report.device_memory_reason
     with showing(vivid, port, device_memory="dmabuf") as shown:
-        wait_for_error(shown)
+        shown.wait_for_error()
     assert isinstance(shown.error, errors.ImportRefusedError | errors.RefusedError)
 
 
@@ -212,7 +172,7 @@ def test_a_device_that_fails_during_the_stream(loop: Vivid, port: int, control: 
     with showing(loop, port) as shown:
         captured(loop, 1)
         run("v4l2-ctl", "-d", loop.output, "-c", f"{control}=1")
-        wait_for_error(shown)
+        shown.wait_for_error()
     assert isinstance(shown.error, errors.DeviceError), shown.error
     assert shown.error.report is not None
     assert shown.error.report.frames > 0

@@ -325,6 +325,13 @@ class ReceiverConfig:
     """What becomes of frames that the output device has no time for: the sender is slowed
     (``block``), or they are dropped, so that the freshest (``drop-oldest``) or the one that waits
     (``drop-newest``) is next."""
+    unixfd: Annotated[
+        str | os.PathLike[str] | None,
+        _Path,
+        Option("hand the frames' DMABUFs to GStreamer's unixfdsrc there", metavar="PATH"),
+    ] = None
+    """The socket at which other processes get the frames' DMABUFs, by the protocol of GStreamer's
+    ``unixfdsrc`` (1.24 and later); it is made, for this user alone, and goes with the run."""
     on_overrun: Annotated[Overrun, _API] = "block"
     """What becomes of frames that the program has no time for, where it iterates: the sender is
     slowed, and its own policy decides (``block``), or they are dropped here, so that the freshest

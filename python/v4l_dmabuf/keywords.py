@@ -54,6 +54,7 @@ class ReceiverKeywords(_Recorded, total=False):
     device: str | os.PathLike[str] | None
     device_memory: Literal["auto", "dmabuf", "mmap"]
     device_on_overrun: Overrun
+    unixfd: str | os.PathLike[str] | None
     on_overrun: Overrun
     buffers: int | None
     max_memory: int

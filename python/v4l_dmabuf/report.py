@@ -126,6 +126,16 @@ class Report:
     device_cpu_seconds: float | None = None
     """Seconds of CPU that the device's thread took, for ioctls and copies; 0 until it has
     ended."""
+    unixfd_clients: int | None = None
+    """Clients that came to a receiver's socket (``unixfd``). This and what follows of it is None
+    where there is none."""
+    unixfd_given: int | None = None
+    """Frames that a client got, or several did: received = given + dropped + unclaimed."""
+    unixfd_drops: int | None = None
+    """Frames that no client had room for, since they kept those before, or that were not
+    whole."""
+    unixfd_unclaimed: int | None = None
+    """Frames that came while no client was there."""
     verified_frames: int | None = None
     """Frames whose bytes were looked at; None without ``verify``."""
     zero_frames: int | None = None

@@ -6,8 +6,8 @@ use crate::base::{Monotonic, Result};
 use crate::frame::{Frame, Parity, Stream};
 use crate::link::network::Network;
 use crate::measure::{
-    Bursts, Completeness, Deliveries, OnDevice, OneWay, Piece, Resolve, Samples, Sequence, Series,
-    Stages, Verified,
+    Bursts, Completeness, Deliveries, OnDevice, OnSocket, OneWay, Piece, Resolve, Samples,
+    Sequence, Series, Stages, Verified,
 };
 use crate::wire::{Description, Version, v3::End, v3::Outcome};
 
@@ -46,6 +46,8 @@ pub struct Measured {
     pub sink_drops: Vec<u64>,
     /// A receiver: what its output device did with the frames, if it has one.
     pub on_device: Option<OnDevice>,
+    /// A receiver: what became of the frames at its socket, if it has one.
+    pub on_socket: Option<OnSocket>,
     /// Where the frames of each consumer went.
     pub consumers: Vec<Deliveries>,
     /// The sender's totals, as a receiver has them from it.

@@ -64,6 +64,12 @@ pub fn to_python<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py,
         fields.set_item("device_left", device.left)?;
         fields.set_item("device_cpu_seconds", device.cpu.as_secs_f64())?;
     }
+    if let Some(socket) = &report.on_socket {
+        fields.set_item("unixfd_clients", socket.clients)?;
+        fields.set_item("unixfd_given", socket.given)?;
+        fields.set_item("unixfd_drops", socket.drops)?;
+        fields.set_item("unixfd_unclaimed", socket.unclaimed)?;
+    }
     if let Some(verified) = &report.verified {
         fields.set_item("verified_frames", verified.frames)?;
         fields.set_item("zero_frames", verified.zero)?;

@@ -13,6 +13,7 @@ mod receiving;
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer};
@@ -29,6 +30,7 @@ use crate::measure::{Ledger, Measuring, Verified};
 use crate::memory::{HeapChoice, MemoryMode, read_rate};
 use crate::session::control::ReceiverEnd;
 use crate::sink::output_device::{OpenDevice, OutputDevice, OutputTarget};
+use crate::sink::unixfd::{self, OpenSocket, UnixFd};
 use crate::sink::{
     Sink, WhenFull, audience::Audience, consumer::Overrun, dump::Dump, dump::DumpTarget,
 };
@@ -57,6 +59,9 @@ pub struct ReceiverConfig {
     pub device_memory: MemoryMode,
     /// What becomes of frames that it has no time for.
     pub device_on_overrun: Overrun,
+    /// The socket that hands frames to other processes, if there is one.
+    #[serde(deserialize_with = "settings::path")]
+    pub unixfd: Option<PathBuf>,
     /// How many buffers there are; None: as many as the sender has, and those that the audience
     /// may hold.
     pub buffers: Option<NonZeroU32>,
@@ -119,6 +124,7 @@ pub fn receive(
         },
         None => None,
     };
+    let socket = config.unixfd.as_deref().map(OpenSocket::open).transpose()?;
     let Some(ledger) = Ledger::open(config.records.as_deref(), measured, run)? else {
         return Ok(());
     };
@@ -146,7 +152,8 @@ pub fn receive(
     // All of it before the sender is told to begin: afterwards it would make the first frames
     // late.
     let by_device = device.as_ref().map_or(0, OpenDevice::holds);
-    let held = audience.reserve().saturating_add(by_device);
+    let by_clients = socket.as_ref().map_or(0, |_| unixfd::HOLDS);
+    let held = audience.reserve().saturating_add(by_device + by_clients);
     let wanted = description.buffers.min(MAX_BUFFERS).saturating_add(held);
     let count = config.buffers.unwrap_or(wanted);
     let ready = heaps
@@ -163,13 +170,14 @@ pub fn receive(
                     Some(ready)
                 }
             };
+            let socket = socket.map(|it| it.prepare(&description)).transpose()?;
             let Some(sinks) = begin(outputs, run)? else {
                 return Ok(None);
             };
             let read_rate = read_rate(buffers.free.first().map_or(&[], Free::planes))?;
-            Ok(Some((buffers, device, sinks, read_rate)))
+            Ok(Some((buffers, device, socket, sinks, read_rate)))
         });
-    let (buffers, device, mut sinks, read_rate) = match ready {
+    let (buffers, device, socket, mut sinks, read_rate) = match ready {
         Ok(Some(ready)) => ready,
         Ok(None) => return Ok(()),
         Err(error) => {
@@ -217,7 +225,11 @@ pub fn receive(
     let pool = Pool::new(buffers.free)?;
     let common = audience.begin(own, pool.lent(), 1, wanted);
     if let Some(ready) = device {
-        sinks.push(Box::new(OutputDevice::begin(ready, common)?));
+        sinks.push(Box::new(OutputDevice::begin(ready, Arc::clone(&common))?));
+    }
+    if let Some(ready) = socket {
+        let beyond = buffers.count.get().saturating_sub(wanted.get());
+        sinks.push(Box::new(UnixFd::begin(ready, common, beyond)?));
     }
     Receiving {
         measured,

@@ -10,7 +10,7 @@ use crate::base::{Monotonic, Result, Run, error::keep_first};
 use crate::frame::{Lease, Timestamp};
 use crate::link::Nothing;
 use crate::measure::{FrameRecord, Measuring};
-use crate::sink::{Fate, Passing, Sink};
+use crate::sink::{Fate, Passing, Sink, Told};
 
 /// How often what the sinks have done is noted, for those who look at the run.
 const NOTE: Duration = Duration::from_millis(100);
@@ -64,7 +64,7 @@ impl<'m> Outlets<'m> {
     pub(super) fn put(
         &mut self,
         lease: &Lease,
-        record: FrameRecord,
+        mut record: FrameRecord,
         timestamp: Option<Timestamp>,
         run: &mut Run<'_>,
     ) -> Result<()> {
@@ -75,13 +75,18 @@ impl<'m> Outlets<'m> {
             found: None,
             timestamp,
         };
-        let mut by = 0;
+        let (mut by, mut done) = (0, 0);
         for outlet in &mut self.sinks {
-            if outlet.sink.put(frame, &mut Nothing, run)? == Fate::Kept {
-                outlet.keeps.push_back((number, record.counter));
-                by += 1;
+            match outlet.sink.put(frame, &mut Nothing, run)? {
+                Fate::Kept => {
+                    outlet.keeps.push_back((number, record.counter));
+                    by += 1;
+                }
+                Fate::Done => done = Monotonic::now().nanoseconds(),
+                Fate::Dropped => {}
             }
         }
+        record.done = done;
         self.kept.push_back(Kept { record, by });
         if self.noted.elapsed() >= NOTE {
             self.noted = Instant::now();
@@ -136,9 +141,14 @@ impl<'m> Outlets<'m> {
     /// Takes note of what the sinks have done.
     pub(super) fn note(&self) {
         let mut measured = self.measured.borrow_mut();
-        let drops = self.sinks.iter().map(|outlet| outlet.sink.dropped());
-        measured.sink_drops = drops.collect();
-        measured.on_device = self.sinks.iter().find_map(|it| it.sink.on_device());
+        measured.sink_drops.clear();
+        for outlet in &self.sinks {
+            match outlet.sink.told() {
+                Told::Dropped(frames) => measured.sink_drops.push(frames),
+                Told::OnDevice(device) => measured.on_device = Some(device),
+                Told::OnSocket(socket) => measured.on_socket = Some(socket),
+            }
+        }
     }
 
     /// The record of the next frame, whether all were done with it or not.

@@ -90,6 +90,7 @@ fn a_slow_dump_that_may_drop_slows_nobody_and_its_account_adds_up() {
         device: None,
         device_memory: MemoryMode::Auto,
         device_on_overrun: Overrun::DropOldest,
+        unixfd: None,
         buffers: None,
         max_memory: 1 << 30,
         peer_timeout: Duration::from_secs(60),

@@ -1,7 +1,7 @@
 //! Whether every frame is accounted for.
 
 use crate::base::{Error, ErrorKind, Result};
-use crate::measure::{Measured, OnDevice, Verified};
+use crate::measure::{Measured, OnDevice, OnSocket, Verified};
 
 /// Where a stream's frames went. None: this side doesn't know.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Account {
     pub incomplete: u64,
     /// Frames that the output device accounts for, if there is one.
     pub by_device: Option<u64>,
+    /// Frames that are accounted for at the socket, if there is one.
+    pub at_socket: Option<u64>,
     /// Consumers whose counts don't add up.
     pub miscounted: u64,
 }
@@ -59,6 +61,7 @@ impl Account {
             unwritten: verified.map(Verified::not_whole),
             incomplete: report.incomplete_frames,
             by_device: None,
+            at_socket: None,
             miscounted: miscounted(report),
         }
     }
@@ -97,6 +100,7 @@ impl Account {
                 .filter(|_| report.described().is_some_and(|it| it.unwritten)),
             incomplete: report.incomplete_frames,
             by_device: report.on_device.as_ref().map(OnDevice::frames),
+            at_socket: report.on_socket.as_ref().map(OnSocket::frames),
             miscounted: miscounted(report),
         }
     }
@@ -120,12 +124,16 @@ impl Account {
                 faults.push(format!("{received} frames received of {sent} sent"));
             }
         }
-        if let (Some(received), Some(by_device)) = (self.received, self.by_device) {
-            if received != by_device {
-                faults.push(format!(
-                    "{by_device} frames are accounted for by the output device, of {received} \
-                     received"
-                ));
+        let sinks = [
+            (self.by_device, "by the output device"),
+            (self.at_socket, "at the socket"),
+        ];
+        for (frames, by) in sinks {
+            match (self.received, frames) {
+                (Some(received), Some(frames)) if received != frames => faults.push(format!(
+                    "{frames} frames are accounted for {by}, of {received} received"
+                )),
+                _ => {}
             }
         }
         if self.miscounted > 0 {
@@ -192,6 +200,7 @@ mod tests {
             unwritten: Some(0),
             incomplete: 0,
             by_device: None,
+            at_socket: None,
             miscounted: 0,
         }
     }

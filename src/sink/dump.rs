@@ -19,7 +19,7 @@ use crate::frame::Lease;
 use crate::link::Meanwhile;
 use crate::measure::Stage;
 use crate::memory::{self, View};
-use crate::sink::{Done, Fate, Passing, Sink, WhenFull};
+use crate::sink::{Done, Fate, Passing, Sink, Told, WhenFull};
 
 /// Bytes of ordinary memory that a frame goes through where it has to.
 const BOUNCE_BYTES: usize = 256 * 1024;
@@ -125,8 +125,8 @@ impl Sink for Dump {
         Ok(written.map(|at| done(&mut self.kept, at)))
     }
 
-    fn dropped(&self) -> u64 {
-        self.dropped
+    fn told(&self) -> Told {
+        Told::Dropped(self.dropped)
     }
 
     fn poll_fd(&self) -> Option<PollFd<'_>> {

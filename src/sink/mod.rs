@@ -7,6 +7,7 @@ pub mod dump;
 pub mod latest;
 pub mod network;
 pub mod output_device;
+pub mod unixfd;
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use nix::poll::PollFd;
 use crate::base::{Monotonic, Result, Run};
 use crate::frame::{Lease, Timestamp};
 use crate::link::Meanwhile;
-use crate::measure::{FrameRecord, Inspection, OnDevice, Stage};
+use crate::measure::{FrameRecord, Inspection, OnDevice, OnSocket, Stage};
 
 /// A frame that is put into sinks.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +62,17 @@ pub struct Done {
     pub took: Option<(Stage, Duration)>,
 }
 
+/// What became of a sink's frames.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It dropped so many, and had the others.
+    Dropped(u64),
+    /// An output device had them.
+    OnDevice(OnDevice),
+    /// Clients at a socket had them.
+    OnSocket(OnSocket),
+}
+
 /// Where frames go.
 pub trait Sink {
     /// Takes a frame. Where it waits, `meanwhile` goes on.
@@ -74,14 +86,9 @@ pub trait Sink {
     /// The next frame that it was keeping and has let go of; None if there is none yet.
     fn done(&mut self) -> Result<Option<Done>>;
 
-    /// Frames that it has dropped.
-    fn dropped(&self) -> u64 {
-        0
-    }
-
-    /// What an output device did with its frames; None of what is none.
-    fn on_device(&self) -> Option<OnDevice> {
-        None
+    /// What became of its frames so far.
+    fn told(&self) -> Told {
+        Told::Dropped(0)
     }
 
     /// What has an event once `done` has something to tell.

@@ -74,7 +74,7 @@ pub struct Description {
 }
 
 /// `enum v4l2_colorspace` and what goes with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Colorimetry {
     /// `enum v4l2_colorspace`
     pub colorspace: u32,

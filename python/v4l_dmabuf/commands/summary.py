@@ -55,6 +55,7 @@ def summary(report: Report, verb: str, verdict: str) -> list[str]:
         *_line("memory", _buffers(report)),
         *_line("sending", _copying(report)),
         *_line("device", _device(report)),
+        *_line("unixfd", _clients(report)),
         "",
         *_balance(report),
         *_line("verified", _verified(report)),
@@ -118,6 +119,13 @@ def _device(report: Report) -> str:
     return f"copied into the driver's own buffers: {report.device_memory_reason}"
 
 
+def _clients(report: Report) -> str:
+    if report.unixfd_clients is None:
+        return ""
+    count = report.unixfd_clients
+    return f"{count} client{'s' * (count != 1)} of the socket"
+
+
 def _driver_drops(report: Report) -> int | None:
     return report.drops if report.sender_bursts is not None else report.driver_drops
 
@@ -145,6 +153,13 @@ def _balance(report: Report) -> list[str]:
             (report.device_drops, "dropped by the device"),
             (report.device_errors, "in error"),
             (report.device_left, "left on it"),
+        ]
+        rows.append(("received", report.frames, _sum(parts)))
+    if report.unixfd_given is not None:
+        parts = [
+            (report.unixfd_given, "given to clients"),
+            (report.unixfd_drops, "that they had no room for"),
+            (report.unixfd_unclaimed, "with no client there"),
         ]
         rows.append(("received", report.frames, _sum(parts)))
     driver = _driver_drops(report)

@@ -20,7 +20,7 @@ use crate::link::Meanwhile;
 use crate::measure::OnDevice;
 use crate::memory::MemoryUsed;
 use crate::sink::consumer::{Common, Overrun};
-use crate::sink::{Done, Fate, Passing, Sink};
+use crate::sink::{Done, Fate, Passing, Sink, Told};
 use crate::v4l2::MemoryType;
 
 /// A device that shows frames.
@@ -100,9 +100,9 @@ impl Sink for OutputDevice {
         self.showing.done()
     }
 
-    fn on_device(&self) -> Option<OnDevice> {
+    fn told(&self) -> Told {
         let counts = self.showing.counts();
-        Some(OnDevice {
+        Told::OnDevice(OnDevice {
             shown: counts.shown,
             failed: counts.failed,
             left: counts.left,
