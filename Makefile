@@ -1,6 +1,6 @@
 # The commands of the repository; see the README.
 .SUFFIXES:
-.PHONY: build schema demo test guest docs bench bench-loopback bench-python bench-waits bench-output bench-view bench-coverage compare fuzz lint clean
+.PHONY: build schema demo test gstreamer guest docs bench bench-loopback bench-python bench-waits bench-output bench-view bench-coverage compare fuzz lint clean
 
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -37,8 +37,14 @@ demo: build guests
 
 test: build guests browser
 	cargo test --no-default-features --quiet
-	$(PYTHON) -m pytest -m 'not vivid'
+	$(PYTHON) -m pytest -m 'not vivid and not gstreamer'
 	$(PYTHON) -m guests.guest --or-here -- python -m pytest -p no:cacheprovider -m vivid
+
+# The real unixfdsrc at a receiver's socket: here, and in a guest, where there are DMABUFs.
+gstreamer: build guests
+	tools/setup gstreamer
+	$(PYTHON) -m pytest -m gstreamer
+	$(PYTHON) -m guests.guest -- python -m pytest -p no:cacheprovider -m gstreamer
 
 guest: build guests
 	@$(if $(value RUN),,$(error say what to run: make guest RUN='v4l2-ctl --all'))

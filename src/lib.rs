@@ -16,7 +16,7 @@
 //! | [`report`] | what came of a run, and whether it adds up |
 //! | [`session`] | how a stream is agreed on, and what the sides tell each other beside it |
 //! | [`source`] | where frames come from: a camera, or a test pattern |
-//! | [`sink`] | where frames go: the network, a dump, or consumers |
+//! | [`sink`] | where frames go: the network, a dump, a device, other programs |
 //! | [`capture`], [`sender`], [`receiver`] | the pipelines: without a network, and its two ends |
 //! | [`probe`] | what works with a device |
 //!

@@ -40,7 +40,6 @@ struct State {
     clients: Vec<Client>,
     /// The frames that clients have, by the numbers that these know them by.
     held: BTreeMap<u64, Held>,
-    next_client: u64,
     next_frame: u64,
     counts: OnSocket,
     has_ended: bool,
@@ -298,7 +297,7 @@ impl Shared {
         socket.set_nonblocking(true)?;
         let mut state = lock(&self.state);
         let client = Client {
-            number: state.next_client,
+            number: state.counts.clients + 1,
             socket: Arc::new(socket),
             last: None,
             said: Vec::new(),
@@ -307,7 +306,6 @@ impl Shared {
             return Ok(());
         }
         log::info!("client {} of --unixfd", client.number);
-        state.next_client += 1;
         state.counts.clients += 1;
         state.clients.push(client);
         Ok(())
