@@ -2,10 +2,11 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from support import BIN, Vivid
+from support import BIN, Vivid, run
 from v4l_dmabuf.probe import MemoryProbe, devices, probe
 
 SYSTEM = "/dev/dma_heap/system"
@@ -69,7 +70,7 @@ def test_the_command_s_json_has_what_the_table_has() -> None:
     (device,) = json.loads(told.stdout)
     assert device["driver"] == "vivid"
     told = command(*size)
-    assert (told.returncode, told.stderr) == (0, ""), "output nodes are passed over in silence"
+    assert (told.returncode, told.stderr) == (0, ""), "metadata nodes are passed over in silence"
     assert "640x480 YUYV" in told.stdout
     for memory in device["memories"]:
         assert memory["memory"] in told.stdout
@@ -131,3 +132,63 @@ def test_a_machine_without_devices_says_so() -> None:
     told = command()
     assert told.returncode == 1
     assert "no V4L2 device" in told.stderr
+
+
+@pytest.mark.vivid
+@pytest.mark.parametrize("multiplanar", [1, 2])
+def test_an_output_device_shows_frames_from_any_memory(multiplanar: int) -> None:
+    vivid = Vivid(multiplanar=multiplanar)
+    run("v4l2-ctl", "-d", vivid.output, "--set-output", "1")
+    probed = probe(vivid.output, width=640, height=480)
+    assert probed.direction == "output"
+    memories = {memory.memory: memory for memory in probed.memories}
+    assert set(memories) >= {"mmap", SYSTEM, UDMABUF}
+    for memory in memories.values():
+        assert memory.works, memory.reason
+        assert (memory.frames, memory.error_frames) == (3, 0), "vivid keeps the one it shows"
+        assert (memory.zero_copy, memory.clock) == (None, None)
+    told = command(vivid.output, "-W", "640", "-H", "480")
+    assert told.returncode == 0, told.stderr
+    assert "shown from" in told.stdout
+
+
+@pytest.mark.vivid
+def test_an_output_device_that_needs_contiguous_memory() -> None:
+    vivid = Vivid(allocators=1)
+    memories = {it.memory: it for it in probe(vivid.output, width=640, height=480).memories}
+    assert memories["mmap"].works, memories["mmap"].reason
+    assert not memories[SYSTEM].works
+    assert "contiguous" in str(memories[SYSTEM].reason)
+
+
+@pytest.mark.vivid
+@pytest.mark.parametrize("ioctl", ["reqbufs", "qbuf", "streamon"])
+def test_an_output_device_that_fails_says_at_what(ioctl: str) -> None:
+    vivid = Vivid()
+    run("v4l2-ctl", "-d", vivid.output, "-c", f"inject_vidioc_{ioctl}_error=1")
+    (first, *_) = probe(vivid.output, width=640, height=480).memories
+    assert not first.works
+    assert f"VIDIOC_{ioctl.upper()}" in str(first.reason)
+
+
+@pytest.mark.vivid
+def test_which_cards_import_dmabufs() -> None:
+    subprocess.run(["modprobe", "vgem"], check=True)
+    told = command("--cards", "--json")
+    assert told.returncode == 0, told.stderr
+    took = {card["heap"]: card for card in json.loads(told.stdout) if card["driver"] == "vgem"}
+    assert set(took) >= {SYSTEM, UDMABUF}
+    for card in took.values():
+        assert card["imports"], card["reason"]
+    told = command("--cards")
+    assert "(vgem)" in told.stdout
+    assert SYSTEM in told.stdout
+
+
+def test_a_machine_without_cards_says_so() -> None:
+    if Path("/dev/dri").exists():
+        pytest.skip("this machine has DRM cards")
+    told = command("--cards")
+    assert told.returncode == 1
+    assert "no DRM card" in told.stderr
+    assert command("--cards", "/dev/video0").returncode == 2

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v4l_dmabuf.dmabuf import DmaBuf
-from v4l_dmabuf.probe import DeviceProbe
+from v4l_dmabuf.probe import CardProbe, DeviceProbe
 from v4l_dmabuf.report import Report
 from v4l_dmabuf.runs import Progress
 
@@ -28,6 +28,7 @@ __all__ = [
     "cpuid_hypervisor",
     "exit_within",
     "probe",
+    "probe_cards",
     "under_way",
 ]
 
@@ -385,6 +386,7 @@ def probe(
     height: int,
     format: str | None,  # noqa: A002
 ) -> DeviceProbe: ...
+def probe_cards() -> list[CardProbe]: ...
 def cpuid_hypervisor() -> str | None: ...
 def under_way() -> list[str]: ...
 def exit_within(seconds: float, status: int) -> None: ...

@@ -1,8 +1,13 @@
-"""What works with a V4L2 device: each memory that it might capture into, tried for real."""
+"""What works with this machine's devices, tried for real.
+
+Each memory that a V4L2 device might capture into, or show frames from; and which DRM cards import
+a heap's DMABUFs.
+"""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from v4l_dmabuf import _core, values
 
@@ -11,7 +16,7 @@ _SYSFS = Path("/sys/class/video4linux")
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryProbe:
-    """A memory that a device might capture into, and whether it works.
+    """A memory that a device might capture into, or show frames from, and whether it works.
 
     What follows ``reason`` is None where it does not.
     """
@@ -20,7 +25,7 @@ class MemoryProbe:
     """``mmap``, the driver's own buffers, or the heap that DMABUFs are from."""
     works: bool
     """Whether the driver took real buffers of the real size (VIDIOC_QBUF), and within 3 s gave a
-    frame that was whole, and none that was not."""
+    frame that was whole, and none that was not; or gave one back that it was to show."""
     reason: str | None = None
     """Why it does not work, and what to do."""
     width: int | None = None
@@ -30,7 +35,8 @@ class MemoryProbe:
     sizeimage: int | None = None
     """Bytes: no frame has more."""
     zero_copy: bool | None = None
-    """Whether frames can be sent from it without a copy."""
+    """Whether frames can be sent from it without a copy; None for an output device, of which this
+    and what follows until ``frames`` is not asked."""
     zero_copy_reason: str | None = None
     """Why not."""
     clock: str | None = None
@@ -41,17 +47,20 @@ class MemoryProbe:
     read_bytes_per_second: float | None = None
     """How fast the CPU reads a buffer."""
     frames: int | None = None
-    """How many frames came, four at most."""
+    """How many frames came, four at most; or that an output device was done with, three at
+    most."""
     error_frames: int | None = None
     """Those of them that the driver flags as corrupt."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceProbe:
-    """A capture device, and what works with it."""
+    """A device that captures or shows frames, and what works with it."""
 
     device: str
     """Its path."""
+    direction: Literal["capture", "output"] = "capture"
+    """Whether frames come from it, or go to it."""
     driver: str
     """The driver's name, such as ``uvcvideo``."""
     card: str
@@ -66,6 +75,24 @@ class DeviceProbe:
     """What was tried, in turn."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class CardProbe:
+    """A DRM card, and whether it imports a heap's DMABUFs."""
+
+    card: str
+    """Its path."""
+    driver: str | None
+    """Its driver's name; None if the kernel does not tell."""
+    heap: str
+    """The heap that the DMABUF was from."""
+    imports: bool
+    """Whether DRM_IOCTL_PRIME_FD_TO_HANDLE took it."""
+    errno: str | None = None
+    """What that answered if it did not, such as ``EINVAL``."""
+    reason: str | None = None
+    """Why it does not, and what to do."""
+
+
 def probe(
     device: str | os.PathLike[str] = "/dev/video0",
     *,
@@ -74,6 +101,8 @@ def probe(
     format: str | None = None,  # noqa: A002 -- the option's own name
 ) -> DeviceProbe:
     """Try each memory that ``device`` might capture into, by capturing a few frames.
+
+    Of an output device, each that it might show frames from, by giving it a few, of zeros.
 
     ``width`` and ``height`` are in pixels: large, since small frames may fit where large ones
     don't. ``format`` is a fourcc, by default YUYV or else the first that the device offers.
@@ -97,3 +126,15 @@ def devices() -> list[str]:
     """Give the paths of this machine's V4L2 nodes, in the order of their numbers."""
     names = [entry.name for entry in _SYSFS.glob("video*")] if _SYSFS.exists() else []
     return [f"/dev/{name}" for name in sorted(names, key=lambda name: (len(name), name))]
+
+
+def cards() -> list[CardProbe]:
+    """Try a DMABUF of each heap with each DRM card (``/dev/dri/card*``).
+
+    A card that imports it can show or encode frames without a copy.
+
+    Raises:
+        Error: it can't be tried at all.
+
+    """
+    return _core.probe_cards()

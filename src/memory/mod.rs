@@ -8,6 +8,7 @@ mod access;
 mod calls;
 mod heap;
 mod mapping;
+pub mod prime;
 mod read_rate;
 mod udmabuf;
 mod used;

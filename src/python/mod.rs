@@ -32,7 +32,7 @@ mod _core {
     #[pymodule_export]
     use super::frames::{Consumer, Feed, Frame, Latest, Plane, Slot, SlotPlane};
     #[pymodule_export]
-    use super::probe::probe;
+    use super::probe::{probe, probe_cards};
 
     /// What the hypervisor calls itself in CPUID; None where nothing signs.
     #[pyfunction]

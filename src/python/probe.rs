@@ -11,9 +11,10 @@ use pyo3::types::{PyDict, PyList};
 use super::error::raised;
 use super::observer::Link;
 use super::running;
-use crate::base::{Error, Stop};
+use crate::base::{Error, Result, Run, Stop};
 use crate::frame::CaptureClock;
 use crate::probe::{DeviceProbe, Wanted, Works};
+use crate::v4l2::Direction;
 
 /// Tries all that a device might capture into; gives a `v4l_dmabuf.probe.DeviceProbe`.
 #[pyfunction]
@@ -32,17 +33,48 @@ pub fn probe(
             .transpose()
             .map_err(|error: Error| PyValueError::new_err(error.to_string()))?,
     };
+    let name = device.display().to_string();
+    let probed = run(py, move |run| crate::probe::probe(&device, &wanted, run))?;
+    to_python(py, &name, &probed)
+}
+
+/// Tries each heap's DMABUFs with each DRM card; gives `v4l_dmabuf.probe.CardProbe`s.
+#[pyfunction]
+pub fn probe_cards(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    let probed = run(py, crate::probe::cards)?;
+    let class = py.import("v4l_dmabuf.probe")?.getattr("CardProbe")?;
+    let cards = PyList::empty(py);
+    for card in &probed {
+        let fields = PyDict::new(py);
+        fields.set_item("card", card.card.display().to_string())?;
+        fields.set_item("driver", &card.driver)?;
+        fields.set_item("heap", &card.heap)?;
+        fields.set_item("imports", card.imports.is_ok())?;
+        if let Err(error) = &card.imports {
+            fields.set_item(
+                "errno",
+                error.errno_value().map(|errno| format!("{errno:?}")),
+            )?;
+            fields.set_item("reason", error.to_string())?;
+        }
+        cards.append(class.call((), Some(&fields))?)?;
+    }
+    Ok(cards)
+}
+
+/// Probes something, without the GIL.
+fn run<T: Send + 'static>(
+    py: Python<'_>,
+    probe: impl FnOnce(&mut Run<'_>) -> Result<T> + Send + 'static,
+) -> PyResult<T> {
     let failed = |error: &Error| raised(py, error);
     let stop = Arc::new(Stop::new().map_err(|error| failed(&error))?);
     let link = Arc::new(Link::new().map_err(|error| failed(&error))?);
-    let name = device.display().to_string();
-    let outcome = running::run(py, &link, &stop, None, move |_, run| {
-        crate::probe::probe(&device, &wanted, run)
-    })?;
+    let outcome = running::run(py, &link, &stop, None, move |_, run| probe(run))?;
     match (outcome.raised, outcome.result) {
         (Some(raised), _) => Err(raised),
         (None, Ok(Err(error))) => Err(failed(&error)),
-        (None, Ok(Ok(probed))) => to_python(py, &name, &probed),
+        (None, Ok(Ok(probed))) => Ok(probed),
         (None, Err(_)) => Err(failed(&running::aborted())),
     }
 }
@@ -69,6 +101,11 @@ fn to_python<'py>(
     let formats: Vec<String> = probed.formats.iter().map(ToString::to_string).collect();
     let fields = PyDict::new(py);
     fields.set_item("device", device)?;
+    let direction = match probed.direction {
+        Direction::Capture => "capture",
+        Direction::Output => "output",
+    };
+    fields.set_item("direction", direction)?;
     fields.set_item("driver", &probed.capability.driver)?;
     fields.set_item("card", &probed.capability.card)?;
     fields.set_item("bus", &probed.capability.bus_info)?;
@@ -83,16 +120,18 @@ fn set_works(fields: &Bound<'_, PyDict>, works: &Works) -> PyResult<()> {
     fields.set_item("width", works.stream.width)?;
     fields.set_item("height", works.stream.height)?;
     fields.set_item("sizeimage", works.stream.frame_bytes())?;
-    fields.set_item("zero_copy", works.zero_copy.is_ok())?;
-    if let Err(errno) = works.zero_copy {
-        let why = format!("its mapping has no pages to send from ({})", errno.desc());
-        fields.set_item("zero_copy_reason", why)?;
+    if let Some(captured) = &works.captured {
+        fields.set_item("zero_copy", captured.zero_copy.is_ok())?;
+        if let Err(errno) = captured.zero_copy {
+            let why = format!("its mapping has no pages to send from ({})", errno.desc());
+            fields.set_item("zero_copy_reason", why)?;
+        }
+        fields.set_item("clock", captured.clock.name())?;
+        if let CaptureClock::Unknown(why) = &captured.clock {
+            fields.set_item("clock_reason", why)?;
+        }
     }
     fields.set_item("frames", works.frames)?;
     fields.set_item("error_frames", works.error_frames)?;
-    fields.set_item("clock", works.clock.name())?;
-    if let CaptureClock::Unknown(why) = &works.clock {
-        fields.set_item("clock_reason", why)?;
-    }
     fields.set_item("read_bytes_per_second", works.stream.read_rate)
 }

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from v4l_dmabuf import _core
 from v4l_dmabuf.commands.display import claim_standard_streams, log_to_stderr
 from v4l_dmabuf.errors import Error, NotACaptureDeviceError
-from v4l_dmabuf.probe import DeviceProbe, MemoryProbe, devices, probe
+from v4l_dmabuf.probe import CardProbe, DeviceProbe, MemoryProbe, cards, devices, probe
 from v4l_dmabuf.text import escaped
 
 _LOGGER = logging.getLogger("v4l_dmabuf")
@@ -25,15 +25,17 @@ _PROGRAM = "v4l-dmabuf-probe"
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
-        description="Try what a V4L2 device can capture into, with real buffers of a real size.",
+        description="Try what a V4L2 device can capture into, or show frames from, with real "
+        "buffers of a real size; and which DRM cards import a heap's DMABUFs.",
         epilog="Exit status: 0 something works, 1 nothing does, 2 usage, 130 interrupted.",
     )
-    parser.add_argument("device", nargs="?", help="V4L2 device (default: all that capture)")
+    parser.add_argument("device", nargs="?", help="V4L2 device (default: all)")
     parser.add_argument("-W", "--width", type=int, default=1920, metavar="PIXELS")
     parser.add_argument("-H", "--height", type=int, default=1080, metavar="PIXELS")
     parser.add_argument(
         "-f", "--format", metavar="FOURCC", help="pixel format (default: YUYV, or the first)"
     )
+    parser.add_argument("--cards", action="store_true", help="try the DRM cards alone")
     parser.add_argument("--json", action="store_true", help="print JSON rather than a table")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is tried")
     parser.add_argument("--version", action="version", version=_core.__version__)
@@ -46,24 +48,33 @@ def probe_main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     log_to_stderr(_PROGRAM, logging.DEBUG if options.verbose else logging.ERROR)
+    if options.cards and options.device:
+        parser.error("--cards is of no one device")
     try:
-        probes, errors = _probe_all(options)
+        probes, errors = ([], []) if options.cards else _probe_all(options)
+        # A program that reads the devices' JSON finds devices in it, and nothing else.
+        with_cards = options.cards or not (options.device or options.json)
+        displays = cards() if with_cards else []
     except ValueError as error:
         parser.error(str(error))
     except KeyboardInterrupt:
         return 130
     for failure in errors:
         _LOGGER.error("%s", failure)
-    if not probes and not errors:
-        _LOGGER.error("this machine has no V4L2 device that captures")
+    if options.cards and not displays:
+        _LOGGER.error("this machine has no DRM card (/dev/dri/card*), or no heap of DMABUFs")
+    if not (probes or errors or options.cards):
+        _LOGGER.error("this machine has no V4L2 device that captures or shows frames")
     if options.json:
-        text = json.dumps([asdict(probed) for probed in probes], indent=2) + "\n"
+        probed_all = displays if options.cards else probes
+        text = json.dumps([asdict(probed) for probed in probed_all], indent=2) + "\n"
     else:
-        text = "\n".join(
-            "".join(f"{escaped(line)}\n" for line in _table(probed)) for probed in probes
-        )
+        tables = [*map(_table, probes), *([_card_table(displays)] if displays else [])]
+        text = "\n".join("".join(f"{escaped(line)}\n" for line in table) for table in tables)
     if not _print(text):
         return 1
+    if options.cards:
+        return 0 if any(card.imports for card in displays) else 1
     works = all(any(memory.works for memory in probed.memories) for probed in probes)
     return 0 if probes and works and not errors else 1
 
@@ -96,7 +107,7 @@ def _probe_all(options: argparse.Namespace) -> tuple[list[DeviceProbe], list[Err
                 probe(device, width=options.width, height=options.height, format=options.format)
             )
         except Error as error:
-            # An output or metadata node that nobody asked for is none of ours.
+            # A metadata or codec node that nobody asked for is none of ours.
             if options.device or not isinstance(error, NotACaptureDeviceError):
                 errors.append(error)
     return probes, errors
@@ -112,17 +123,36 @@ def _table(probed: DeviceProbe) -> list[str]:
         one = working[0]
         size = f"{one.width}x{one.height} {probed.format}, {one.sizeimage} bytes a frame"
         lines.append(f"  tried with {size}")
-    rows = [
-        ("memory", "works", "without a copy", "timestamps", "read"),
-        *map(_row, probed.memories),
-    ]
+    if probed.direction == "capture":
+        head = ("memory", "works", "without a copy", "timestamps", "read")
+        rows = [head, *map(_row, probed.memories)]
+    else:
+        shown = [(it.memory, "yes" if it.works else "no") for it in probed.memories]
+        rows = [("shown from", "works"), *shown]
+    lines += ["", *_columns(rows)]
+    notes = [note for memory in probed.memories for note in _notes(memory)]
+    return [*lines, *([""] if notes else []), *notes]
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines.append("")
+    lines = []
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         lines.append(f"  {'  '.join(cells).rstrip()}")
-    notes = [note for memory in probed.memories for note in _notes(memory)]
-    return [*lines, *([""] if notes else []), *notes]
+    return lines
+
+
+def _card_table(probes: Sequence[CardProbe]) -> list[str]:
+    heaps = list(dict.fromkeys(card.heap for card in probes))
+    names = {card.card: f"{card.card} ({card.driver or 'unknown'})" for card in probes}
+    took = {
+        (card.card, card.heap): "yes" if card.imports else card.errno or "no" for card in probes
+    }
+    rows = [("imports DMABUFs of", *heaps)]
+    rows += [(name, *(took[card, heap] for heap in heaps)) for card, name in names.items()]
+    notes = dict.fromkeys(f"  {card.reason}" for card in probes if card.reason)
+    return ["DRM cards", "", *_columns(rows), *([""] if notes else []), *notes]
 
 
 def _row(memory: MemoryProbe) -> tuple[str, str, str, str, str]:

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use super::showing::Queued;
-use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run};
+use crate::base::{Blocking, ErrorKind, OnStop, Result, Run};
 use crate::frame::{Appearance, Free, Layout, PlaneLayout, field};
 use crate::memory::MemoryMode;
 use crate::sink::consumer::Overrun;
 use crate::v4l2::output_queue::OutputQueue;
-use crate::v4l2::{Direction, Format, MemoryType, PlaneFormat, device::Device, queue::QueueError};
+use crate::v4l2::{
+    Direction, Format, Ioctl, MemoryType, PlaneFormat, device::Device, queue::QueueError,
+};
 use crate::wire::Description;
 
 /// Frames that a driver gets at a time at least: the one that it shows, and two that follow. vivid
@@ -157,25 +159,14 @@ impl OpenDevice {
 
     fn import(&self, wanted: &Format, buffers: &[Free]) -> Result<OutputQueue<Device, Queued>> {
         let device = &self.device;
-        let path = device.path();
-        let refused = |ioctl: &str, errno: Errno, cause: &str| {
-            if matches!(errno, Errno::EBUSY | Errno::ENODEV) {
-                return device.error(&format!("{ioctl} on {path}"), errno);
-            }
-            let what = format!("import the frames' DMABUFs into {path} ({ioctl})");
-            Error::new(ErrorKind::ImportRefused, what)
-                .object(&path)
-                .errno(errno)
-                .cause(cause)
-                .next("use -m mmap, or another heap (-e)")
-        };
+        let refused = |ioctl, errno| device.import_refused("the frames' DMABUFs", ioctl, errno);
         let first = buffers.first().filter(|it| {
             let mut planes = it.planes().iter();
             planes.all(|plane| plane.dmabuf().is_some())
         });
         let Some(first) = first else {
-            let cause = "the frames' memory is no DMABUF";
-            return Err(refused("VIDIOC_QBUF", Errno::EINVAL, cause));
+            let refused = refused(Ioctl::QBuf, Errno::EINVAL);
+            return Err(refused.cause("the frames' memory is no DMABUF"));
         };
         let count = u32::try_from(buffers.len()).ok().and_then(NonZeroU32::new);
         let queue = OutputQueue::request(
@@ -184,30 +175,17 @@ impl OpenDevice {
             count.unwrap_or(NonZeroU32::MIN),
         );
         let mut queue = queue.map_err(|error| match error {
-            QueueError::Errno(errno) => refused(
-                "VIDIOC_REQBUFS",
-                errno,
-                "the driver does not import DMABUFs",
-            ),
-            QueueError::Nonsense(_) => device.queue_error(&requesting(device), error),
+            QueueError::Errno(errno) => refused(Ioctl::ReqBufs, errno),
+            QueueError::Nonsense(_) => device.queue_error(&device.requesting(), error),
         })?;
         let used: Vec<usize> = wanted
             .planes
             .iter()
             .map(|it| it.sizeimage as usize)
             .collect();
-        queue.try_import(first, &used).map_err(|errno| {
-            let cause = match errno {
-                Errno::EFAULT => {
-                    "the driver likely needs contiguous memory, which this heap does not give"
-                }
-                Errno::EINVAL => {
-                    "the driver refuses this memory: the buffers may be too small for it"
-                }
-                _ => "the driver refuses this memory",
-            };
-            refused("VIDIOC_QBUF", errno, cause)
-        })?;
+        queue
+            .try_import(first, &used)
+            .map_err(|errno| refused(Ioctl::QBuf, errno))?;
         Ok(queue)
     }
 
@@ -219,7 +197,7 @@ impl OpenDevice {
             .find(|(wanted, granted)| granted.sizeimage < wanted.sizeimage)
         {
             return Err(device
-                .error(&requesting(device), Errno::EINVAL)
+                .error(&device.requesting(), Errno::EINVAL)
                 .cause(format!(
                     "its buffers have {} bytes, and frames up to {}",
                     granted.sizeimage, wanted.sizeimage
@@ -227,12 +205,8 @@ impl OpenDevice {
         }
         let count = NonZeroU32::new(self.holds()).unwrap_or(NonZeroU32::MIN);
         OutputQueue::request(Arc::clone(device), MemoryType::Mmap, count)
-            .map_err(|error| device.queue_error(&requesting(device), error))
+            .map_err(|error| device.queue_error(&device.requesting(), error))
     }
-}
-
-fn requesting(device: &Device) -> String {
-    format!("request buffers (VIDIOC_REQBUFS) on {}", device.path())
 }
 
 /// The format of an output device that shows a stream's frames as they are.

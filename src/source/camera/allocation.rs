@@ -9,7 +9,7 @@ use crate::base::{Error, ErrorKind, Result};
 use crate::frame::{Free, Places, Pool};
 use crate::measure::verify;
 use crate::memory::{self, Heap, HeapChoice, HeapName, MemoryMode, read_rate};
-use crate::v4l2::{Format, MemoryType, device::Device, queue::Queue, queue::QueueError};
+use crate::v4l2::{Format, Ioctl, MemoryType, device::Device, queue::Queue, queue::QueueError};
 
 /// What the driver captures into: its queue, filled, and the heap that the
 /// buffers are from, if they are not its own.
@@ -118,19 +118,8 @@ fn import_heap(
         .cause("a memfd is no DMABUF, and a driver imports nothing else")
         .next("use -e /dev/udmabuf or a dma-heap, or -m mmap"));
     }
-    let refused = |ioctl: &str, errno: Errno, cause: &str, next: &str| {
-        if matches!(errno, Errno::EBUSY | Errno::ENODEV) {
-            return device.error(&format!("{ioctl} on {}", device.path()), errno);
-        }
-        Error::new(
-            ErrorKind::ImportRefused,
-            format!("import DMABUFs of {name} into {} ({ioctl})", device.path()),
-        )
-        .object(device.path())
-        .errno(errno)
-        .cause(cause)
-        .next(next)
-    };
+    let dmabufs = format!("DMABUFs of {name}");
+    let refused = |ioctl, errno| device.import_refused(&dmabufs, ioctl, errno);
     let mut queue = Queue::request(
         Arc::clone(device),
         MemoryType::DmaBuf,
@@ -139,13 +128,8 @@ fn import_heap(
         Pool::new(Vec::new())?,
     )
     .map_err(|error| match error {
-        QueueError::Errno(errno) => refused(
-            "VIDIOC_REQBUFS",
-            errno,
-            "the driver does not import DMABUFs",
-            "use -m mmap",
-        ),
-        QueueError::Nonsense(_) => device.queue_error(&requesting(device), error),
+        QueueError::Errno(errno) => refused(Ioctl::ReqBufs, errno),
+        QueueError::Nonsense(_) => device.queue_error(&device.requesting(), error),
     })?;
     let mut rate = None;
     for index in 0..queue.count().get() {
@@ -159,19 +143,7 @@ fn import_heap(
         }
         queue
             .enqueue(prepared(Free::new(index, planes), places)?)
-            .map_err(|(_, errno)| {
-                let cause = match errno {
-                    Errno::EFAULT => {
-                        "the driver likely needs contiguous memory, which this heap does not give"
-                    }
-                    Errno::EINVAL => {
-                        "the driver refuses this memory: the buffer may be too small for it"
-                    }
-                    _ => "the driver refuses this memory",
-                };
-                let next = "use -m mmap, or another heap (-e), such as one of contiguous memory";
-                refused("VIDIOC_QBUF", errno, cause, next)
-            })?;
+            .map_err(|(_, errno)| refused(Ioctl::QBuf, errno))?;
     }
     log::info!(
         "memory: DMABUFs from {name}, {} x {} bytes",
@@ -197,10 +169,6 @@ pub(super) fn prepared(free: Free, places: Option<&Arc<Places>>) -> Result<Free>
     }
 }
 
-fn requesting(device: &Device) -> String {
-    format!("request buffers (VIDIOC_REQBUFS) on {}", device.path())
-}
-
 fn driver_memory(
     device: &Arc<Device>,
     format: &Format,
@@ -217,7 +185,7 @@ fn driver_memory(
         &format.planes,
         Pool::new(Vec::new())?,
     )
-    .map_err(|error| device.queue_error(&requesting(device), error))?;
+    .map_err(|error| device.queue_error(&device.requesting(), error))?;
     let buffers = queue
         .driver_buffers()
         .map_err(|error| failed("map the driver's buffers", error))?;

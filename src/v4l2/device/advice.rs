@@ -6,6 +6,9 @@ use super::Device;
 use crate::base::{Error, ErrorKind};
 use crate::v4l2::{self, Ioctl};
 
+/// What to try where a memory is refused.
+const ANOTHER: &str = "use -m mmap, or another heap (-e), such as one of contiguous memory";
+
 impl Device {
     /// An error of an operation on this device, with what its errno means there.
     pub fn error(&self, operation: &str, errno: Errno) -> Error {
@@ -39,6 +42,37 @@ impl Device {
                 .next(self.where_to_look()),
             _ => error(ErrorKind::Device).next(self.where_to_look()),
         }
+    }
+
+    /// What a request for buffers is called in errors.
+    pub fn requesting(&self) -> String {
+        format!("request buffers (VIDIOC_REQBUFS) on {}", self.path())
+    }
+
+    /// The error that the driver refuses `dmabufs`, so named, at VIDIOC_REQBUFS or VIDIOC_QBUF.
+    pub fn import_refused(&self, dmabufs: &str, ioctl: Ioctl, errno: Errno) -> Error {
+        let path = self.path();
+        if matches!(errno, Errno::EBUSY | Errno::ENODEV) {
+            return self.error(&format!("{ioctl} on {path}"), errno);
+        }
+        let (cause, next) = match (ioctl, errno) {
+            (Ioctl::ReqBufs, _) => ("the driver does not import DMABUFs", "use -m mmap"),
+            (_, Errno::EFAULT) => (
+                "the driver likely needs contiguous memory, which this heap does not give",
+                ANOTHER,
+            ),
+            (_, Errno::EINVAL) => (
+                "the driver refuses this memory: the buffers may be too small for it",
+                ANOTHER,
+            ),
+            _ => ("the driver refuses this memory", ANOTHER),
+        };
+        let what = format!("import {dmabufs} into {path} ({ioctl})");
+        Error::new(ErrorKind::ImportRefused, what)
+            .object(path)
+            .errno(errno)
+            .cause(cause)
+            .next(next)
     }
 
     /// Where the reason for a refusal may be found, by what kind of device it is.

@@ -1,0 +1,125 @@
+//! Whether a device captures into a memory: by capturing a few frames.
+
+use std::path::Path;
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags};
+
+use super::{Captured, FRAMES, PATIENCE, Works};
+use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run, Woken};
+use crate::frame::{Sighting, capture_clock};
+use crate::measure::{Completeness, Lack};
+use crate::source::{self, Next, Source, camera::Camera, camera::Capture};
+use crate::wire::Description;
+
+/// Captures a few frames. None on a stop.
+pub(super) fn capture_into(
+    path: &Path,
+    capture: &Capture,
+    run: &mut Run<'_>,
+) -> Result<Option<Works>> {
+    let (own, wanted) = (path.to_owned(), capture.clone());
+    let call = format!("opening and start of {}", path.display());
+    let opening = Blocking::start(call, move || {
+        let mut camera = Camera::open(&own, &wanted)?;
+        let zero_copy = camera.can_pin();
+        camera.start()?;
+        Ok((camera, zero_copy))
+    })?;
+    let Some(opened) = run.wait_for(opening, OnStop::End)? else {
+        return Ok(None);
+    };
+    let (mut camera, zero_copy) = opened?;
+    let watched = watch(&mut camera, run);
+    let stream = camera.stream().clone();
+    // Many devices are one program's at a time: the next memory is tried when this one is gone.
+    let teardown = source::tear_down(Box::new(camera), ())?;
+    let gone = run.wait_for(teardown, OnStop::End)?;
+    let seen = watched?;
+    if gone.is_none() || run.is_stopped() {
+        return Ok(None);
+    }
+    seen.is_a_stream(path)?;
+    Ok(Some(Works {
+        stream,
+        captured: Some(Captured {
+            zero_copy,
+            clock: capture_clock::classify(&seen.sightings),
+        }),
+        frames: seen.sightings.len(),
+        error_frames: seen.corrupt,
+    }))
+}
+
+/// The frames that came.
+#[derive(Default)]
+struct Seen {
+    sightings: Vec<Sighting>,
+    /// Flagged so by the driver.
+    corrupt: usize,
+    /// Short of what their format says, and what the latest lacks.
+    incomplete: usize,
+    lack: Option<Lack>,
+}
+
+impl Seen {
+    /// Fails as a stream of these frames would.
+    fn is_a_stream(&self, path: &Path) -> Result<()> {
+        let frames = self.sightings.len();
+        let shown = path.display();
+        let error = Error::new(ErrorKind::Device, format!("capture from {shown}"))
+            .object(shown.to_string());
+        if frames == 0 {
+            let patience = PATIENCE.as_secs();
+            return Err(error
+                .cause(format!(
+                    "it takes the buffers, and gives no frame in {patience} s"
+                ))
+                .next("check that its source has a signal, and that nothing has to trigger it"));
+        }
+        match self.lack {
+            Some(lack) => Err(error
+                .cause(format!(
+                    "{} of {frames} frames are incomplete: {lack}",
+                    self.incomplete
+                ))
+                .next("try another pixel format (-f) or size (-W, -H)")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn watch(camera: &mut Camera, run: &mut Run<'_>) -> Result<Seen> {
+    let complete = Completeness::new(&Description::of(camera.stream(), false, false));
+    let deadline = Instant::now() + PATIENCE;
+    let mut seen = Seen::default();
+    while seen.sightings.len() < FRAMES && Instant::now() < deadline && !run.is_stopped() {
+        run.tick()?;
+        match camera.next()? {
+            Next::Frame(lease) => {
+                let frame = lease.frame();
+                seen.sightings.push(Sighting::of(frame)?);
+                seen.corrupt += usize::from(frame.has_error());
+                if let Some(lack) = complete.lack(frame) {
+                    seen.incomplete += 1;
+                    seen.lack = Some(lack);
+                }
+            }
+            Next::Ended => break,
+            Next::NotReady => {
+                let polled: Vec<PollFd<'_>> = camera.waits_for().poll().0.collect();
+                match run.wait(&polled, Some(deadline), OnStop::End)? {
+                    Woken::Ready(events) => {
+                        let failed = PollFlags::POLLERR | PollFlags::POLLHUP;
+                        if events.iter().any(|events| events.intersects(failed)) {
+                            camera.next()?;
+                            return Err(camera.poll_error());
+                        }
+                    }
+                    Woken::TimedOut | Woken::Stopped => break,
+                }
+            }
+        }
+    }
+    Ok(seen)
+}

@@ -1,0 +1,149 @@
+//! What works with a device: each memory that it might capture into, or show frames from, tried
+//! for real; and which displays import frames.
+
+mod capture;
+mod cards;
+mod output;
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+pub use self::cards::{CardProbe, cards};
+use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run};
+use crate::frame::{Capability, CaptureClock, FourCc, Stream};
+use crate::memory::{HeapChoice, HeapName, MemoryMode};
+use crate::source::camera::Capture;
+use crate::v4l2::{Direction, device::Device};
+
+/// Frames to look at.
+const FRAMES: usize = 4;
+/// How long to wait for them: a device may be without a signal.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// As many as a sender has unless told otherwise.
+const BUFFERS: NonZeroU32 = NonZeroU32::new(4).unwrap();
+
+/// What to try with.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Pixels.
+    pub width: NonZeroU32,
+    /// Pixels.
+    pub height: NonZeroU32,
+    /// None: YUYV if the device has it, else the first that it offers.
+    pub pixel_format: Option<FourCc>,
+}
+
+/// A device, and what works with it.
+#[derive(Debug)]
+pub struct DeviceProbe {
+    /// What it says it is.
+    pub capability: Capability,
+    /// Whether frames come from it or go to it.
+    pub direction: Direction,
+    /// What it offers.
+    pub formats: Vec<FourCc>,
+    /// What was tried.
+    pub pixel_format: FourCc,
+    /// Each memory by its name (`mmap`, or a heap's), and whether it works.
+    pub memories: Vec<(String, Result<Works>)>,
+}
+
+/// How a memory works that a driver captured into, or took frames from.
+#[derive(Debug)]
+pub struct Works {
+    /// What the driver granted.
+    pub stream: Stream,
+    /// What is known of frames that were captured.
+    pub captured: Option<Captured>,
+    /// Frames that came, one at least, all of them whole or flagged; or that the device was done
+    /// with.
+    pub frames: usize,
+    /// Those of them that the driver flags as corrupt.
+    pub error_frames: usize,
+}
+
+/// How frames are that were captured.
+#[derive(Debug)]
+pub struct Captured {
+    /// Whether they can be sent without a copy, and if not, what the kernel says.
+    pub zero_copy: nix::Result<()>,
+    /// What timestamps are of.
+    pub clock: CaptureClock,
+}
+
+/// Tries all that a device might capture into, or show frames from.
+pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DeviceProbe> {
+    let (own, format) = (path.to_owned(), wanted.pixel_format);
+    let looking = Blocking::start(format!("opening of {}", path.display()), move || {
+        look_at(&own, format)
+    })?;
+    let Some(looked) = run.wait_for(looking, OnStop::End)? else {
+        return Err(
+            Error::new(ErrorKind::Interrupted, format!("probe {}", path.display()))
+                .cause("it was stopped"),
+        );
+    };
+    let mut probed = looked?;
+    let heaps = HeapName::candidates().into_iter().map(Some);
+    for heap in std::iter::once(None).chain(heaps) {
+        if run.is_stopped() {
+            break;
+        }
+        let name = heap.as_ref().map_or("mmap".to_owned(), HeapName::to_string);
+        let capture = Capture {
+            width: wanted.width,
+            height: wanted.height,
+            pixel_format: probed.pixel_format,
+            buffers: BUFFERS,
+            memory: match heap {
+                Some(_) => MemoryMode::DmaBuf,
+                None => MemoryMode::Mmap,
+            },
+            heap: heap.map_or(HeapChoice::Auto, HeapChoice::Named),
+            fps: None,
+            verify: false,
+        };
+        let tried = match probed.direction {
+            Direction::Capture => capture::capture_into(path, &capture, run),
+            Direction::Output => output::show_from(path, &capture, run),
+        };
+        match tried {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+            Ok(None) => break,
+            Ok(Some(works)) => probed.memories.push((name, Ok(works))),
+            Err(error) => probed.memories.push((name, Err(error))),
+        }
+    }
+    Ok(probed)
+}
+
+/// What a device says of itself, and the pixel format to try it with.
+fn look_at(path: &Path, wanted: Option<FourCc>) -> Result<DeviceProbe> {
+    let (device, direction) = match Device::open(path, Direction::Capture) {
+        Err(error) if error.kind() == ErrorKind::NotACaptureDevice => {
+            let output = Device::open(path, Direction::Output);
+            (output.map_err(|_| error)?, Direction::Output)
+        }
+        device => (device?, Direction::Capture),
+    };
+    let formats = device.formats()?;
+    let usual: FourCc = "YUYV".parse()?;
+    let pixel_format = wanted
+        .or_else(|| formats.iter().copied().find(|format| *format == usual))
+        .or_else(|| formats.first().copied())
+        .ok_or_else(|| {
+            device
+                .error("choose a pixel format", Errno::EINVAL)
+                .cause(format!("{} offers none", device.path()))
+        })?;
+    Ok(DeviceProbe {
+        capability: device.capability().clone(),
+        direction,
+        formats,
+        pixel_format,
+        memories: Vec::new(),
+    })
+}

@@ -1,0 +1,181 @@
+//! Whether a device shows frames from a memory: by giving it a few.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{BUFFERS, FRAMES, PATIENCE, Works};
+use crate::base::{Blocking, Error, ErrorKind, Monotonic, OnStop, Result, Run, Woken};
+use crate::frame::{Frame, Free, Origin, Payload, PlaneLayout, Pool, Stream, Timestamp};
+use crate::memory::{Heap, HeapChoice, HeapName, MemoryMode, MemoryUsed};
+use crate::source::camera::Capture;
+use crate::v4l2::output_queue::{NotQueued, OutputQueue};
+use crate::v4l2::{Direction, Format, Ioctl, MemoryType, Sent, device::Device, queue::QueueError};
+
+/// How often to ask for a frame back: drivers differ in whether they say so to poll(2).
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// A device that has frames.
+struct Showing {
+    device: Arc<Device>,
+    queue: OutputQueue<Device, ()>,
+    stream: Stream,
+}
+
+/// Shows a few frames of zeros. None on a stop.
+pub(super) fn show_from(path: &Path, wanted: &Capture, run: &mut Run<'_>) -> Result<Option<Works>> {
+    let (own, wanted) = (path.to_owned(), wanted.clone());
+    let call = format!("opening and start of {}", path.display());
+    let opening = Blocking::start(call, move || start(&own, &wanted))?;
+    let Some(opened) = run.wait_for(opening, OnStop::End)? else {
+        return Ok(None);
+    };
+    let mut showing = opened?;
+    let seen = watch(&mut showing, run);
+    let stream = showing.stream.clone();
+    let teardown = Blocking::start(format!("stop of {}", path.display()), move || drop(showing))?;
+    let gone = run.wait_for(teardown, OnStop::End)?;
+    let (frames, error_frames) = seen?;
+    if gone.is_none() || run.is_stopped() {
+        return Ok(None);
+    }
+    if frames == 0 {
+        let shown = path.display();
+        let patience = PATIENCE.as_secs();
+        return Err(
+            Error::new(ErrorKind::Device, format!("show frames on {shown}"))
+                .object(shown.to_string())
+                .cause(format!(
+                    "it takes the frames, and gives none back in {patience} s"
+                ))
+                .next("check that its output is connected, and has timings (v4l2-ctl --all)"),
+        );
+    }
+    Ok(Some(Works {
+        stream,
+        captured: None,
+        frames,
+        error_frames,
+    }))
+}
+
+fn start(path: &Path, wanted: &Capture) -> Result<Showing> {
+    let device = Arc::new(Device::open(path, Direction::Output)?);
+    let granted = device.negotiate(wanted.width, wanted.height, wanted.pixel_format)?;
+    // Where the driver has buffers of its own, frames are copied from plain memory.
+    let (memory, heap) = match (&wanted.memory, &wanted.heap) {
+        (MemoryMode::DmaBuf, HeapChoice::Named(heap)) => (MemoryType::DmaBuf, heap.clone()),
+        _ => (MemoryType::Mmap, HeapName::Memfd),
+    };
+    let frames = frames(&granted, &Heap::open(&heap)?)?;
+    let queue = OutputQueue::request(Arc::clone(&device), memory, BUFFERS);
+    let dmabufs = format!("DMABUFs of {heap}");
+    let refused = |ioctl, errno| match memory {
+        MemoryType::DmaBuf => device.import_refused(&dmabufs, ioctl, errno),
+        MemoryType::Mmap => device.error(
+            &format!("show frames on {} ({ioctl})", device.path()),
+            errno,
+        ),
+    };
+    let mut queue = queue.map_err(|error| match error {
+        QueueError::Errno(errno) => refused(Ioctl::ReqBufs, errno),
+        nonsense @ QueueError::Nonsense(_) => device.queue_error(&device.requesting(), nonsense),
+    })?;
+    let stream = Stream {
+        width: granted.width,
+        height: granted.height,
+        pixel_format: granted.pixel_format,
+        planes: layout(&granted)?,
+        buffers: BUFFERS,
+        memory: match memory {
+            MemoryType::DmaBuf => MemoryUsed::DmaBuf,
+            MemoryType::Mmap => MemoryUsed::Mmap,
+        },
+        heap: (memory == MemoryType::DmaBuf).then(|| heap.to_string()),
+        read_rate: None,
+        origin: Origin::default(),
+    };
+    let pool = Pool::new(Vec::new())?;
+    for free in frames {
+        let payloads = free.planes().iter().zip(&granted.planes);
+        let payloads = payloads.map(|(_, plane)| Payload {
+            offset: 0,
+            length: plane.sizeimage as usize,
+        });
+        let frame = Frame {
+            sequence: 0,
+            flags: 0,
+            field: granted.appearance.field,
+            timestamp: Timestamp::default(),
+            payloads: payloads.collect(),
+            taken: Monotonic::now(),
+        };
+        let sent = Sent {
+            field: granted.appearance.field,
+            ..Sent::default()
+        };
+        match queue.enqueue(pool.lend(free, frame), (), sent) {
+            Ok(()) => {}
+            Err(NotQueued::Memory(error)) => return Err(error),
+            Err(NotQueued::Driver(errno)) => return Err(refused(Ioctl::QBuf, errno)),
+        }
+    }
+    queue.start().map_err(|errno| {
+        let what = format!("start output on {} (VIDIOC_STREAMON)", device.path());
+        device.error(&what, errno)
+    })?;
+    Ok(Showing {
+        device,
+        queue,
+        stream,
+    })
+}
+
+fn layout(granted: &Format) -> Result<Vec<PlaneLayout>> {
+    let planes = granted.planes.iter().map(|plane| {
+        let sizeimage = plane.sizeimage.try_into().map_err(|_| {
+            Error::new(ErrorKind::Device, "take the format that was granted")
+                .cause("the driver wants a plane of no bytes")
+        })?;
+        Ok(PlaneLayout {
+            sizeimage,
+            bytesperline: Some(plane.bytesperline),
+        })
+    });
+    planes.collect()
+}
+
+fn frames(granted: &Format, heap: &Heap) -> Result<Vec<Free>> {
+    let buffer = |index| {
+        let sizes = granted.planes.iter().map(|it| it.sizeimage as usize);
+        let planes = sizes.map(|size| heap.allocate(size));
+        Ok(Free::new(index, planes.collect::<Result<_>>()?))
+    };
+    (0..BUFFERS.get()).map(buffer).collect()
+}
+
+/// Takes frames back; says how many came, and how many of them failed. A driver keeps the one
+/// that it shows.
+fn watch(showing: &mut Showing, run: &mut Run<'_>) -> Result<(usize, usize)> {
+    let deadline = Instant::now() + PATIENCE;
+    let (mut frames, mut failed) = (0, 0);
+    while frames < FRAMES - 1 && Instant::now() < deadline && !run.is_stopped() {
+        let taking = format!(
+            "take a frame back from {} (VIDIOC_DQBUF)",
+            showing.device.path()
+        );
+        let returned = showing.queue.dequeue();
+        match returned.map_err(|error| showing.device.queue_error(&taking, error))? {
+            Some(returned) => {
+                frames += 1;
+                failed += usize::from(returned.has_failed);
+            }
+            None => {
+                if run.wait(&[], Some(Instant::now() + AGAIN), OnStop::End)? == Woken::Stopped {
+                    break;
+                }
+            }
+        }
+    }
+    Ok((frames, failed))
+}
