@@ -12,7 +12,7 @@ import pytest
 
 from comparing import Document, row, runs, without, written
 from v4l_dmabuf.commands.compare import compare_main
-from v4l_dmabuf.compare import Run, RunError, Verdict, compare, load
+from v4l_dmabuf.compare import ResultError, Run, Verdict, compare, load
 
 COMPARE = Path(sys.executable).with_name("v4l-dmabuf-compare")
 
@@ -317,7 +317,7 @@ def test_two_results_may_be_given_bare(
 def test_what_is_no_result_is_one_clear_line(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(text)
-    with pytest.raises(RunError, match=told):
+    with pytest.raises(ResultError, match=told):
         load([path])
     assert compare_main([str(path), str(path)]) == 2
 

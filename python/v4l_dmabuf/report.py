@@ -23,6 +23,25 @@ class Times:
     a percentile that fewer carry is chance."""
 
 
+STAGES = {
+    "capture_age": "capture to dequeue",
+    "verify": "verify",
+    "before_socket": "dequeue to socket",
+    "into_socket": "into the socket",
+    "until_completion": "until completed",
+    "into_buffer": "into the buffer",
+    "into_dump": "into the dump",
+    "on_device": "on the device",
+    "until_delivered": "until taken",
+    "held": "held",
+    "acknowledged": "until acknowledged",
+    "transfer": "socket to buffer",
+    "end_to_end": "capture to buffer",
+    "end_to_end_corrected": "  with frames that a blocked sender missed",
+}
+"""What the stages that a summary has are called, in their order."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """The result of a run, or its state so far as a progress callback gets it.

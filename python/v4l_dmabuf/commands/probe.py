@@ -123,12 +123,12 @@ def _table(probed: DeviceProbe) -> list[str]:
         one = working[0]
         size = f"{one.width}x{one.height} {probed.format}, {one.sizeimage} bytes a frame"
         lines.append(f"  tried with {size}")
+    rows: list[tuple[str, ...]] = [("shown from", "works")]
     if probed.direction == "capture":
-        head = ("memory", "works", "without a copy", "timestamps", "read")
-        rows = [head, *map(_row, probed.memories)]
+        rows = [("memory", "works", "without a copy", "timestamps", "read")]
+        rows += map(_row, probed.memories)
     else:
-        shown = [(it.memory, "yes" if it.works else "no") for it in probed.memories]
-        rows = [("shown from", "works"), *shown]
+        rows += [(it.memory, "yes" if it.works else "no") for it in probed.memories]
     lines += ["", *_columns(rows)]
     notes = [note for memory in probed.memories for note in _notes(memory)]
     return [*lines, *([""] if notes else []), *notes]

@@ -3,30 +3,13 @@
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from v4l_dmabuf.report import Report
+from v4l_dmabuf.report import STAGES, Report
 
 WIDTH = 80
 _LABEL = 9
 """Columns of what stands before each line."""
 
 _MEMORY = {"mmap": "the driver's own (mmap)", "memfd": "memfd (plain memory, no DMABUF)"}
-
-_STAGES = {
-    "capture_age": "capture to dequeue",
-    "verify": "verify",
-    "before_socket": "dequeue to socket",
-    "into_socket": "into the socket",
-    "until_completion": "until completed",
-    "into_buffer": "into the buffer",
-    "into_dump": "into the dump",
-    "on_device": "on the device",
-    "until_delivered": "until taken",
-    "held": "held",
-    "acknowledged": "until acknowledged",
-    "transfer": "socket to buffer",
-    "end_to_end": "capture to buffer",
-    "end_to_end_corrected": "  with frames that a blocked sender missed",
-}
 
 
 def units(report: Report) -> tuple[str, str]:
@@ -219,7 +202,7 @@ def _times(report: Report) -> list[str]:
             words,
             *(_ms(it) for it in (times.percentiles["p50"], _p99(times.percentiles), times.most)),
         )
-        for stage, words in _STAGES.items()
+        for stage, words in STAGES.items()
         if (times := report.stages.get(stage)) is not None and "p50" in times.percentiles
     ]
     if not rows:

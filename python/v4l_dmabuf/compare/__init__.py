@@ -10,15 +10,16 @@ Needs the package's extra ``compare`` (numpy and matplotlib).
 
 from v4l_dmabuf.compare.comparability import Difference
 from v4l_dmabuf.compare.comparison import Comparison, Missing, Row, Verdict, compare
-from v4l_dmabuf.compare.runs import Run, RunError, load
+from v4l_dmabuf.compare.runs import Run, load
+from v4l_dmabuf.reading import ResultError
 
 __all__ = [
     "Comparison",
     "Difference",
     "Missing",
+    "ResultError",
     "Row",
     "Run",
-    "RunError",
     "Verdict",
     "compare",
     "load",

@@ -1,23 +1,18 @@
 """The results of runs, as they are read."""
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from v4l_dmabuf.compare.shape import fault
-from v4l_dmabuf.result import FORMAT, FORMAT_VERSION
+from v4l_dmabuf.reading import ResultError, check_kind, read_result
 
 Floats = NDArray[np.float64]
-
-
-class RunError(ValueError):
-    """A file is no result of a run, or not one that can be compared."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +20,7 @@ class Run:
     """The result of a run.
 
     Raises:
-        RunError: the document is no result, or is one of a run without a stream.
+        ResultError: the document is no result, or is one of a run without a stream.
 
     """
 
@@ -37,19 +32,13 @@ class Run:
     def __post_init__(self) -> None:
         """Refuse what is no result: no figure of it would mean what it is called."""
         path, document = self.path, self.document
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise RunError(f"{path} is no result of a run: --report writes one")
-        if document.get("format_version") != FORMAT_VERSION:
-            raise RunError(
-                f"{path} is a result of version {document.get('format_version')!r}, "
-                f"and this compares version {FORMAT_VERSION}"
-            )
+        check_kind(path, document)
         if document.get("summary") is None or document.get("samples") is None:
             why = document.get("error") or "it has no figures"
-            raise RunError(f"{path} is the result of a run that had no stream: {why}")
+            raise ResultError(f"{path} is the result of a run that had no stream: {why}")
         wrong = fault(document)
         if wrong is not None:
-            raise RunError(f"{path} is no whole result of a run: {wrong}; make the run again")
+            raise ResultError(f"{path} is no whole result of a run: {wrong}; make the run again")
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -96,21 +85,7 @@ def load(paths: Iterable[str | os.PathLike[str]]) -> list[Run]:
     """Read runs.
 
     Raises:
-        RunError: a file can't be read, is no result, or is one of a run without a stream.
+        ResultError: a file can't be read, is no result, or is one of a run without a stream.
 
     """
-    return [_load(Path(path)) for path in paths]
-
-
-def _load(path: Path) -> Run:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is no result of a run: {error}") from error
-    return Run(path, document)
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number in JSON")
+    return [Run(Path(path), read_result(Path(path))) for path in paths]
