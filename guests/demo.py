@@ -1,11 +1,12 @@
 """The demonstration: guest A's camera, captured in guest B, and pictures of it.
 
 Leaves demo/capture.raw and demo/contact-sheet.png, and of guest B's virtual camera, which shows
-A's, demo/virtual-camera.png. Exit status 0 only if every frame arrived, and that picture is one of
-them.
+A's, demo/virtual-camera.png; and of the page in guest B, demo/page.json, its figures while the
+stream went on. Exit status 0 only if every frame arrived, and that picture is one of them.
 """
 
 import io
+import json
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ CAPTURE = CHECKOUT / "demo/capture.raw"
 SHEET = CHECKOUT / "demo/contact-sheet.png"
 TAKEN = CHECKOUT / "demo/virtual-camera.raw"
 PICTURE = CHECKOUT / "demo/virtual-camera.png"
+PAGE = CHECKOUT / "demo/page.json"
+PAGE_PORT = 8080
 COLUMNS, ROWS = 4, 3
 THUMBNAIL = (480, 270)
 GAP = 6
@@ -33,7 +36,7 @@ CLOCK = (16, 15, 160, 31)
 
 SENDER = f"--width {WIDTH} --height {HEIGHT} --format YUYV --fps 30 --frames {FRAMES}"
 
-LOOP = f"""
+LOOP = rf"""
 v4l2-ctl --device /dev/video1 --set-output 1
 v4l2-ctl --device /dev/video0 --set-input 3
 for node in 0 1; do v4l2-ctl --device /dev/video$node --set-dv-bt-timings index=7; done
@@ -41,12 +44,16 @@ v4l2-ctl --device /dev/video0 --set-ctrl hdmi_000_0_is_connected_to=2,osd_text_m
 (
     until grep -q ' [0-9A-F]*:{PORT:04X} [0-9A-F:]* 01 ' /proc/net/tcp*; do sleep 0.2; done
     sleep 5
-    v4l2-ctl --device /dev/video0 --stream-mmap --stream-count 1 --stream-to {TAKEN} \\
+    v4l2-ctl --device /dev/video0 --stream-mmap --stream-count 1 --stream-to {TAKEN} \
         --set-fmt-video width={WIDTH},height={HEIGHT},pixelformat=YUYV
+    exec 3<> /dev/tcp/127.0.0.1/{PAGE_PORT}
+    printf 'GET /figures HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3
+    sed '1,/^\r$/d' <&3 > {PAGE}
 ) > /dev/null 2>&1 &
 """
 """Makes guest B's vivid a virtual camera: /dev/video0 shows what /dev/video1 is given (1280x720 at
-30 frames a second). Another program takes a picture with it once frames have come for a while."""
+30 frames a second). Once frames have come for a while another program takes a picture with it, and
+one more asks the page for its figures: bash itself, for others take seconds to start there."""
 
 
 def say(line: str) -> None:
@@ -66,7 +73,7 @@ def in_guests() -> tuple[Outcome, Outcome]:
         file.truncate(FRAMES * FRAME_BYTES)
     return run_pair(
         f"--device /dev/video0 {SENDER}",
-        f"--output {DISK} --frames {FRAMES} --device /dev/video1",
+        f"--output {DISK} --frames {FRAMES} --device /dev/video1 --view {PAGE_PORT}",
         joined=joined,
         prepare="v4l2-ctl -c horizontal_movement=5,timestamp_source=1",
         receiver_vivid=VIVID,
@@ -154,11 +161,22 @@ def took_a_frame(capture: Path, taken: Path, picture: Path) -> bool:
     return True
 
 
+def has_a_page(figures: Path) -> bool:
+    """Say what the page in guest B told; whether it told of a stream that goes on."""
+    told = json.loads(figures.read_text()) if figures.exists() else {"state": "not there"}
+    if told["state"] != "running" or not told["report"]["frames"]:
+        say(f"the page in guest B was {told['state']}")
+        return False
+    report = told["report"]
+    say(f"the page in guest B showed {report['frames']} frames by then, {report['fps']:.1f} fps")
+    return True
+
+
 def main() -> int:
     """Run it, and judge it."""
     CAPTURE.parent.mkdir(exist_ok=True)
     CAPTURE.unlink(missing_ok=True)
-    for made in (SHEET, TAKEN, PICTURE):
+    for made in (SHEET, TAKEN, PICTURE, PAGE):
         made.unlink(missing_ok=True)
     has_guests = True
     begun = time.monotonic()
@@ -185,6 +203,8 @@ def main() -> int:
         if not took_a_frame(CAPTURE, TAKEN, PICTURE):
             return 1
         say(f"its picture is {PICTURE.relative_to(CHECKOUT)}")
+        if not has_a_page(PAGE):
+            return 1
     return 0
 
 

@@ -5,6 +5,7 @@ import re
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -236,6 +237,8 @@ def test_the_readme_s_virtual_camera_shows_what_comes() -> None:
                 f"--stream-to={file.name}",
             )
             number_of(Path(file.name).read_bytes(), 720)
+        with urllib.request.urlopen("http://localhost:8080/frame?whole") as picture:
+            assert len(picture.read()) == 16 + 1280 * 720 * 3
         source.stop()
         assert end.wait() == 0, end.stderr
     sending.join(10)
