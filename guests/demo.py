@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 from PIL import Image, ImageDraw
@@ -163,9 +164,9 @@ def took_a_frame(capture: Path, taken: Path, picture: Path) -> bool:
 
 def has_a_page(figures: Path) -> bool:
     """Say what the page in guest B told; whether it told of a stream that goes on."""
-    told = json.loads(figures.read_text()) if figures.exists() else {"state": "not there"}
-    if told["state"] != "running" or not told["report"]["frames"]:
-        say(f"the page in guest B was {told['state']}")
+    told: Any = json.loads(figures.read_text() or "null") if figures.exists() else None
+    if told is None or told["state"] != "running" or not told["report"]["frames"]:
+        say("the page in guest B told of no stream that went on")
         return False
     report = told["report"]
     say(f"the page in guest B showed {report['frames']} frames by then, {report['fps']:.1f} fps")

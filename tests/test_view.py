@@ -161,6 +161,9 @@ def test_a_wide_frame_s_picture_has_every_so_manieth_pixel(port: int) -> None:
         number, width, height, pixels = page.picture()
         assert (width, height) == (16, 12)
         assert list(zip(*[iter(pixels)] * 3, strict=True)) == picture("YUYV", number, 4)
+        _, _, whole = page.ask("/frame?whole")
+        number, pixels = int.from_bytes(whole[:8], "little"), whole[16:]
+        assert list(zip(*[iter(pixels)] * 3, strict=True)) == picture("YUYV", number)
 
 
 def test_what_follows_is_newer_and_no_more_often_than_asked(port: int) -> None:

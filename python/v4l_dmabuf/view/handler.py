@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"there is no such page\n")
             return
         try:
-            give(parse_qs(url.query))
+            give(parse_qs(url.query, keep_blank_values=True))
         except Error as error:
             text = f"{error}\n".encode()
             self._answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "text/plain; charset=utf-8", text)
