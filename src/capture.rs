@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 use serde::Deserialize;
@@ -24,9 +24,14 @@ pub struct CaptureConfig {
     /// What to capture.
     #[serde(flatten)]
     pub capture: camera::Capture,
+    /// How long the stream is to last, from its first frame; None: for as long as it does.
+    #[serde(deserialize_with = "settings::perhaps_seconds")]
+    pub duration: Option<Duration>,
     /// Where to write a line a frame, if anywhere.
     #[serde(deserialize_with = "settings::path")]
     pub records: Option<PathBuf>,
+    /// Bytes that it and the file before it may take; None: no limit.
+    pub records_limit: Option<u64>,
 }
 
 /// Captures until `frames` have come, the source ends, or a stop.
@@ -38,7 +43,8 @@ pub fn capture(
     run: &mut Run<'_>,
 ) -> Result<()> {
     measured.borrow_mut().is_capture = true;
-    let Some(ledger) = Ledger::open(config.records.as_deref(), measured, run)? else {
+    let records = (config.records.as_deref(), config.records_limit);
+    let Some(ledger) = Ledger::open(records, measured, run)? else {
         return Ok(());
     };
     let capture = config.capture.with_more_buffers(audience.reserve());
@@ -64,8 +70,10 @@ pub fn capture(
         measured,
         audience,
         ledger,
+        duration: config.duration,
     };
     let result = started.and_then(|()| capturing.capture(source.as_mut(), frames, run));
+    run.stream_ended();
     let torn_down = source::tear_down(source, ())?;
     let result = capturing.ledger.close(result, run);
     audience.account(measured);
@@ -79,6 +87,8 @@ struct Capturing<'m> {
     measured: &'m Measuring,
     audience: &'m Audience,
     ledger: Ledger<'m>,
+    /// How long it is to last.
+    duration: Option<Duration>,
 }
 
 impl Capturing<'_> {
@@ -95,7 +105,10 @@ impl Capturing<'_> {
                 break;
             }
             match source.next()? {
-                Next::Frame(lease) => self.take(lease, run)?,
+                Next::Frame(lease) => {
+                    run.last(self.duration);
+                    self.take(lease, run)?;
+                }
                 // What is wrong is told better by `next`, where it can tell.
                 Next::NotReady if has_failed => return Err(source.poll_error()),
                 Next::NotReady => has_failed = wait(source, run)?,

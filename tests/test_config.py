@@ -33,11 +33,14 @@ def test_a_sender_s_defaults_are_the_documented_ones() -> None:
         "protocol": 3,
         "verify": False,
         "zero_copy": "auto",
+        "connect_for": 0.0,
         "peer_timeout": 30.0,
         "view": None,
         "view_fps": 5.0,
         "view_width": 320,
         "records": None,
+        "records_limit": None,
+        "duration": None,
         "report": None,
         "labels": {},
     }
@@ -61,6 +64,8 @@ def test_a_receiver_s_defaults_are_the_documented_ones() -> None:
         "view_fps": 5.0,
         "view_width": 320,
         "records": None,
+        "records_limit": None,
+        "duration": None,
         "report": None,
         "labels": {},
     }

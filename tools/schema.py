@@ -14,9 +14,10 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from v4l_dmabuf import Report, Times
+from v4l_dmabuf.resources import Resource
 
 SCHEMA = Path(__file__).parent.parent / "docs/result.schema.json"
-SIGNED = {"offset", "offset_drift"}
+SIGNED = {"offset", "offset_drift", "slope"}
 """Numbers that may be less than 0."""
 
 
@@ -107,6 +108,22 @@ def generated() -> dict[str, Any]:
         "What came of it; null if the run ended before it knew what the stream is.",
         nullable=True,
     )
+    resource = of_class(Resource, "One of them.")
+    names = ("rss", "descriptors", "threads", "dmabufs", "dmabuf_bytes")
+    schema["properties"]["resources"] = {
+        "type": "object",
+        "description": "What the process had of memory (RSS, in bytes), descriptors, threads and "
+        "DMABUFs (by its descriptors) along the run.",
+        "properties": {
+            **dict.fromkeys(names, resource),
+            "dmabuf_bytes_by_exporter": {"type": "object", "additionalProperties": resource},
+            "looks": {"type": "integer", "minimum": 2, "description": "How often it was looked."},
+        },
+        "required": [*names, "dmabuf_bytes_by_exporter", "looks"],
+        "additionalProperties": False,
+    }
+    if "resources" not in schema["required"]:
+        schema["required"].append("resources")
     return schema
 
 

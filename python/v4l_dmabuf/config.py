@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from v4l_dmabuf import values
-from v4l_dmabuf.option import Option, byte_count, label
+from v4l_dmabuf.option import Option, byte_count, duration, label
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ _Port = _Takes(partial(values.whole, least=1, most=0xFFFF))
 _Count = _Takes(partial(values.whole, least=1, most=0xFFFF_FFFF))
 _Bytes = _Takes(partial(values.whole, least=1, most=(1 << 64) - 1))
 _Positive = _Takes(values.positive)
+_NotNegative = _Takes(values.seconds)
 _Flag = _Takes(values.flag)
 _Labels = _Takes(values.labels)
 _Listening = _Takes(values.listening)
@@ -56,6 +57,17 @@ _VIEW_FPS = Option("pictures a second on that page at most", metavar="FPS")
 _VIEW_WIDTH = Option("pixels of these in a row at most", metavar="PIXELS")
 _REPORT = Option("write the result there, as JSON", metavar="FILE")
 _RECORDS = Option("write a line a frame there, comma-separated", metavar="FILE")
+_RECORDS_LIMIT = Option(
+    "what these may take: at half of it the file is set aside as FILE.1, for the last time's, "
+    "and another begun; K, M and G are understood",
+    metavar="BYTES",
+    parse=byte_count,
+)
+_DURATION = Option(
+    "stop after so long from the first frame, as 90, 10m, 1h30m or 7d (default: never)",
+    metavar="TIME",
+    parse=duration,
+)
 _LABELS = Option(
     "add to the result what it can't know by itself",
     long="--label",
@@ -193,6 +205,11 @@ class CaptureConfig(_Captured):
     records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
     """The file that a line a frame is written to: comma-separated, with names in the first line,
     times in nanoseconds of CLOCK_MONOTONIC."""
+    records_limit: Annotated[int | None, _Bytes, _RECORDS_LIMIT] = None
+    """Bytes that the records may take: at half of them the file is set aside, its name with
+    ``.1``, in place of what was, and another begun. What was given up is counted."""
+    duration: Annotated[float | None, _Positive, _DURATION] = None
+    """Seconds after which the stream ends, from its first frame; None for never."""
     report: Annotated[str | os.PathLike[str] | None, _Path, _REPORT] = None
     """The file that the result is written to, as JSON: see docs/result.schema.json."""
     labels: Annotated[Mapping[str, str], _Labels, _LABELS] = field(default_factory=dict)
@@ -247,6 +264,12 @@ class SenderConfig(_Captured):
         ),
     ] = "auto"
     """Whether to send without a copy; ``on`` is an error where that can't be had."""
+    connect_for: Annotated[
+        float,
+        _NotNegative,
+        Option("try to connect for so long while nothing listens", metavar="SECONDS"),
+    ] = 0.0
+    """Seconds for which to try to connect while nothing listens; 0 for once."""
     peer_timeout: Annotated[float, _Positive, _PEER_TIMEOUT] = 30.0
     """Seconds that the receiver may take nothing."""
     view: Annotated[str | int | None, _Listening, _VIEW] = None
@@ -259,6 +282,11 @@ class SenderConfig(_Captured):
     records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
     """The file that a line a frame is written to: comma-separated, with names in the first line,
     times in nanoseconds of each side's CLOCK_MONOTONIC."""
+    records_limit: Annotated[int | None, _Bytes, _RECORDS_LIMIT] = None
+    """Bytes that the records may take: at half of them the file is set aside, its name with
+    ``.1``, in place of what was, and another begun. What was given up is counted."""
+    duration: Annotated[float | None, _Positive, _DURATION] = None
+    """Seconds after which the stream ends, from its first frame; None for never."""
     report: Annotated[str | os.PathLike[str] | None, _Path, _REPORT] = None
     """The file that the result is written to, as JSON: see docs/result.schema.json."""
     labels: Annotated[Mapping[str, str], _Labels, _LABELS] = field(default_factory=dict)
@@ -361,6 +389,11 @@ class ReceiverConfig:
     records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
     """The file that a line a frame is written to: comma-separated, with names in the first line,
     times in nanoseconds of each side's CLOCK_MONOTONIC."""
+    records_limit: Annotated[int | None, _Bytes, _RECORDS_LIMIT] = None
+    """Bytes that the records may take: at half of them the file is set aside, its name with
+    ``.1``, in place of what was, and another begun. What was given up is counted."""
+    duration: Annotated[float | None, _Positive, _DURATION] = None
+    """Seconds after which the stream ends, from its first frame; None for never."""
     report: Annotated[str | os.PathLike[str] | None, _Path, _REPORT] = None
     """The file that the result is written to, as JSON: see docs/result.schema.json."""
     labels: Annotated[Mapping[str, str], _Labels, _LABELS] = field(default_factory=dict)

@@ -9,6 +9,8 @@ from v4l_dmabuf.config import Overrun
 
 class _Recorded(TypedDict, total=False):
     records: str | os.PathLike[str] | None
+    records_limit: int | None
+    duration: float | None
     report: str | os.PathLike[str] | None
     labels: Mapping[str, str]
 
@@ -38,6 +40,7 @@ class SenderKeywords(CaptureKeywords, total=False):
     protocol: Literal[1, 2, 3]
     verify: bool
     zero_copy: Literal["auto", "on", "off"]
+    connect_for: float
     peer_timeout: float
 
 

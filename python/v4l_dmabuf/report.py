@@ -74,6 +74,10 @@ class Report:
     of other planes than described. Any is an ``IntegrityError``."""
     stopped: bool
     """Whether ``stop()`` ended the run."""
+    due: bool = False
+    """Whether ``duration`` ended it."""
+    records_given_up: int = 0
+    """Frames whose records were given up for later ones, by ``records_limit``."""
     field: str | None = None
     """The stream's field order as V4L2 names it, such as ``none``, ``interlaced`` or
     ``alternate``; None if it is unknown. Where fields alternate each frame here is one field, and

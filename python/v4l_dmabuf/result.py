@@ -16,6 +16,7 @@ from v4l_dmabuf.config import Config
 from v4l_dmabuf.environment import environment, steal_seconds
 from v4l_dmabuf.network import network
 from v4l_dmabuf.report import Report
+from v4l_dmabuf.resources import Resources
 
 FORMAT = "v4l-dmabuf-result"
 FORMAT_VERSION = 1
@@ -39,6 +40,7 @@ class Recording:
         self._steal = steal_seconds()
         self._environment = environment()
         self._cpu = _cpu_seconds()
+        self._resources = Resources()
 
     def end(
         self,
@@ -70,6 +72,7 @@ class Recording:
             "network": _network(details),
             "consumers": [] if details is None else details["consumers"],
             "steal_seconds": self._stolen(),
+            "resources": self._resources.end(),
             "cpu_seconds": round(_cpu_seconds() - self._cpu, 6),
         }
         return _text(document)
@@ -127,7 +130,7 @@ def _figures(details: dict[str, Any] | None) -> dict[str, Any]:
 def _outcome(report: Report | None, wanted: int | None, error: BaseException | None) -> str:
     if error is not None or report is None:
         return "failed"
-    if wanted is None or report.frames >= wanted:
+    if wanted is None or report.frames >= wanted or report.due:
         return "complete"
     return "stopped" if report.stopped else "short"
 

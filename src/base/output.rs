@@ -162,6 +162,27 @@ impl Output {
         }
     }
 
+    /// Whether it is a file of ours, and not standard output or a pipe.
+    pub fn is_file(&self) -> bool {
+        self.ours
+    }
+
+    /// Has a file of ours go by its name and `.1`, in place of what did, and begins another.
+    pub fn set_aside(&mut self) -> Result<()> {
+        let Some(path) = self.path.as_ref().filter(|_| self.ours) else {
+            return Ok(());
+        };
+        let mut aside = path.clone().into_os_string();
+        aside.push(".1");
+        let made = std::fs::rename(path, aside).and_then(|()| open_now(path, Contents::Emptied));
+        let (file, _) = made.map_err(|error| {
+            let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+            self.error("set aside", errno)
+        })?;
+        self.file = file;
+        Ok(())
+    }
+
     /// Waits for a FIFO's reader, unless the work is to leave off.
     pub fn wait_for_reader(&mut self, reins: &Reins) -> Result<()> {
         while let (None, Some(path)) = (&self.file, &self.path) {

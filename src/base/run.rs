@@ -149,6 +149,10 @@ pub struct Run<'a> {
     observer: &'a mut dyn Observer,
     ticked: Instant,
     stopped: bool,
+    /// When it has lasted as long as it was to.
+    until: Option<Instant>,
+    /// Whether it has.
+    is_due: bool,
 }
 
 impl<'a> Run<'a> {
@@ -159,13 +163,35 @@ impl<'a> Run<'a> {
             observer,
             ticked: Instant::now(),
             stopped: false,
+            until: None,
+            is_due: false,
         }
     }
 
     /// Whether to begin nothing new. What asks this must then end the run.
     pub fn is_stopped(&mut self) -> bool {
         self.stopped |= self.stop.is_requested();
-        self.stopped
+        let is_due = self.until.is_some_and(|until| Instant::now() >= until);
+        self.is_due |= is_due;
+        self.stopped || is_due
+    }
+
+    /// The stream has begun: it is to last so long. Further calls change nothing.
+    pub fn last(&mut self, duration: Option<Duration>) {
+        if self.until.is_none() && !self.is_due {
+            // What is longer than the clock goes is no limit.
+            self.until = duration.and_then(|duration| Instant::now().checked_add(duration));
+        }
+    }
+
+    /// The stream is over: what follows, such as the last writes, has the time that it takes.
+    pub fn stream_ended(&mut self) {
+        self.until = None;
+    }
+
+    /// Whether the stream ended because it had lasted as long as it was to.
+    pub fn was_due(&self) -> bool {
+        self.is_due
     }
 
     /// Whether a stop has ended it.
@@ -201,10 +227,13 @@ impl<'a> Run<'a> {
             }
             let rest = self.observer.patience();
             let rest = rest.map(|rest| rest.saturating_sub(self.ticked.elapsed()));
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            match self.poll(fds, [left, rest].into_iter().flatten().min(), on_stop) {
+            let left_until = |at: Instant| at.saturating_duration_since(Instant::now());
+            let left = deadline.map(left_until);
+            let until = self.until.filter(|_| on_stop == OnStop::End);
+            let timeout = [left, rest, until.map(left_until)];
+            match self.poll(fds, timeout.into_iter().flatten().min(), on_stop) {
                 Ok(Polled::Nothing)
-                    if left.is_some_and(|left| rest.is_none_or(|it| left <= it)) =>
+                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) =>
                 {
                     // A deadline that is always due lets no wait last until the next tick.
                     self.tick()?;

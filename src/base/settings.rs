@@ -19,6 +19,13 @@ pub fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error>
     Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
 }
 
+/// A time in seconds, if there is one.
+pub fn perhaps_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let seconds = Option::<f64>::deserialize(from)?;
+    let duration = seconds.map(Duration::try_from_secs_f64).transpose();
+    duration.map_err(D::Error::custom)
+}
+
 /// A path, if there is one.
 pub fn path<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
     Ok(Option::<AnyPath>::deserialize(from)?.map(|path| path.0))

@@ -17,7 +17,9 @@ fn config() -> CaptureConfig {
     CaptureConfig {
         input: Input::Test(Picture::Moving),
         capture: camera::Capture::in_memfds(2),
+        duration: None,
         records: None,
+        records_limit: None,
     }
 }
 

@@ -12,8 +12,41 @@ use super::resolve::{resolve, resolve_error};
 use super::tcp::{Tcp, tcp_socket};
 use crate::base::{Error, ErrorKind, OnStop, Result, Run, Woken};
 
-/// Connects to the first address of `host` that answers; None on a stop.
+/// How long to leave a host alone that does not answer.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Connects to the first address of `host` that answers, which it is tried to for a time: whoever
+/// is to listen there may not yet. From then on the peer may take nothing for `patience`. None on
+/// a stop.
 pub fn connect(
+    run: &mut Run<'_>,
+    host: &str,
+    port: u16,
+    (within, patience): (Duration, Duration),
+) -> Result<Option<Connection>> {
+    // What is longer than the clock goes is for ever.
+    let until = Instant::now().checked_add(within);
+    let mut has_told = false;
+    loop {
+        let again = Instant::now() + PAUSE;
+        match try_each(run, host, port, patience) {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Connect | ErrorKind::Address)
+                    && until.is_none_or(|until| again < until) =>
+            {
+                if !std::mem::replace(&mut has_told, true) {
+                    log::info!("waiting for a receiver: {error}");
+                }
+                if run.wait(&[], Some(again), OnStop::End)? == Woken::Stopped {
+                    return Ok(None);
+                }
+            }
+            tried => return tried,
+        }
+    }
+}
+
+fn try_each(
     run: &mut Run<'_>,
     host: &str,
     port: u16,

@@ -69,9 +69,14 @@ fn a_source_that_has_failed_does_not_keep_the_sender_awake() {
     let stop = Stop::new().unwrap();
     let mut observer = Nobody;
     let mut run = Run::new(&stop, &mut observer);
-    let connection = connect(&mut run, "127.0.0.1", port, Duration::from_secs(20))
-        .unwrap()
-        .unwrap();
+    let connection = connect(
+        &mut run,
+        "127.0.0.1",
+        port,
+        (Duration::ZERO, Duration::from_secs(20)),
+    )
+    .unwrap()
+    .unwrap();
     let what = Gather {
         header: &vec![7; BYTES],
         payloads: &[],
@@ -161,9 +166,14 @@ fn with_talker(listen: impl FnOnce(&Stop, &mut Run<'_>, &Connection)) {
     let stop = Stop::new().unwrap();
     let mut observer = Nobody;
     let mut run = Run::new(&stop, &mut observer);
-    let connection = connect(&mut run, "127.0.0.1", port, Duration::from_secs(20))
-        .unwrap()
-        .unwrap();
+    let connection = connect(
+        &mut run,
+        "127.0.0.1",
+        port,
+        (Duration::ZERO, Duration::from_secs(20)),
+    )
+    .unwrap()
+    .unwrap();
     let (mut talker, _) = listener.accept().unwrap();
     talker.write_all(&[7; 800]).unwrap();
     listen(&stop, &mut run, &connection);
@@ -207,7 +217,7 @@ fn with_taker(patience: Duration, send: impl FnOnce(&mut Run<'_>, &mut Connectio
     let stop = Stop::new().unwrap();
     let mut observer = Nobody;
     let mut run = Run::new(&stop, &mut observer);
-    let mut connection = connect(&mut run, "127.0.0.1", port, patience)
+    let mut connection = connect(&mut run, "127.0.0.1", port, (Duration::ZERO, patience))
         .unwrap()
         .unwrap();
     let (taker, _) = listener.accept().unwrap();

@@ -50,15 +50,16 @@ pub struct Ledger<'m> {
 }
 
 impl<'m> Ledger<'m> {
-    /// With a file of records, if there is to be one. None on a stop.
+    /// With a file of records, if there is to be one, and the bytes that it may take with the one
+    /// before it. None on a stop.
     pub fn open(
-        records: Option<&Path>,
+        (path, limit): (Option<&Path>, Option<u64>),
         measured: &'m Measuring,
         run: &mut Run<'_>,
     ) -> Result<Option<Self>> {
-        let records = match records {
+        let records = match path {
             None => None,
-            Some(path) => match Records::open(path, run)? {
+            Some(path) => match Records::open(path, limit, run)? {
                 None => return Ok(None),
                 records => records,
             },
@@ -173,6 +174,7 @@ impl<'m> Ledger<'m> {
         self.drop_if_biased();
         if let Some(records) = &mut self.records {
             closed = closed.and_then(|()| records.finish(run));
+            self.measured.borrow_mut().records_given_up = records.given_up();
         }
         keep_first(result, closed)
     }

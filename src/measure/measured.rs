@@ -66,6 +66,10 @@ pub struct Measured {
     pub samples: Samples,
     /// What happened when.
     pub series: Series,
+    /// Frames whose lines in the file of records were given up for later ones.
+    pub records_given_up: u64,
+    /// Whether it ended because it had lasted as long as it was to.
+    pub is_due: bool,
     /// Whether it is a capture that is sent nowhere.
     pub is_capture: bool,
     /// Whether a stop ended the run.

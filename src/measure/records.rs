@@ -2,6 +2,8 @@
 //! beside the stream.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -22,6 +24,8 @@ const OPTION: &str = "--records";
 
 /// The records of a run.
 pub struct Records {
+    /// Frames whose lines were given up.
+    given_up: Arc<AtomicU64>,
     work: Background<Writing>,
     /// Whole lines that wait to be written.
     chunk: String,
@@ -30,18 +34,35 @@ pub struct Records {
 }
 
 impl Records {
-    /// Opens the file anew; None on a stop.
-    pub fn open(path: &Path, run: &mut Run<'_>) -> Result<Option<Self>> {
+    /// Opens the file anew; None on a stop. Once it has half of the limit it is set aside, as
+    /// `.1`, and what was aside before is given up.
+    pub fn open(path: &Path, limit: Option<u64>, run: &mut Run<'_>) -> Result<Option<Self>> {
         let Some(output) = Output::open(path, Contents::Emptied, ("the records ", OPTION), run)?
         else {
             return Ok(None);
         };
         let name = output.name().to_owned();
-        let mut chunk = FrameRecord::COLUMNS.join(",");
-        chunk.push('\n');
+        if limit.is_some() && !output.is_file() {
+            return Err(
+                Error::new(ErrorKind::Output, format!("limit the records {name}"))
+                    .object(&name)
+                    .cause("it is no file, and nothing else can be set aside")
+                    .next("name a file (--records), or leave --records-limit out"),
+            );
+        }
+        let given_up = Arc::new(AtomicU64::new(0));
         let mut records = Records {
-            work: Background::start(Writing { output, bytes: 0 })?,
-            chunk,
+            work: Background::start(Writing {
+                output,
+                bytes: 0,
+                most: limit.map(|limit| limit / 2),
+                has_names: false,
+                lines: 0,
+                aside: 0,
+                given_up: Arc::clone(&given_up),
+            })?,
+            given_up,
+            chunk: names(),
             since: Instant::now(),
             name,
         };
@@ -64,6 +85,11 @@ impl Records {
         }
         self.hand_over();
         Ok(())
+    }
+
+    /// Frames whose lines were given up for later ones.
+    pub fn given_up(&self) -> u64 {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     fn hand_over(&mut self) {
@@ -101,11 +127,24 @@ impl Drop for Records {
     }
 }
 
+/// The line of names.
+fn names() -> String {
+    FrameRecord::COLUMNS.join(",") + "\n"
+}
+
 /// What the thread does.
 struct Writing {
     output: Output,
     /// Bytes of whole lines that it has.
     bytes: u64,
+    /// Bytes that it may have before it is set aside.
+    most: Option<u64>,
+    has_names: bool,
+    /// Frames whose lines it has, and that aside.
+    lines: u64,
+    aside: u64,
+    /// Frames whose lines were given up.
+    given_up: Arc<AtomicU64>,
 }
 
 impl Work for Writing {
@@ -121,6 +160,36 @@ impl Work for Writing {
     }
 
     fn work(&mut self, lines: String, reins: &Reins) -> Result<()> {
+        let is_full = self
+            .most
+            .is_some_and(|most| self.bytes + lines.len() as u64 > most);
+        // A file of no frame would be set aside for nothing.
+        if is_full && self.lines > 0 {
+            self.set_aside(reins)?;
+        }
+        self.append(&lines, reins)?;
+        // The first line of all are the names.
+        let names = u64::from(!std::mem::replace(&mut self.has_names, true));
+        self.lines += lines.matches('\n').count() as u64 - names;
+        Ok(())
+    }
+
+    fn close(self) -> Result<()> {
+        self.output.close()
+    }
+}
+
+impl Writing {
+    /// Sets the file aside, and begins another.
+    fn set_aside(&mut self, reins: &Reins) -> Result<()> {
+        self.output.set_aside()?;
+        self.given_up.fetch_add(self.aside, Ordering::Relaxed);
+        self.aside = std::mem::take(&mut self.lines);
+        self.bytes = 0;
+        self.append(&names(), reins)
+    }
+
+    fn append(&mut self, lines: &str, reins: &Reins) -> Result<()> {
         let lines = lines.as_bytes();
         let rest = |written| lines.get(written..).unwrap_or_default();
         let written = self.output.write(lines.len(), reins, |file, written| {
@@ -139,9 +208,5 @@ impl Work for Writing {
             Failure::Errno(errno) => self.output.error("write", errno),
             Failure::Aborted => self.output.error("write", Errno::ECANCELED),
         })
-    }
-
-    fn close(self) -> Result<()> {
-        self.output.close()
     }
 }

@@ -20,6 +20,8 @@ pub fn to_python<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py,
     fields.set_item("error_frames", report.error_frames)?;
     fields.set_item("incomplete_frames", report.incomplete_frames)?;
     fields.set_item("stopped", report.stopped)?;
+    fields.set_item("due", report.is_due)?;
+    fields.set_item("records_given_up", report.records_given_up)?;
     let is_sender = report.zero_copy.chosen.is_some();
     if let Some((chosen, why)) = &report.zero_copy.chosen {
         fields.set_item("sender_bursts", lengths(&report.sender_drops))?;

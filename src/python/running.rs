@@ -79,7 +79,11 @@ pub fn run<T: Send + 'static>(
             };
             let mut run = Run::new(&its_stop, &mut observer);
             let result = work(&measured, &mut run);
-            measured.borrow_mut().stopped = run.was_stopped();
+            {
+                let mut measured = measured.borrow_mut();
+                measured.stopped = run.was_stopped();
+                measured.is_due = run.was_due();
+            }
             // Nobody may wait any more.
             let _ = sender.send((result, measured.into_inner()));
         })

@@ -70,9 +70,14 @@ pub struct ReceiverConfig {
     /// How long the sender may be silent.
     #[serde(deserialize_with = "settings::seconds")]
     pub peer_timeout: Duration,
+    /// How long the stream is to last, from its first frame; None: for as long as it does.
+    #[serde(deserialize_with = "settings::perhaps_seconds")]
+    pub duration: Option<Duration>,
     /// Where to write a line a frame, if anywhere.
     #[serde(deserialize_with = "settings::path")]
     pub records: Option<PathBuf>,
+    /// Bytes that it and the file before it may take; None: no limit.
+    pub records_limit: Option<u64>,
 }
 
 impl ReceiverConfig {
@@ -125,7 +130,8 @@ pub fn receive(
         None => None,
     };
     let socket = config.unixfd.as_deref().map(OpenSocket::open).transpose()?;
-    let Some(ledger) = Ledger::open(config.records.as_deref(), measured, run)? else {
+    let records = (config.records.as_deref(), config.records_limit);
+    let Some(ledger) = Ledger::open(records, measured, run)? else {
         return Ok(());
     };
     let listener = match listener {
@@ -239,6 +245,7 @@ pub fn receive(
         ledger,
         control,
         expected: 0,
+        duration: config.duration,
         starved: Duration::ZERO,
     }
     .receive_all(connection, stream, frames, run)

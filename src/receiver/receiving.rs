@@ -32,6 +32,8 @@ pub(super) struct Receiving<'m> {
     pub(super) control: Option<ReceiverEnd>,
     /// The counter that the next frame should have.
     pub(super) expected: u64,
+    /// How long it is to last.
+    pub(super) duration: Option<Duration>,
     /// The longest time for which whoever takes the frames had all buffers.
     pub(super) starved: Duration,
 }
@@ -53,6 +55,7 @@ impl Receiving<'_> {
             life: self.control.as_ref().map(ReceiverEnd::life),
         };
         let result = self.receive_frames(&incoming, frames, run);
+        run.stream_ended();
         let result = result.map_err(|error| self.blame(error));
         let result = self.finish_outlets(result, run);
         self.audience.account(self.measured);
@@ -114,6 +117,7 @@ impl Receiving<'_> {
             match incoming.next(free, run)? {
                 Arrival::Frame(arrived) => {
                     let (lease, told) = *arrived;
+                    run.last(self.duration);
                     self.take(lease, told, run)?;
                 }
                 Arrival::End(end) => {

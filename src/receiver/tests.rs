@@ -49,7 +49,10 @@ fn send_frames(port: u16) {
         address: "127.0.0.1".to_owned(),
         port,
         protocol: Version::V3,
+        connect_for: Duration::ZERO,
+        duration: None,
         records: None,
+        records_limit: None,
         zero_copy: ZeroCopyMode::Off,
         on_overrun: Overrun::Block,
         peer_timeout: Duration::from_secs(60),
@@ -94,7 +97,9 @@ fn a_slow_dump_that_may_drop_slows_nobody_and_its_account_adds_up() {
         buffers: None,
         max_memory: 1 << 30,
         peer_timeout: Duration::from_secs(60),
+        duration: None,
         records: None,
+        records_limit: None,
     };
     let stop = Stop::new().unwrap();
     let measured = Measuring::default();

@@ -53,9 +53,17 @@ pub struct SenderConfig {
     /// How long the receiver may take nothing.
     #[serde(deserialize_with = "settings::seconds")]
     pub peer_timeout: Duration,
+    /// How long the stream is to last, from its first frame; None: for as long as it does.
+    #[serde(deserialize_with = "settings::perhaps_seconds")]
+    pub duration: Option<Duration>,
+    /// How long to try to connect while nothing listens.
+    #[serde(deserialize_with = "settings::seconds")]
+    pub connect_for: Duration,
     /// Where to write a line a frame, if anywhere.
     #[serde(deserialize_with = "settings::path")]
     pub records: Option<PathBuf>,
+    /// Bytes that it and the file before it may take; None: no limit.
+    pub records_limit: Option<u64>,
 }
 
 /// Sends until `frames` are sent, the source or the receiver ends, or a stop. The audience sees
@@ -110,6 +118,7 @@ fn send_from(
     };
     let result =
         started.and_then(|()| sending.send_frames(source.as_mut(), config.on_overrun, frames, run));
+    run.stream_ended();
     // The device is let go during the wait for the receiver, however long it takes for that.
     let torn_down = source::tear_down(source, ())?;
     let result = sending.end(result, run);
@@ -124,7 +133,8 @@ fn begin<'m>(
     measured: &'m Measuring,
     run: &mut Run<'_>,
 ) -> Result<Option<Sending<'m>>> {
-    let Some(ledger) = Ledger::open(config.records.as_deref(), measured, run)? else {
+    let records = (config.records.as_deref(), config.records_limit);
+    let Some(ledger) = Ledger::open(records, measured, run)? else {
         return Ok(None);
     };
     {
@@ -136,8 +146,9 @@ fn begin<'m>(
     let description = Description::of(source.stream(), zero_copy, config.capture.verify);
     measured.borrow_mut().describe(description.clone());
     let framing = Framing::new(config.protocol, &description)?;
-    let Some(connection) = link::connect(run, &config.address, config.port, config.peer_timeout)?
-    else {
+    let patience = (config.connect_for, config.peer_timeout);
+    let connection = link::connect(run, &config.address, config.port, patience)?;
+    let Some(connection) = connection else {
         return Ok(None);
     };
     log::info!("connected to {}", connection.peer());
@@ -165,6 +176,7 @@ fn begin<'m>(
         network,
         control,
         ledger,
+        duration: config.duration,
     }))
 }
 
@@ -175,6 +187,8 @@ struct Sending<'m> {
     network: Network<'m>,
     control: Option<SenderEnd>,
     ledger: Ledger<'m>,
+    /// How long it is to last.
+    duration: Option<Duration>,
 }
 
 impl Sending<'_> {
@@ -206,6 +220,7 @@ impl Sending<'_> {
             let Some(taken) = next_frame(intake, network, ledger, self.measured, run)? else {
                 break;
             };
+            run.last(self.duration);
             self.send_frame(taken, intake, run)?;
             self.learn(run)?;
         }

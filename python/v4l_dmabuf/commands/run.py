@@ -116,7 +116,7 @@ def _tell(
     if failure is not None:
         _LOGGER.error("%s", failure)
         return _UNSOUND if _is_unsound(failure) else 1
-    if report is not None and frames is not None and report.frames < frames:
+    if report is not None and frames is not None and report.frames < frames and not report.due:
         if report.stopped:
             return _INTERRUPTED
         _LOGGER.error("the stream ended after %d of %d frames", report.frames, frames)
@@ -130,7 +130,7 @@ def _verdict(failure: Error | None, report: Report, frames: int | None) -> str:
         if isinstance(failure, IntegrityError):
             return "not sound"
         return "cut short" if _is_unsound(failure) else "failed"
-    if frames is not None and report.frames < frames:
+    if frames is not None and report.frames < frames and not report.due:
         return "stopped" if report.stopped else "too few"
     if report.captured is None or report.received is None:
         # By versions 1 and 2 nobody tells what became of the frames.

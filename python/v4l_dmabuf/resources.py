@@ -1,0 +1,140 @@
+"""What a process has of memory, descriptors, threads and DMABUFs along a run: whether it grows."""
+
+import contextlib
+import os
+import re
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+_INTERVAL = 10.0
+"""Seconds between two looks at first."""
+_MOST = 512
+"""Looks that are kept: when there are more every other goes, and looks are half as often."""
+_START_SHARE = 0.1
+"""The share of a run in which a process still gets what it needs: no growth of it."""
+_LEAST_SECONDS = 600.0
+"""A run of less has no slope: what the allocator does would be taken for it."""
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+Look = dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """What a process had of something along a run."""
+
+    first: int
+    """When it began."""
+    last: int
+    """When it had ended."""
+    most: int
+    """At most, of all looks."""
+    slope: float | None
+    """By how much it grew in a second, by least squares over what follows the run's first tenth;
+    None of a run of less than ten minutes."""
+
+
+def look() -> Look:
+    """Look at this process: counts, and bytes.
+
+    DMABUFs are those that it has descriptors of, by their inodes: the kernel's fdinfo names size
+    and exporter (Documentation/filesystems/proc.rst, "DMA Buffer files").
+    """
+    found: Look = {"rss": 0, "descriptors": 0, "threads": 0, "dmabufs": 0, "dmabuf_bytes": 0}
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        found["rss"] = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+    with contextlib.suppress(OSError):
+        found["threads"] = sum(1 for _ in Path("/proc/self/task").iterdir())
+    seen: set[str] = set()
+    with contextlib.suppress(OSError):
+        descriptors = list(Path("/proc/self/fd").iterdir())
+        # One of them is the listing's own.
+        found["descriptors"] = len(descriptors) - 1
+        for descriptor in descriptors:
+            _note_dmabuf(descriptor, found, seen)
+    return found
+
+
+def _note_dmabuf(descriptor: Path, found: Look, seen: set[str]) -> None:
+    """Count a descriptor that is a DMABUF's, if that was not counted yet."""
+    with contextlib.suppress(OSError):
+        if not str(descriptor.readlink()).startswith("/dmabuf"):
+            return
+        text = (Path("/proc/self/fdinfo") / descriptor.name).read_text()
+        fields = dict(re.findall(r"^(\w+):\s*(.*)$", text, re.MULTILINE))
+        inode, size = fields.get("ino", descriptor.name), int(fields.get("size", 0))
+        if inode in seen:
+            return
+        seen.add(inode)
+        exporter = f"dmabuf_bytes:{fields.get('exp_name', 'unknown')}"
+        found["dmabufs"] += 1
+        found["dmabuf_bytes"] += size
+        found[exporter] = found.get(exporter, 0) + size
+
+
+class Resources:
+    """Looks at this process now and then, until it is ended."""
+
+    def __init__(self, interval: float = _INTERVAL) -> None:
+        self._interval = interval
+        self._began = time.monotonic()
+        self._looks: list[tuple[float, Look]] = []
+        self._most: Look = {}
+        self._over = threading.Event()
+        self._take()
+        self._thread = threading.Thread(
+            target=self._watch, name="v4l-dmabuf-resources", daemon=True
+        )
+        self._thread.start()
+
+    def _take(self) -> None:
+        seen = look()
+        for name, value in seen.items():
+            self._most[name] = max(self._most.get(name, 0), value)
+        self._looks.append((time.monotonic() - self._began, seen))
+        if len(self._looks) > _MOST:
+            del self._looks[1::2]
+            self._interval *= 2
+
+    def _watch(self) -> None:
+        while not self._over.wait(self._interval):
+            self._take()
+
+    def end(self) -> dict[str, Any]:
+        """Give what each resource was first, last and at most, and how it grew.
+
+        It is a `Resource` each, as plain data; DMABUFs' bytes are given by exporter as well.
+        """
+        self._over.set()
+        self._thread.join()
+        self._take()
+        names = sorted({name for _, seen in self._looks for name in seen})
+        told: dict[str, Any] = {}
+        exporters: dict[str, Any] = {}
+        for name in names:
+            values = [(at, seen.get(name, 0)) for at, seen in self._looks]
+            _, exporter, who = name.partition("dmabuf_bytes:")
+            place = exporters if exporter else told
+            resource = Resource(
+                first=values[0][1], last=values[-1][1], most=self._most[name], slope=slope(values)
+            )
+            place[who if exporter else name] = asdict(resource)
+        return told | {"dmabuf_bytes_by_exporter": exporters, "looks": len(self._looks)}
+
+
+def slope(values: list[tuple[float, int]]) -> float | None:
+    """Give by how much a value grows in a second; None if too little is known."""
+    if not values or values[-1][0] < _LEAST_SECONDS:
+        return None
+    later = [(at, value) for at, value in values if at >= values[-1][0] * _START_SHARE]
+    if len(later) < 3:
+        return None
+    at_mean = sum(at for at, _ in later) / len(later)
+    mean = sum(value for _, value in later) / len(later)
+    spread = sum((at - at_mean) ** 2 for at, _ in later)
+    if spread == 0:
+        return None
+    return sum((at - at_mean) * (value - mean) for at, value in later) / spread
