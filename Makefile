@@ -1,6 +1,6 @@
 # The commands of the repository; see the README.
 .SUFFIXES:
-.PHONY: build schema demo test gstreamer guest docs bench bench-loopback bench-python bench-waits bench-output bench-view bench-coverage compare fuzz lint clean
+.PHONY: build schema demo test gstreamer guest docs bench bench-loopback bench-python bench-waits bench-output bench-view bench-coverage soak compare fuzz lint clean
 
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -62,6 +62,10 @@ compare: build guests
 # Five minutes; WAITS=OPTIONS are options of `python -m bench.waits`.
 bench-waits: build
 	$(PYTHON) -m bench.waits $(WAITS)
+
+# A minute or two; SOAK='--seconds 3600' is an hour of 1080p instead of a million small frames.
+soak: build
+	$(PYTHON) -m bench.soak $(SOAK)
 
 bench-view: build
 	$(PYTHON) -m bench.view

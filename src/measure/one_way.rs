@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::measure::{FrameRecord, NO_READING, Offset, PIECE, Piece, Stage, Stages};
 
-/// Frames whose times wait for the clocks' offset, at most.
-const MOST_WAITING: usize = 200_000;
+/// Frames whose times wait for the clocks' offset, at most: a minute of 500 frames a second.
+const MOST_WAITING: usize = 32_768;
 
 /// Pieces that are kept: two months of them.
 const MOST_PIECES: usize = 100_000;
@@ -137,24 +137,26 @@ impl OneWay {
         let too_many = self.pieces.len().saturating_sub(MOST_PIECES);
         self.pieces.drain(..too_many);
         let interval = interval.filter(|interval| !interval.is_zero());
-        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut ready = self.waiting.len();
         if which == Resolve::Covered {
             let covered = self.pieces.last().map_or(0, |it| it.piece.last);
-            let first = waiting.iter().position(|times| times.handed > covered);
-            let later = waiting.split_off(first.unwrap_or(waiting.len()));
-            if later.len() < MOST_WAITING / 2 {
-                self.waiting = later;
-            } else {
-                // Room for those that come; a second away from a reading they stay unknown.
-                waiting.extend(later);
+            let first = self.waiting.iter().position(|it| it.handed > covered);
+            let first = first.unwrap_or(ready);
+            // Where too many would be left there is to be room for those that come; a second away
+            // from a reading they stay unknown.
+            if ready - first < MOST_WAITING / 2 {
+                ready = first;
             }
         }
-        self.since = (!self.waiting.is_empty()).then(Instant::now);
         if which == Resolve::All && self.pieces.iter().all(|it| it.piece.offset.is_err()) {
             let failed = self.pieces.last().and_then(|it| it.piece.offset.err());
             self.unknown = Some((0, failed.unwrap_or(NO_READING)));
         }
-        for times in waiting {
+        // In place: what is taken out into other memory twice a second lets a long run's grow.
+        for place in 0..ready {
+            let Some(&times) = self.waiting.get(place) else {
+                break;
+            };
             // What comes next has this frame before it, known or not.
             let last = self.last.replace(times);
             let hidden = interval.map(|interval| {
@@ -179,6 +181,8 @@ impl OneWay {
                 self.unknown = Some((before + 1, why));
             }
         }
+        self.waiting.drain(..ready);
+        self.since = (!self.waiting.is_empty()).then(Instant::now);
     }
 
     /// As `between`; the piece that it is reckoned with counts in the run's offset.
