@@ -1,6 +1,6 @@
 # The commands of the repository; see the README.
 .SUFFIXES:
-.PHONY: build schema demo test gstreamer guest docs bench bench-loopback bench-python bench-waits bench-output bench-view bench-coverage soak compare fuzz lint clean
+.PHONY: build schema demo test gstreamer wheels guest docs bench bench-loopback bench-python bench-waits bench-output bench-view bench-coverage soak compare fuzz lint clean
 
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -45,6 +45,10 @@ gstreamer: build guests
 	tools/setup gstreamer
 	$(PYTHON) -m pytest -m gstreamer
 	$(PYTHON) -m guests.guest -- python -m pytest -p no:cacheprovider -m gstreamer
+
+# Wheels for x86-64 and arm64 into dist/; five minutes.
+wheels:
+	tools/wheels
 
 guest: build guests
 	@$(if $(value RUN),,$(error say what to run: make guest RUN='v4l2-ctl --all'))

@@ -6,6 +6,7 @@
 //!
 //! | wing | is |
 //! |---|---|
+//! | [`videodev2`] | V4L2's structures and constants, generated |
 //! | [`base`] | errors, time, waits, and calls that can't be waited for |
 //! | [`memory`] | planes of DMABUF memory, heaps to take them from, CPU access to them |
 //! | [`frame`] | a frame's layout, its metadata, and its buffer, owned by the state that it is in |
@@ -38,6 +39,7 @@ pub mod session;
 pub mod sink;
 pub mod source;
 pub mod v4l2;
+pub mod videodev2;
 pub mod wire;
 
 pub use base::error::{Error, ErrorKind, Result};

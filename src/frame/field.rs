@@ -4,16 +4,16 @@
 //! frame's two, the format's height and rows are a field's, and both fields of a frame
 //! have the same sequence number.
 
-use v4l2_sys_mit as sys;
+use crate::videodev2 as sys;
 
 /// `V4L2_FIELD_ANY`: a driver that tells nothing.
-pub const UNKNOWN: u32 = sys::v4l2_field_V4L2_FIELD_ANY;
+pub const UNKNOWN: u32 = sys::V4L2_FIELD_ANY;
 
 /// `V4L2_FIELD_NONE`: all rows at once.
-pub const NONE: u32 = sys::v4l2_field_V4L2_FIELD_NONE;
+pub const NONE: u32 = sys::V4L2_FIELD_NONE;
 
 /// `V4L2_FIELD_ALTERNATE`: a format whose buffers have one field each, in turn.
-pub const ALTERNATE: u32 = sys::v4l2_field_V4L2_FIELD_ALTERNATE;
+pub const ALTERNATE: u32 = sys::V4L2_FIELD_ALTERNATE;
 
 /// The names of `enum v4l2_field`, as V4L2's tools write them.
 const NAMES: [&str; 10] = [
@@ -48,8 +48,8 @@ impl Parity {
     /// From `v4l2_buffer.field`; None if that is no single field.
     pub fn of(field: u32) -> Option<Self> {
         match field {
-            sys::v4l2_field_V4L2_FIELD_TOP => Some(Parity::Top),
-            sys::v4l2_field_V4L2_FIELD_BOTTOM => Some(Parity::Bottom),
+            sys::V4L2_FIELD_TOP => Some(Parity::Top),
+            sys::V4L2_FIELD_BOTTOM => Some(Parity::Bottom),
             _ => None,
         }
     }
@@ -62,10 +62,10 @@ mod tests {
     #[test]
     fn names_are_those_of_the_numbers() {
         let numbers = [
-            (sys::v4l2_field_V4L2_FIELD_NONE, "none"),
-            (sys::v4l2_field_V4L2_FIELD_INTERLACED, "interlaced"),
+            (sys::V4L2_FIELD_NONE, "none"),
+            (sys::V4L2_FIELD_INTERLACED, "interlaced"),
             (ALTERNATE, "alternate"),
-            (sys::v4l2_field_V4L2_FIELD_INTERLACED_BT, "interlaced-bt"),
+            (sys::V4L2_FIELD_INTERLACED_BT, "interlaced-bt"),
             (77, "77"),
         ];
         for (number, expected) in numbers {

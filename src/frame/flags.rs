@@ -1,7 +1,7 @@
 //! What V4L2 says of a buffer in numbers. Source: the kernel's "Linux Media Userspace API",
 //! struct v4l2_buffer.
 
-use v4l2_sys_mit as sys;
+use crate::videodev2 as sys;
 
 /// The most memory planes that a frame can have (`VIDEO_MAX_PLANES`).
 pub const MAX_PLANES: usize = sys::VIDEO_MAX_PLANES as usize;

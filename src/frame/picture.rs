@@ -4,7 +4,7 @@ use crate::base::{Error, ErrorKind, Result};
 use crate::frame::array::{Array, Item, arrays};
 use crate::frame::layout::{Shape, shape};
 use crate::frame::{Appearance, FourCc, Lease, Stream};
-use v4l2_sys_mit as sys;
+use crate::videodev2 as sys;
 
 /// A picture: rows of pixels from the top, three bytes each: red, green, blue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,17 +123,13 @@ impl Matrix {
             ..
         } = appearance.unwrap_or_default();
         let is_709 = match encoding {
-            sys::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_709 => true,
-            sys::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_DEFAULT => {
-                colorspace == sys::v4l2_colorspace_V4L2_COLORSPACE_REC709
-            }
+            sys::V4L2_YCBCR_ENC_709 => true,
+            sys::V4L2_YCBCR_ENC_DEFAULT => colorspace == sys::V4L2_COLORSPACE_REC709,
             _ => false,
         };
         let is_full = match quantization {
-            sys::v4l2_quantization_V4L2_QUANTIZATION_FULL_RANGE => true,
-            sys::v4l2_quantization_V4L2_QUANTIZATION_DEFAULT => {
-                colorspace == sys::v4l2_colorspace_V4L2_COLORSPACE_JPEG
-            }
+            sys::V4L2_QUANTIZATION_FULL_RANGE => true,
+            sys::V4L2_QUANTIZATION_DEFAULT => colorspace == sys::V4L2_COLORSPACE_JPEG,
             _ => false,
         };
         // Kr and Kb of the standards; the limited range has 219 steps of luma and 224 of chroma.

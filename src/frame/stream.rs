@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use crate::videodev2 as sys;
 use serde::{Deserialize, Serialize};
-use v4l2_sys_mit as sys;
 
 use crate::frame::FourCc;
 use crate::memory::MemoryUsed;

@@ -2,14 +2,14 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use crate::videodev2 as sys;
 use nix::errno::Errno;
-use v4l2_sys_mit as sys;
 
 use super::{BufType, Plain, retry, zeroed};
 use crate::frame::MAX_PLANES;
 
 mod raw {
-    use v4l2_sys_mit as sys;
+    use crate::videodev2 as sys;
 
     nix::ioctl_readwrite!(reqbufs, b'V', 8, sys::v4l2_requestbuffers);
     nix::ioctl_readwrite!(querybuf, b'V', 9, sys::v4l2_buffer);
@@ -41,8 +41,8 @@ pub enum MemoryType {
 impl MemoryType {
     fn number(self) -> u32 {
         match self {
-            MemoryType::Mmap => sys::v4l2_memory_V4L2_MEMORY_MMAP,
-            MemoryType::DmaBuf => sys::v4l2_memory_V4L2_MEMORY_DMABUF,
+            MemoryType::Mmap => sys::V4L2_MEMORY_MMAP,
+            MemoryType::DmaBuf => sys::V4L2_MEMORY_DMABUF,
         }
     }
 }

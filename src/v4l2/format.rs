@@ -2,14 +2,14 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use crate::videodev2 as sys;
 use nix::errno::Errno;
-use v4l2_sys_mit as sys;
 
 use super::{BufType, Plain, retry, zeroed};
 use crate::frame::{Appearance, Capability, FourCc, Interval, MAX_PLANES};
 
 mod raw {
-    use v4l2_sys_mit as sys;
+    use crate::videodev2 as sys;
 
     nix::ioctl_read!(querycap, b'V', 0, sys::v4l2_capability);
     nix::ioctl_readwrite!(enum_fmt, b'V', 2, sys::v4l2_fmtdesc);
@@ -164,7 +164,7 @@ pub fn set_format(fd: BorrowedFd<'_>, buf_type: BufType, wanted: &Format) -> nix
             pix.width = wanted.width;
             pix.height = wanted.height;
             pix.pixelformat = wanted.pixel_format.0;
-            pix.field = sys::v4l2_field_V4L2_FIELD_ANY;
+            pix.field = sys::V4L2_FIELD_ANY;
             pix.bytesperline = 0;
             pix.sizeimage = 0;
         }
@@ -174,7 +174,7 @@ pub fn set_format(fd: BorrowedFd<'_>, buf_type: BufType, wanted: &Format) -> nix
             pix.width = wanted.width;
             pix.height = wanted.height;
             pix.pixelformat = wanted.pixel_format.0;
-            pix.field = sys::v4l2_field_V4L2_FIELD_ANY;
+            pix.field = sys::V4L2_FIELD_ANY;
             pix.num_planes = 0;
             for plane in 0..MAX_PLANES {
                 if let Some(plane) = { &mut pix.plane_fmt }.get_mut(plane) {

@@ -17,8 +17,8 @@ mod source;
 
 use std::mem;
 
+use crate::videodev2 as sys;
 use nix::errno::Errno;
-use v4l2_sys_mit as sys;
 
 pub use buffers::{
     BufferState, Dequeued, DequeuedBuffer, MemoryType, PlaneInfo, PlaneToQueue, PlaneUsed, Sent,
@@ -80,10 +80,10 @@ impl BufType {
 
     fn number(self) -> u32 {
         match self {
-            BufType::Capture => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE,
-            BufType::CaptureMplane => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
-            BufType::Output => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_OUTPUT,
-            BufType::OutputMplane => sys::v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
+            BufType::Capture => sys::V4L2_BUF_TYPE_VIDEO_CAPTURE,
+            BufType::CaptureMplane => sys::V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
+            BufType::Output => sys::V4L2_BUF_TYPE_VIDEO_OUTPUT,
+            BufType::OutputMplane => sys::V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
         }
     }
 }

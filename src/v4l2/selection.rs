@@ -2,12 +2,12 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use v4l2_sys_mit as sys;
+use crate::videodev2 as sys;
 
 use super::{BufType, Plain, retry, zeroed};
 
 mod raw {
-    use v4l2_sys_mit as sys;
+    use crate::videodev2 as sys;
 
     nix::ioctl_readwrite!(g_selection, b'V', 94, sys::v4l2_selection);
     nix::ioctl_readwrite!(s_selection, b'V', 95, sys::v4l2_selection);

@@ -2,13 +2,13 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use crate::videodev2 as sys;
 use nix::errno::Errno;
-use v4l2_sys_mit as sys;
 
 use super::{Plain, retry, zeroed};
 
 mod raw {
-    use v4l2_sys_mit as sys;
+    use crate::videodev2 as sys;
 
     nix::ioctl_read!(dqevent, b'V', 89, sys::v4l2_event);
     nix::ioctl_write_ptr!(subscribe, b'V', 90, sys::v4l2_event_subscription);

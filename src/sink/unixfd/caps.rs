@@ -3,7 +3,7 @@
 //! Without a GstVideoMeta a reader takes rows to lie as `gst_video_info_set_format` lays them:
 //! rows of a multiple of four bytes, and planes one behind the other.
 
-use v4l2_sys_mit as sys;
+use crate::videodev2 as sys;
 
 use super::colorimetry::colorimetry;
 use crate::frame::{FourCc, Layout, Rows};
@@ -146,12 +146,10 @@ fn interleaved(order: &str) -> String {
 
 fn fields(field: Option<u32>) -> Result<Option<TopFirst>, String> {
     match field {
-        None | Some(sys::v4l2_field_V4L2_FIELD_ANY | sys::v4l2_field_V4L2_FIELD_NONE) => Ok(None),
+        None | Some(sys::V4L2_FIELD_ANY | sys::V4L2_FIELD_NONE) => Ok(None),
         // Of plain "interlaced" the order depends on the TV standard: 625 lines begin at the top.
-        Some(sys::v4l2_field_V4L2_FIELD_INTERLACED | sys::v4l2_field_V4L2_FIELD_INTERLACED_TB) => {
-            Ok(Some(true))
-        }
-        Some(sys::v4l2_field_V4L2_FIELD_INTERLACED_BT) => Ok(Some(false)),
+        Some(sys::V4L2_FIELD_INTERLACED | sys::V4L2_FIELD_INTERLACED_TB) => Ok(Some(true)),
+        Some(sys::V4L2_FIELD_INTERLACED_BT) => Ok(Some(false)),
         Some(other) => Err(format!(
             "its fields ({}) lie as caps can't say",
             crate::frame::field::name(other)

@@ -2,7 +2,7 @@
 //!
 //! Source: the kernel's "Colorspaces", and GStreamer's GstVideoColorimetry.
 
-use v4l2_sys_mit as sys;
+use crate::videodev2 as sys;
 
 use crate::wire::Colorimetry;
 
@@ -14,61 +14,53 @@ pub(super) fn colorimetry(told: Colorimetry, is_rgb: bool) -> Option<String> {
         return None;
     }
     let transfer = match told.transfer {
-        sys::v4l2_xfer_func_V4L2_XFER_FUNC_709 => 5,
-        sys::v4l2_xfer_func_V4L2_XFER_FUNC_SRGB => 7,
-        sys::v4l2_xfer_func_V4L2_XFER_FUNC_OPRGB => 12,
-        sys::v4l2_xfer_func_V4L2_XFER_FUNC_SMPTE240M => 6,
-        sys::v4l2_xfer_func_V4L2_XFER_FUNC_NONE => 1,
-        sys::v4l2_xfer_func_V4L2_XFER_FUNC_SMPTE2084 => 14,
-        sys::v4l2_xfer_func_V4L2_XFER_FUNC_DEFAULT => match space {
-            sys::v4l2_colorspace_V4L2_COLORSPACE_SRGB
-            | sys::v4l2_colorspace_V4L2_COLORSPACE_JPEG => 7,
-            sys::v4l2_colorspace_V4L2_COLORSPACE_OPRGB => 12,
-            sys::v4l2_colorspace_V4L2_COLORSPACE_SMPTE240M => 6,
-            sys::v4l2_colorspace_V4L2_COLORSPACE_RAW => 1,
-            sys::v4l2_colorspace_V4L2_COLORSPACE_DEFAULT
-            | sys::v4l2_colorspace_V4L2_COLORSPACE_DCI_P3 => 0,
+        sys::V4L2_XFER_FUNC_709 => 5,
+        sys::V4L2_XFER_FUNC_SRGB => 7,
+        sys::V4L2_XFER_FUNC_OPRGB => 12,
+        sys::V4L2_XFER_FUNC_SMPTE240M => 6,
+        sys::V4L2_XFER_FUNC_NONE => 1,
+        sys::V4L2_XFER_FUNC_SMPTE2084 => 14,
+        sys::V4L2_XFER_FUNC_DEFAULT => match space {
+            sys::V4L2_COLORSPACE_SRGB | sys::V4L2_COLORSPACE_JPEG => 7,
+            sys::V4L2_COLORSPACE_OPRGB => 12,
+            sys::V4L2_COLORSPACE_SMPTE240M => 6,
+            sys::V4L2_COLORSPACE_RAW => 1,
+            sys::V4L2_COLORSPACE_DEFAULT | sys::V4L2_COLORSPACE_DCI_P3 => 0,
             _ => 5,
         },
         _ => 0,
     };
     let matrix = match told.encoding {
         _ if is_rgb => 1,
-        sys::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_601
-        | sys::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_XV601 => 4,
-        sys::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_709
-        | sys::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_XV709 => 3,
-        sys::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_BT2020 => 6,
-        sys::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_SMPTE240M => 5,
-        sys::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_DEFAULT => match space {
-            sys::v4l2_colorspace_V4L2_COLORSPACE_REC709
-            | sys::v4l2_colorspace_V4L2_COLORSPACE_DCI_P3 => 3,
-            sys::v4l2_colorspace_V4L2_COLORSPACE_BT2020 => 6,
-            sys::v4l2_colorspace_V4L2_COLORSPACE_SMPTE240M => 5,
-            sys::v4l2_colorspace_V4L2_COLORSPACE_DEFAULT
-            | sys::v4l2_colorspace_V4L2_COLORSPACE_RAW => 0,
+        sys::V4L2_YCBCR_ENC_601 | sys::V4L2_YCBCR_ENC_XV601 => 4,
+        sys::V4L2_YCBCR_ENC_709 | sys::V4L2_YCBCR_ENC_XV709 => 3,
+        sys::V4L2_YCBCR_ENC_BT2020 => 6,
+        sys::V4L2_YCBCR_ENC_SMPTE240M => 5,
+        sys::V4L2_YCBCR_ENC_DEFAULT => match space {
+            sys::V4L2_COLORSPACE_REC709 | sys::V4L2_COLORSPACE_DCI_P3 => 3,
+            sys::V4L2_COLORSPACE_BT2020 => 6,
+            sys::V4L2_COLORSPACE_SMPTE240M => 5,
+            sys::V4L2_COLORSPACE_DEFAULT | sys::V4L2_COLORSPACE_RAW => 0,
             _ => 4,
         },
         _ => 0,
     };
     let range = match told.quantization {
-        sys::v4l2_quantization_V4L2_QUANTIZATION_FULL_RANGE => 1,
-        sys::v4l2_quantization_V4L2_QUANTIZATION_LIM_RANGE => 2,
-        _ if space == sys::v4l2_colorspace_V4L2_COLORSPACE_DEFAULT => 0,
-        _ if is_rgb || space == sys::v4l2_colorspace_V4L2_COLORSPACE_JPEG => 1,
+        sys::V4L2_QUANTIZATION_FULL_RANGE => 1,
+        sys::V4L2_QUANTIZATION_LIM_RANGE => 2,
+        _ if space == sys::V4L2_COLORSPACE_DEFAULT => 0,
+        _ if is_rgb || space == sys::V4L2_COLORSPACE_JPEG => 1,
         _ => 2,
     };
     let primaries = match space {
-        sys::v4l2_colorspace_V4L2_COLORSPACE_REC709
-        | sys::v4l2_colorspace_V4L2_COLORSPACE_SRGB
-        | sys::v4l2_colorspace_V4L2_COLORSPACE_JPEG => 1,
-        sys::v4l2_colorspace_V4L2_COLORSPACE_470_SYSTEM_M => 2,
-        sys::v4l2_colorspace_V4L2_COLORSPACE_470_SYSTEM_BG => 3,
-        sys::v4l2_colorspace_V4L2_COLORSPACE_SMPTE170M => 4,
-        sys::v4l2_colorspace_V4L2_COLORSPACE_SMPTE240M => 5,
-        sys::v4l2_colorspace_V4L2_COLORSPACE_BT2020 => 7,
-        sys::v4l2_colorspace_V4L2_COLORSPACE_OPRGB => 8,
-        sys::v4l2_colorspace_V4L2_COLORSPACE_DCI_P3 => 10,
+        sys::V4L2_COLORSPACE_REC709 | sys::V4L2_COLORSPACE_SRGB | sys::V4L2_COLORSPACE_JPEG => 1,
+        sys::V4L2_COLORSPACE_470_SYSTEM_M => 2,
+        sys::V4L2_COLORSPACE_470_SYSTEM_BG => 3,
+        sys::V4L2_COLORSPACE_SMPTE170M => 4,
+        sys::V4L2_COLORSPACE_SMPTE240M => 5,
+        sys::V4L2_COLORSPACE_BT2020 => 7,
+        sys::V4L2_COLORSPACE_OPRGB => 8,
+        sys::V4L2_COLORSPACE_DCI_P3 => 10,
         _ => 0,
     };
     Some(format!("{range}:{matrix}:{transfer}:{primaries}"))

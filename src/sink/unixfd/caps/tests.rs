@@ -16,7 +16,7 @@ fn stream(format: &str, size: (u32, u32), planes: &[(u32, u32)]) -> Description 
         "planes": planes,
         "buffers": 4,
         "frame_interval": [1001, 30000],
-        "field": sys::v4l2_field_V4L2_FIELD_NONE,
+        "field": sys::V4L2_FIELD_NONE,
     });
     serde_json::from_value(told).unwrap()
 }
@@ -96,7 +96,7 @@ fn what_caps_cannot_say_is_refused_with_the_reason() {
     let mut fields = stream("YUYV", (64, 48), &[(64 * 48 * 2, 128)]);
     fields.field = Some(crate::frame::field::ALTERNATE);
     assert!(Media::of(&fields).unwrap_err().contains("alternate"));
-    fields.field = Some(sys::v4l2_field_V4L2_FIELD_INTERLACED_BT);
+    fields.field = Some(sys::V4L2_FIELD_INTERLACED_BT);
     let media = Media::of(&fields).unwrap();
     assert!(
         media
@@ -107,13 +107,13 @@ fn what_caps_cannot_say_is_refused_with_the_reason() {
 
 #[test]
 fn colours_are_those_that_v4l2_means() {
-    let rec709 = sys::v4l2_colorspace_V4L2_COLORSPACE_REC709;
+    let rec709 = sys::V4L2_COLORSPACE_REC709;
     // GStreamer's own names of these are bt709 and sRGB.
     assert_eq!(coloured("YUYV", rec709), "2:3:5:1");
-    let srgb = sys::v4l2_colorspace_V4L2_COLORSPACE_SRGB;
+    let srgb = sys::V4L2_COLORSPACE_SRGB;
     assert_eq!(coloured("XR24", srgb), "1:1:7:1");
     assert_eq!(coloured("YUYV", srgb), "2:4:7:1");
-    let bt2020 = sys::v4l2_colorspace_V4L2_COLORSPACE_BT2020;
+    let bt2020 = sys::V4L2_COLORSPACE_BT2020;
     assert_eq!(coloured("YUYV", bt2020), "2:6:5:7");
     assert_eq!(coloured("YUYV", 0), "", "nothing is told of nothing");
 }
