@@ -1,6 +1,6 @@
 # The commands of the repository; see the README.
 .SUFFIXES:
-.PHONY: build schema demo test gstreamer wheels guest docs bench bench-loopback bench-python bench-waits bench-output bench-view bench-coverage soak compare fuzz lint clean
+.PHONY: build schema demo test gstreamer wheels arm64 guest docs bench bench-loopback bench-python bench-waits bench-output bench-view bench-coverage soak compare fuzz lint clean
 
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -49,6 +49,10 @@ gstreamer: build guests
 # Wheels for x86-64 and arm64 into dist/; five minutes.
 wheels:
 	tools/wheels
+
+# The arm64 wheel, tried under emulation; five minutes after `make wheels`.
+arm64: build
+	tools/arm64
 
 guest: build guests
 	@$(if $(value RUN),,$(error say what to run: make guest RUN='v4l2-ctl --all'))

@@ -8,12 +8,11 @@ what became of both as JSON:
 
 import json
 import sys
-import tempfile
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from guests.guest import CHECKOUT, Guest, Sink
+from guests.guest import Guest, Sink
 from guests.link import RECEIVER_ADDRESS, Ends, bridge, cable, enter_namespace
 
 PORT = 9000
@@ -42,39 +41,33 @@ def run_pair(
     """Run ``v4l-dmabuf-sender SENDER`` in guest A and ``v4l-dmabuf-receiver RECEIVER`` in guest B.
 
     They are ``joined`` by a cable unless told otherwise. Addresses and ports are
-    added. A boots while B does, runs ``prepare``, and waits until B listens. B has vivid only with
+    added. A boots while B does, runs ``prepare``, and tries until B listens. B has vivid only with
     ``receiver_vivid``, its options, and runs ``prepare_receiver``. ``disk`` is B's. Gives the
     sender's and the receiver's outcome.
     """
     say = tell or (lambda _line: None)
     with (
         joined or cable() as ends,
-        tempfile.TemporaryDirectory(prefix=".pair-", dir=CHECKOUT) as shared,
+        Guest(
+            f"{prepare_receiver}\n"
+            f"v4l-dmabuf-receiver --port {PORT} {receiver}\n"
+            "status=$?; wait; sync; exit $status",
+            vivid=receiver_vivid,
+            disk=disk,
+            link=ends.receiver,
+            stderr=lambda line: say(f"B {line}"),
+        ) as b,
     ):
-        listening = Path(shared) / "listening"
-        with (
-            Guest(
-                f"{prepare_receiver}\n"
-                f"v4l-dmabuf-receiver --port {PORT} {receiver}\n"
-                "status=$?; wait; sync; exit $status",
-                vivid=receiver_vivid,
-                disk=disk,
-                link=ends.receiver,
-                stderr=lambda line: say(f"B {line}"),
-            ) as b,
-        ):
-            b.wait_for_link()
-            with Guest(
-                f"{prepare}\n"
-                f"until test -e {listening}; do sleep 0.1; done\n"
-                f"v4l-dmabuf-sender --address {RECEIVER_ADDRESS} --port {PORT} {sender}",
-                link=ends.sender,
-                stderr=lambda line: say(f"A {line}"),
-            ) as a:
-                b.wait_for("listening on", timeout)
-                listening.touch()
-                sent = Outcome(a.wait(timeout), "".join(a.stderr))
-            received = Outcome(b.wait(timeout), "".join(b.stderr))
+        b.wait_for_link()
+        with Guest(
+            f"{prepare}\n"
+            f"v4l-dmabuf-sender --address {RECEIVER_ADDRESS} --port {PORT} "
+            f"--connect-for {timeout:.0f} {sender}",
+            link=ends.sender,
+            stderr=lambda line: say(f"A {line}"),
+        ) as a:
+            sent = Outcome(a.wait(timeout), "".join(a.stderr))
+        received = Outcome(b.wait(timeout), "".join(b.stderr))
     return sent, received
 
 

@@ -19,7 +19,7 @@ import pytest
 from reference import frame, stream_header
 from v4l_dmabuf import Receiver, Report, Sender
 
-BIN = Path(sys.executable).parent
+BIN = Path(os.environ.get("V4L_DMABUF_BIN") or Path(sys.executable).parent)
 LOCALHOST = "127.0.0.1"
 PATIENCE = 30.0
 SHM = Path("/dev/shm")  # noqa: S108 -- files of hundreds of megabytes, in memory

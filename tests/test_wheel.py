@@ -25,7 +25,7 @@ def test_the_wheel_installs_into_a_clean_environment(tmp_path: Path) -> None:
     clean = tmp_path / "clean"
     venv.create(clean, with_pip=True)
     subprocess.run([clean / "bin/pip", "install", "--quiet", "--no-index", wheel], check=True)
-    for name in ("sender", "receiver", "probe", "compare"):
+    for name in ("sender", "receiver", "probe", "compare", "check"):
         told = subprocess.run(
             [clean / f"bin/v4l-dmabuf-{name}", "--version"],
             capture_output=True,
