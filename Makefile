@@ -32,10 +32,14 @@ guests:
 browser:
 	@tools/setup browser || echo "no browser here, for the reason above" >&2
 
+.PHONY: lava
+lava:
+	@tools/setup lava || echo "no LAVA schema here, for the reason above" >&2
+
 demo: build guests
 	$(PYTHON) -m guests.demo
 
-test: build guests browser
+test: build guests browser lava
 	cargo test --no-default-features --quiet
 	$(PYTHON) -m pytest -m 'not vivid and not gstreamer'
 	$(PYTHON) -m guests.guest --or-here -- python -m pytest -p no:cacheprovider -m vivid
