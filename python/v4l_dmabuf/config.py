@@ -1,33 +1,25 @@
 """What an endpoint is told, checked before anything is opened."""
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args
 
 from v4l_dmabuf import values
 from v4l_dmabuf.option import Option, byte_count, duration, label
+from v4l_dmabuf.setting import Takes, take_all
 
-
-@dataclass(frozen=True)
-class _Takes:
-    """What a field takes: its function gets the field's name and what was given."""
-
-    value: Callable[[str, Any], Any]
-
-
-_Host = _Takes(partial(values.text, expected="an address or a name"))
-_Path = _Takes(values.path)
-_Port = _Takes(partial(values.whole, least=1, most=0xFFFF))
-_Count = _Takes(partial(values.whole, least=1, most=0xFFFF_FFFF))
-_Bytes = _Takes(partial(values.whole, least=1, most=(1 << 64) - 1))
-_Positive = _Takes(values.positive)
-_NotNegative = _Takes(values.seconds)
-_Flag = _Takes(values.flag)
-_Labels = _Takes(values.labels)
-_Listening = _Takes(values.listening)
+_Host = Takes(partial(values.text, expected="an address or a name"))
+_Path = Takes(values.path)
+_Port = Takes(partial(values.whole, least=1, most=0xFFFF))
+_Count = Takes(partial(values.whole, least=1, most=0xFFFF_FFFF))
+_Bytes = Takes(partial(values.whole, least=1, most=(1 << 64) - 1))
+_Positive = Takes(values.positive)
+_NotNegative = Takes(values.seconds)
+_Flag = Takes(values.flag)
+_Labels = Takes(values.labels)
+_Listening = Takes(values.listening)
 
 
 def _device(name: str, value: Any) -> str:
@@ -76,49 +68,6 @@ _LABELS = Option(
 )
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What is known of a field of a configuration."""
-
-    type: Any
-    """Its type, without None."""
-    choices: tuple[str | int, ...] | None
-    """The values that it may have, if they are few."""
-    takes: Callable[[str, Any], Any]
-    """Makes its value of its name and what was given, or raises."""
-    is_optional: bool
-    """Whether it may be None."""
-    option: Option | None
-    """How a command line gives it."""
-
-
-def settings(cls: Any) -> dict[str, Setting]:
-    """Give what is known of each field of a configuration class, in their order."""
-    hints = get_type_hints(cls, include_extras=True)
-    return {one.name: _setting(hints[one.name], one.default is None) for one in fields(cls)}
-
-
-def _setting(hint: Any, is_optional: bool) -> Setting:
-    kind, *told = get_args(hint)
-    choices = get_args(kind) if get_origin(kind) is Literal else None
-    option = next((one for one in told if isinstance(one, Option)), None)
-    if choices is not None:
-        choose = partial(values.choice, choices=choices)
-        return Setting(type(choices[-1]), choices, choose, is_optional, option)
-    (takes,) = (one.value for one in told if isinstance(one, _Takes))
-    first = next(iter(get_args(kind)), kind) if get_origin(kind) in {Union, UnionType} else kind
-    return Setting(get_origin(first) or first, None, takes, is_optional, option)
-
-
-def _take_all(config: Any) -> None:
-    """Replace what was given by the values that it stands for."""
-    for name, setting in settings(config.__class__).items():
-        value = getattr(config, name)
-        if not (value is None and setting.is_optional):
-            # The one change of what is frozen, before anybody else has it.
-            object.__setattr__(config, name, setting.takes(name, value))
-
-
 Overrun = Literal["block", "drop-oldest", "drop-newest"]
 """What becomes of frames that there is no room for."""
 
@@ -140,7 +89,7 @@ class _Captured:
 
     device: Annotated[
         str | os.PathLike[str],
-        _Takes(_device),
+        Takes(_device),
         Option("V4L2 device, or a built-in source: 'test', 'test:still'", "-d"),
     ] = "/dev/video0"
     """The V4L2 device; ``test`` for the built-in source, ``test:still`` for its first frame again
@@ -150,12 +99,12 @@ class _Captured:
     height: Annotated[int, _Count, Option("capture height", "-H", metavar="PIXELS")] = 480
     """Pixels."""
     format: Annotated[
-        str, _Takes(values.fourcc), Option("pixel format, four characters", "-f", metavar="FOURCC")
+        str, Takes(values.fourcc), Option("pixel format, four characters", "-f", metavar="FOURCC")
     ] = "YUYV"
     """The pixel format: a V4L2 fourcc, four characters."""
     buffers: Annotated[int, _Count, Option("number of buffers", "-b", metavar="N")] = 4
     """How many buffers to ask for."""
-    heap: Annotated[str | os.PathLike[str], _Takes(_heap), _HEAP] = "auto"
+    heap: Annotated[str | os.PathLike[str], Takes(_heap), _HEAP] = "auto"
     """``/dev/dma_heap/NAME``, ``/dev/udmabuf``, ``memfd`` (no DMABUF; for ``test`` alone), or
     ``auto``: the first that the driver takes and that can be sent without a copy, then the system
     heap."""
@@ -175,7 +124,7 @@ class _Captured:
     """Frames a second to ask the driver for; None leaves the rate as it is."""
 
     def __post_init__(self) -> None:
-        _take_all(self)
+        take_all(self)
         if self.device in {"test", "test:still", FEED}:
             if self.memory == "mmap":
                 raise ValueError(
@@ -316,7 +265,7 @@ class ReceiverConfig:
         str, _Host, Option("address to listen on, '::' for IPv6", "-l", metavar="ADDRESS")
     ] = "0.0.0.0"  # noqa: S104 -- a receiver is there to be reached
     """The address to listen on; ``::`` for IPv6 and IPv4."""
-    heap: Annotated[str | os.PathLike[str], _Takes(_heap), _HEAP] = "auto"
+    heap: Annotated[str | os.PathLike[str], Takes(_heap), _HEAP] = "auto"
     """``/dev/dma_heap/NAME``, ``/dev/udmabuf``, ``memfd`` (plain memory, no DMABUF), or ``auto``:
     the system heap, else udmabuf, else plain memory with a warning."""
     output: Annotated[
@@ -400,7 +349,7 @@ class ReceiverConfig:
     """What the result can't know by itself, such as the VMM's version; for ``report``."""
 
     def __post_init__(self) -> None:
-        _take_all(self)
+        take_all(self)
 
 
 Config = SenderConfig | ReceiverConfig | CaptureConfig

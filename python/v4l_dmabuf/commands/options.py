@@ -7,10 +7,11 @@ from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 from v4l_dmabuf import _core
-from v4l_dmabuf.config import ReceiverConfig, SenderConfig, Setting, settings
+from v4l_dmabuf.config import ReceiverConfig, SenderConfig
 from v4l_dmabuf.option import Option
 from v4l_dmabuf.receiver import Receiver
 from v4l_dmabuf.sender import Sender
+from v4l_dmabuf.setting import Setting, settings
 
 End = TypeVar("End", Sender, Receiver)
 
