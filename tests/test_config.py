@@ -79,6 +79,7 @@ def test_a_receiver_s_defaults_are_the_documented_ones() -> None:
         {"port": -1},
         {"protocol": 4},
         {"protocol": 2, "verify": True},
+        {"records_limit": 1 << 20},
         {"records": ""},
         {"address": ""},
         {"device": ""},

@@ -179,6 +179,17 @@ def test_a_result_tells_what_the_process_had(tmp_path: Path, port: int) -> None:
     assert resources["dmabufs"]["most"] == 0
 
 
+def test_a_run_that_can_t_be_recorded_leaves_nobody_looking(tmp_path: Path) -> None:
+    sender = built_in(free_port(), report=tmp_path / "nowhere" / "result.json")
+    for _ in range(3):
+        with pytest.raises(errors.OutputError):
+            sender.run(1)
+    deadline = time.monotonic() + 10
+    while any(thread.name == "v4l-dmabuf-resources" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline, "threads were left"
+        time.sleep(0.02)
+
+
 def test_a_slope_is_what_grows_after_the_beginning() -> None:
     # A run of an hour that gets 50 MB in its first minutes, and then 1 kB a second.
     values = [(at, min(at, 300) * 166_667 + max(0, at - 300) * 1000) for at in range(0, 3600, 10)]

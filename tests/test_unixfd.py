@@ -391,6 +391,19 @@ def test_a_dead_socket_is_replaced_and_a_living_one_is_not(path: Path) -> None:
         client.buffer()
 
 
+def test_a_listener_that_takes_nobody_in_is_no_dead_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(path))
+        deaf.listen(0)
+        with socket.socket(socket.AF_UNIX) as first:
+            first.connect(str(path))
+            begun = time.monotonic()
+            with pytest.raises(errors.AddressError, match="another program listens there"):
+                receiver(free_port(), unixfd=path).run()
+            assert time.monotonic() - begun < 5
+    assert path.exists()
+
+
 def test_a_file_of_that_name_stays(path: Path) -> None:
     path.write_text("mine")
     with pytest.raises(errors.AddressError, match="which is no socket"):

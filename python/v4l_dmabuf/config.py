@@ -83,6 +83,11 @@ FEED = "feed"
 _API = "no option: of the Python API alone"
 
 
+def _check_records(records: Any, limit: int | None) -> None:
+    if limit is not None and records is None:
+        raise ValueError("records_limit is of records, and there are none: name a file for them")
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Captured:
     """What to capture."""
@@ -164,6 +169,10 @@ class CaptureConfig(_Captured):
     labels: Annotated[Mapping[str, str], _Labels, _LABELS] = field(default_factory=dict)
     """What the result can't know by itself, such as the VMM's version; for ``report``."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_records(self.records, self.records_limit)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SenderConfig(_Captured):
@@ -243,6 +252,7 @@ class SenderConfig(_Captured):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_records(self.records, self.records_limit)
         if self.verify and self.protocol != 3:
             raise ValueError(
                 f"protocol {self.protocol} carries no checksums, so verify needs protocol 3"
@@ -350,6 +360,7 @@ class ReceiverConfig:
 
     def __post_init__(self) -> None:
         take_all(self)
+        _check_records(self.records, self.records_limit)
 
 
 Config = SenderConfig | ReceiverConfig | CaptureConfig

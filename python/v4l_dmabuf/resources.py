@@ -103,12 +103,16 @@ class Resources:
         while not self._over.wait(self._interval):
             self._take()
 
+    def stop(self) -> None:
+        """Look no more. May be called again."""
+        self._over.set()
+
     def end(self) -> dict[str, Any]:
         """Give what each resource was first, last and at most, and how it grew.
 
         It is a `Resource` each, as plain data; DMABUFs' bytes are given by exporter as well.
         """
-        self._over.set()
+        self.stop()
         self._thread.join()
         self._take()
         names = sorted({name for _, seen in self._looks for name in seen})

@@ -77,6 +77,10 @@ class Recording:
         }
         return _text(document)
 
+    def close(self) -> None:
+        """Leave off, whether there is a result or not. May be called again."""
+        self._resources.stop()
+
     def _stolen(self) -> float | None:
         now = steal_seconds()
         return None if now is None or self._steal is None else round(now - self._steal, 3)

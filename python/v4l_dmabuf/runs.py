@@ -94,6 +94,15 @@ class Runs:
         if self._config.report is None:
             return run(frames, progress)
         recording = Recording(self._config.report, self._config, self._role)
+        try:
+            return self._recorded(recording, frames, progress, run)
+        finally:
+            recording.close()
+
+    def _recorded(
+        self, recording: Recording, frames: int | None, progress: Progress | None, run: Run
+    ) -> Report:
+        """Run, and write down what came of it, however it ends."""
         may_record = True
         try:
             try:

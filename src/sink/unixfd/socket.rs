@@ -1,16 +1,15 @@
 //! The socket that clients come to.
 
 use std::fs;
-use std::io::ErrorKind as Io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
-use nix::sys::socket::{bind, listen, socket};
+use nix::sys::socket::{bind, connect, listen, socket};
 use nix::sys::stat::{Mode, fchmod};
 
 use crate::base::{Error, ErrorKind, Result};
@@ -85,6 +84,13 @@ fn listening(path: &Path) -> nix::Result<UnixListener> {
     Ok(UnixListener::from(made))
 }
 
+/// Connects, without a wait for who takes nobody in.
+fn knock(path: &Path) -> nix::Result<()> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let made = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(made.as_raw_fd(), &UnixAddr::new(path)?)
+}
+
 /// Removes a socket that nobody listens at.
 fn clear(path: &Path) -> Result<()> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
@@ -93,8 +99,8 @@ fn clear(path: &Path) -> Result<()> {
             .cause("there is a file of that name, which is no socket")
             .next("use another path"));
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == Io::ConnectionRefused => {
+    match knock(path) {
+        Err(Errno::ECONNREFUSED) => {
             fs::remove_file(path).map_err(|error| failed(path).io(&error))
         }
         // Listening, or at least not known to be dead.
