@@ -19,7 +19,7 @@
 //! | [`source`] | where frames come from: a camera, or a test pattern |
 //! | [`sink`] | where frames go: the network, a dump, a device, other programs |
 //! | [`capture`], [`sender`], [`receiver`] | the pipelines: without a network, and its two ends |
-//! | [`probe`] | what works with a device |
+//! | [`probe`] | what works with a device, and which displays import frames |
 //!
 //! The Python bindings are a layer on top that nothing here knows of.
 
