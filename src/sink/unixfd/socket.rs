@@ -100,9 +100,7 @@ fn clear(path: &Path) -> Result<()> {
             .next("use another path"));
     }
     match knock(path) {
-        Err(Errno::ECONNREFUSED) => {
-            fs::remove_file(path).map_err(|error| failed(path).io(&error))
-        }
+        Err(Errno::ECONNREFUSED) => fs::remove_file(path).map_err(|error| failed(path).io(&error)),
         // Listening, or at least not known to be dead.
         _ => Err(failed(path)
             .errno(Errno::EADDRINUSE)
