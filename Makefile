@@ -57,6 +57,7 @@ wheels:
 # The arm64 wheel, tried under emulation; five minutes after `make wheels`.
 arm64: build
 	tools/arm64
+	tools/arm64-guest
 
 guest: build guests
 	@$(if $(value RUN),,$(error say what to run: make guest RUN='v4l2-ctl --all'))
