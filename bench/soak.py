@@ -49,14 +49,19 @@ def look(process: int) -> Look:
     )
 
 
-def grown(looks: list[Look]) -> list[str]:
-    """Say what a process has more of than after the first tenth, at most of both times."""
+def extremes(looks: list[Look], name: str) -> tuple[int, int]:
+    """Give what a process had of something at most in the first tenth, and after it."""
     settled = max(2, int(len(looks) * SETTLED))
-    first, later = looks[1:settled], looks[settled:]
+    parts = (looks[1:settled], looks[settled:])
+    before, after = (max(getattr(one, name) for one in part) for part in parts)
+    return before, after
+
+
+def grown(looks: list[Look]) -> list[str]:
+    """Say what a process has more of after the first tenth."""
     found = []
     for name, allowed in (("descriptors", 0), ("threads", 0), ("maps", 0), ("rss", MOST_GROWTH)):
-        before = max(getattr(one, name) for one in first)
-        after = max(getattr(one, name) for one in later)
+        before, after = extremes(looks, name)
         if after > before + allowed:
             found.append(f"{name}: {before} at most in the first tenth, {after} after it")
     return found
@@ -137,10 +142,9 @@ def main() -> int:
     for name, seen in looks.items():
         found = grown(seen)
         sound &= not found
-        growth = max(one.rss for one in seen[len(seen) // 10 :]) - max(
-            one.rss for one in seen[1 : max(2, len(seen) // 10)]
-        )
-        print(f"{name}: {'; '.join(found) or 'nothing more'} ({growth / 1024:+.0f} KiB of RSS)")
+        before, after = extremes(seen, "rss")
+        growth = (after - before) / 1024
+        print(f"{name}: {'; '.join(found) or 'nothing more'} ({growth:+.0f} KiB of RSS)")
     return 0 if done and sound and is_found else 1
 
 

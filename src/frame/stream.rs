@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use crate::videodev2 as sys;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::FourCc;
 use crate::memory::MemoryUsed;
+use crate::videodev2 as sys;
 
 /// What the frames of a run are, and the memory that they are in.
 #[derive(Debug, Clone)]

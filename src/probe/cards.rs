@@ -1,7 +1,6 @@
 //! Which displays and GPUs import a heap's DMABUFs.
 
 use std::fs::{File, OpenOptions, read_dir};
-use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,8 +46,7 @@ pub fn cards(run: &mut Run<'_>) -> Result<Vec<CardProbe>> {
                 Ok(plane) => {
                     let (own, plane) = (card.clone(), Arc::clone(plane));
                     let call = format!("import by {}", card.display());
-                    let importing =
-                        Blocking::start(call, move || (driver(&own), import(&own, &plane)))?;
+                    let importing = Blocking::start(call, move || look_at(&own, &plane))?;
                     match run.wait_for(importing, OnStop::End)? {
                         Some(tried) => tried,
                         None => return Ok(probed),
@@ -78,28 +76,30 @@ fn found() -> Vec<PathBuf> {
     cards
 }
 
-fn open(card: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open(card)
+/// What the card's driver is called, and whether it imports the memory.
+fn look_at(card: &Path, plane: &Plane) -> (Option<String>, Result<()>) {
+    match OpenOptions::new().read(true).write(true).open(card) {
+        Ok(file) => (prime::driver(file.as_fd()).ok(), import(card, &file, plane)),
+        Err(error) => {
+            let error = failed(card, format!("open {}", card.display())).io(&error);
+            let next = "join the group video (usermod -aG video USER), or run as root";
+            (None, Err(error.next(next)))
+        }
+    }
 }
 
-fn driver(card: &Path) -> Option<String> {
-    let file = open(card).ok()?;
-    prime::driver(file.as_fd()).ok()
+fn failed(card: &Path, what: String) -> Error {
+    Error::new(ErrorKind::Device, what).object(card.display().to_string())
 }
 
-fn import(card: &Path, plane: &Plane) -> Result<()> {
+fn import(card: &Path, file: &File, plane: &Plane) -> Result<()> {
     let shown = card.display();
-    let failed = |what: String| Error::new(ErrorKind::Device, what).object(shown.to_string());
-    let file = open(card).map_err(|error| {
-        let error = failed(format!("open {shown}")).io(&error);
-        error.next("join the group video (usermod -aG video USER), or run as root")
-    })?;
     let what = format!("import a DMABUF into {shown} (DRM_IOCTL_PRIME_FD_TO_HANDLE)");
     let Some(dmabuf) = plane.dmabuf() else {
-        return Err(failed(what).cause("the heap's memory is no DMABUF"));
+        return Err(failed(card, what).cause("the heap's memory is no DMABUF"));
     };
     prime::import(file.as_fd(), dmabuf).map_err(|errno| {
-        let error = failed(what).errno(errno);
+        let error = failed(card, what).errno(errno);
         match errno {
             Errno::ENOSYS | Errno::ENODEV | Errno::ENOTTY | Errno::EOPNOTSUPP => {
                 error.cause("its driver imports none")

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{BUFFERS, FRAMES, PATIENCE, Works};
 use crate::base::{Blocking, Error, ErrorKind, Monotonic, OnStop, Result, Run, Woken};
-use crate::frame::{Frame, Free, Origin, Payload, PlaneLayout, Pool, Stream, Timestamp};
-use crate::memory::{Heap, HeapChoice, HeapName, MemoryMode, MemoryUsed};
+use crate::frame::{Frame, Free, Origin, Payload, Pool, Stream, Timestamp};
+use crate::memory::{Heap, HeapChoice, HeapName, MemoryMode};
 use crate::source::camera::Capture;
 use crate::v4l2::output_queue::{NotQueued, OutputQueue};
 use crate::v4l2::{Direction, Format, Ioctl, MemoryType, Sent, device::Device, queue::QueueError};
@@ -85,20 +85,16 @@ fn start(path: &Path, wanted: &Capture) -> Result<Showing> {
         width: granted.width,
         height: granted.height,
         pixel_format: granted.pixel_format,
-        planes: layout(&granted)?,
+        planes: device.layout(&granted)?,
         buffers: BUFFERS,
-        memory: match memory {
-            MemoryType::DmaBuf => MemoryUsed::DmaBuf,
-            MemoryType::Mmap => MemoryUsed::Mmap,
-        },
+        memory: memory.used(),
         heap: (memory == MemoryType::DmaBuf).then(|| heap.to_string()),
         read_rate: None,
         origin: Origin::default(),
     };
     let pool = Pool::new(Vec::new())?;
     for free in frames {
-        let payloads = free.planes().iter().zip(&granted.planes);
-        let payloads = payloads.map(|(_, plane)| Payload {
+        let payloads = granted.planes.iter().map(|plane| Payload {
             offset: 0,
             length: plane.sizeimage as usize,
         });
@@ -129,20 +125,6 @@ fn start(path: &Path, wanted: &Capture) -> Result<Showing> {
         queue,
         stream,
     })
-}
-
-fn layout(granted: &Format) -> Result<Vec<PlaneLayout>> {
-    let planes = granted.planes.iter().map(|plane| {
-        let sizeimage = plane.sizeimage.try_into().map_err(|_| {
-            Error::new(ErrorKind::Device, "take the format that was granted")
-                .cause("the driver wants a plane of no bytes")
-        })?;
-        Ok(PlaneLayout {
-            sizeimage,
-            bytesperline: Some(plane.bytesperline),
-        })
-    });
-    planes.collect()
 }
 
 fn frames(granted: &Format, heap: &Heap) -> Result<Vec<Free>> {

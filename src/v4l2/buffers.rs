@@ -2,11 +2,12 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use crate::videodev2 as sys;
 use nix::errno::Errno;
 
 use super::{BufType, Plain, retry, zeroed};
 use crate::frame::MAX_PLANES;
+use crate::memory::MemoryUsed;
+use crate::videodev2 as sys;
 
 mod raw {
     use crate::videodev2 as sys;
@@ -39,6 +40,14 @@ pub enum MemoryType {
 }
 
 impl MemoryType {
+    /// What frames in it are in.
+    pub fn used(self) -> MemoryUsed {
+        match self {
+            MemoryType::Mmap => MemoryUsed::Mmap,
+            MemoryType::DmaBuf => MemoryUsed::DmaBuf,
+        }
+    }
+
     fn number(self) -> u32 {
         match self {
             MemoryType::Mmap => sys::V4L2_MEMORY_MMAP,

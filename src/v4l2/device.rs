@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::libc::O_NONBLOCK;
 
 use crate::base::{Calls, Error, ErrorKind, Result};
-use crate::frame::{Appearance, Capability, FourCc, Interval};
+use crate::frame::{Appearance, Capability, FourCc, Interval, PlaneLayout};
 use crate::memory::Mapping;
 use crate::v4l2::{
     self, BufType, BufferState, Dequeued, Direction, Format, Ioctl, MemoryType, PlaneInfo,
@@ -158,6 +158,21 @@ impl Device {
             );
         }
         Ok(granted)
+    }
+
+    /// The planes of a format that was granted, known to hold something.
+    pub fn layout(&self, granted: &Format) -> Result<Vec<PlaneLayout>> {
+        let planes = granted.planes.iter().map(|plane| {
+            let sizeimage = NonZeroU32::new(plane.sizeimage).ok_or_else(|| {
+                self.error("negotiate a format", Errno::EINVAL)
+                    .cause("the driver grants a frame of 0 bytes")
+            })?;
+            Ok(PlaneLayout {
+                sizeimage,
+                bytesperline: Some(plane.bytesperline),
+            })
+        });
+        planes.collect()
     }
 
     /// The pixel formats that the device offers.

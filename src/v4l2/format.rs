@@ -2,11 +2,11 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use crate::videodev2 as sys;
 use nix::errno::Errno;
 
 use super::{BufType, Plain, retry, zeroed};
 use crate::frame::{Appearance, Capability, FourCc, Interval, MAX_PLANES};
+use crate::videodev2 as sys;
 
 mod raw {
     use crate::videodev2 as sys;

@@ -17,7 +17,6 @@ mod source;
 
 use std::mem;
 
-use crate::videodev2 as sys;
 use nix::errno::Errno;
 
 pub use buffers::{
@@ -33,6 +32,7 @@ pub use selection::{Rectangle, Target, get_selection, set_selection};
 pub use source::{Timings, has_source_changed, query_timings, subscribe_source_change};
 
 use crate::frame::Capability;
+use crate::videodev2 as sys;
 
 /// Which way frames go through a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

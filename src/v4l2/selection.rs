@@ -2,9 +2,8 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use crate::videodev2 as sys;
-
 use super::{BufType, Plain, retry, zeroed};
+use crate::videodev2 as sys;
 
 mod raw {
     use crate::videodev2 as sys;

@@ -2,10 +2,10 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use crate::videodev2 as sys;
 use nix::errno::Errno;
 
 use super::{Plain, retry, zeroed};
+use crate::videodev2 as sys;
 
 mod raw {
     use crate::videodev2 as sys;

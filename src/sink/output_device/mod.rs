@@ -18,10 +18,8 @@ use crate::base::{Error, ErrorKind, OnStop, Result, Run, Woken};
 use crate::frame::Timestamp;
 use crate::link::Meanwhile;
 use crate::measure::OnDevice;
-use crate::memory::MemoryUsed;
 use crate::sink::consumer::{Common, Overrun};
 use crate::sink::{Done, Fate, Passing, Sink, Told};
-use crate::v4l2::MemoryType;
 
 /// A device that shows frames.
 pub struct OutputDevice {
@@ -52,10 +50,7 @@ impl OutputDevice {
             depth,
             common,
             about: OnDevice {
-                memory: match memory {
-                    MemoryType::DmaBuf => MemoryUsed::DmaBuf,
-                    MemoryType::Mmap => MemoryUsed::Mmap,
-                },
+                memory: memory.used(),
                 reason,
                 shown: 0,
                 failed: 0,

@@ -3,10 +3,11 @@
 //! Without a GstVideoMeta a reader takes rows to lie as `gst_video_info_set_format` lays them:
 //! rows of a multiple of four bytes, and planes one behind the other.
 
-use crate::videodev2 as sys;
+use std::num::NonZeroU32;
 
 use super::colorimetry::colorimetry;
 use crate::frame::{FourCc, Layout, Rows};
+use crate::videodev2 as sys;
 use crate::wire::Description;
 
 /// GStreamer's caps for a V4L2 format.
@@ -123,14 +124,15 @@ impl Media {
         };
         parts.push(format!("width=(int){}", stream.width));
         parts.push(format!("height=(int){}", stream.height));
-        parts.push(format!("framerate=(fraction){}", rate(stream)));
+        // An interval of no time is no rate.
+        let interval = stream.frame_interval.filter(|(of, _)| *of > 0);
+        parts.push(format!("framerate=(fraction){}", rate(interval)));
         if let Caps::Raw(name_in_caps) = of {
             let is_rgb = name_in_caps.contains("RGB") || name_in_caps.contains("BGR");
             let colours = stream.colorimetry.and_then(|it| colorimetry(it, is_rgb));
             parts.extend(colours.map(|it| format!("colorimetry=(string){it}")));
         }
-        let duration = stream.frame_interval.filter(|(of, _)| *of > 0);
-        let duration = duration.map(|(of, a)| u64::from(of) * 1_000_000_000 / u64::from(a.get()));
+        let duration = interval.map(|(of, a)| u64::from(of) * 1_000_000_000 / u64::from(a.get()));
         Ok(Media {
             caps: parts.join(", "),
             sizes: sizes(stream)?,
@@ -158,9 +160,9 @@ fn fields(field: Option<u32>) -> Result<Option<TopFirst>, String> {
 }
 
 /// Frames a second as a fraction; 0/1 is GStreamer's word for a rate that varies.
-fn rate(stream: &Description) -> String {
+fn rate(interval: Option<(u32, NonZeroU32)>) -> String {
     let varies = "0/1".to_owned();
-    let Some((of, a)) = stream.frame_interval.filter(|(of, _)| *of > 0) else {
+    let Some((of, a)) = interval else {
         return varies;
     };
     let (mut larger, mut divisor) = (of, a.get());

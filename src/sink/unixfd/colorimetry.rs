@@ -3,7 +3,6 @@
 //! Source: the kernel's "Colorspaces", and GStreamer's GstVideoColorimetry.
 
 use crate::videodev2 as sys;
-
 use crate::wire::Colorimetry;
 
 /// GStreamer's `range:matrix:transfer:primaries`, in its numbers; what a driver leaves open is

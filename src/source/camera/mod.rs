@@ -12,14 +12,10 @@ use serde::Deserialize;
 
 use self::allocation::{Allocation, allocate, prepared};
 use crate::base::{Error, Result, Run, WaitsFor, settings};
-use crate::frame::{
-    FourCc, Free, Interval, Layout, Origin, Places, PlaneLayout, Pool, Stream, field,
-};
+use crate::frame::{FourCc, Free, Interval, Layout, Origin, Places, Pool, Stream, field};
 use crate::memory::{HeapChoice, MemoryMode, MemoryUsed, Plane};
 use crate::source::{self, Next, Source};
-use crate::v4l2::{
-    Direction, Format, device::Device, queue::Dequeue, queue::Queue, queue::QueueError,
-};
+use crate::v4l2::{Direction, device::Device, queue::Dequeue, queue::Queue, queue::QueueError};
 
 /// How often to look whether others are done with a buffer, while all are theirs.
 const LOOK_AT_BUSY: Duration = Duration::from_millis(5);
@@ -111,7 +107,7 @@ impl Camera {
     pub fn open(path: &Path, capture: &Capture) -> Result<Self> {
         let device = Arc::new(Device::open(path, Direction::Capture)?);
         let format = device.negotiate(capture.width, capture.height, capture.pixel_format)?;
-        let planes = layout(&device, &format)?;
+        let planes = device.layout(&format)?;
         let source = Watch::new(&device);
         let poisoned = capture.verify.then(|| {
             let (width, height) = (format.width, format.height);
@@ -243,22 +239,6 @@ impl Watch {
         }
         Ok(())
     }
-}
-
-/// What the driver grants, known to hold something.
-fn layout(device: &Device, format: &Format) -> Result<Vec<PlaneLayout>> {
-    let planes = format.planes.iter().map(|plane| {
-        let sizeimage = NonZeroU32::new(plane.sizeimage).ok_or_else(|| {
-            device
-                .error("negotiate a format", Errno::EINVAL)
-                .cause("the driver grants a frame of 0 bytes")
-        })?;
-        Ok(PlaneLayout {
-            sizeimage,
-            bytesperline: Some(plane.bytesperline),
-        })
-    });
-    planes.collect()
 }
 
 impl Source for Camera {
