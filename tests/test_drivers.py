@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from preload import preloaded
 from support import BIN, LOCALHOST, PATIENCE, Command, receiver_command
 
 SOURCE = Path(__file__).with_name("driver.c")
@@ -24,15 +25,7 @@ IO_MC = 0x20000000
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    library = tmp_path_factory.mktemp("driver") / "driver.so"
-    compiled = subprocess.run(
-        ["cc", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert compiled.returncode == 0, compiled.stderr
-    return library
+    return preloaded(tmp_path_factory.mktemp("driver"), SOURCE.read_text())
 
 
 class Driver:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from guests.guest import CHECKOUT
+from preload import without_expbuf
 from support import (
     LOCALHOST,
     SHM,
@@ -83,34 +84,11 @@ def test_a_multi_planar_device(port: int, dump: Path) -> None:
         check_frames(dump, vivid.captured_by_another(640, 480, "YUYV"), 5)
 
 
-NO_EXPBUF = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <stdarg.h>
-
-int ioctl(int fd, unsigned long request, ...)
-{
-    va_list arguments;
-    va_start(arguments, request);
-    void *argument = va_arg(arguments, void *);
-    va_end(arguments);
-    if (request == 0xc0405610) { /* VIDIOC_EXPBUF */
-        errno = ENOTTY;
-        return -1;
-    }
-    return ((int (*)(int, unsigned long, void *))dlsym(RTLD_NEXT, "ioctl"))(fd, request, argument);
-}
-"""
-
-
 def test_a_driver_that_exports_nothing(
     vivid: Vivid, port: int, dump: Path, tmp_path: Path
 ) -> None:
     """As virtio-media guests may find it; vivid does export, so the ioctl is kept from it."""
-    (tmp_path / "no_expbuf.c").write_text(NO_EXPBUF)
-    library = tmp_path / "no_expbuf.so"
-    run("cc", "-shared", "-fPIC", "-o", str(library), str(tmp_path / "no_expbuf.c"), "-ldl")
+    library = without_expbuf(tmp_path)
     vivid.stand_still()
     with (
         receiver_command(port, "-o", dump) as end,

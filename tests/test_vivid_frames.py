@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from preload import around_ioctl, without_expbuf
 from support import LOCALHOST, Vivid, receiver, run
 from test_examples import output, start
 from v4l_dmabuf import Capture, Sender
@@ -135,57 +136,27 @@ with Capture(device={vivid.capture!r}, memory="mmap") as capture:
     except HeapError as error:
         print(error)
 """
-    library = preloaded(tmp_path, NO_EXPBUF)
+    library = without_expbuf(tmp_path)
     told = run("env", f"LD_PRELOAD={library}", sys.executable, "-c", code)
     assert "has no descriptor" in told
     assert issubclass(HeapError, OSError)
 
 
-HEAD = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-int ioctl(int fd, unsigned long request, ...)
-{
-    va_list arguments;
-    va_start(arguments, request);
-    void *argument = va_arg(arguments, void *);
-    va_end(arguments);
-"""
-TAIL = """
-    return ((int (*)(int, unsigned long, void *))dlsym(RTLD_NEXT, "ioctl"))(fd, request, argument);
-}
-"""
-NO_EXPBUF = f"{HEAD} if (request == 0xc0405610) {{ errno = ENOTTY; return -1; }} {TAIL}"
-COUNTS_SYNC = f"""
+COUNTS = """
 static int counts[2];
 __attribute__((destructor)) static void tell(void)
-{{
+{
     fprintf(stderr, "SYNC %d %d\\n", counts[0], counts[1]);
-}}
-{HEAD}
+}
+"""
+COUNTS_SYNC = """
     if (request == 0x40086200) /* DMA_BUF_IOCTL_SYNC */
         __atomic_fetch_add(&counts[(*(unsigned long long *)argument & 4) != 0], 1, 0);
-{TAIL}
 """
-
-
-WAITS_IN_SYNC = f"""
-#include <unistd.h>
-{HEAD}
+WAITS_IN_SYNC = """
     if (request == 0x40086200 && !(*(unsigned long long *)argument & 4))
         sleep(2); /* as for a device's fence */
-{TAIL}
 """
-
-
-def preloaded(folder: Path, source: str) -> Path:
-    (folder / "preloaded.c").write_text("#include <stdio.h>\n" + source)
-    library = folder / "preloaded.so"
-    run("cc", "-shared", "-fPIC", "-o", str(library), str(folder / "preloaded.c"), "-ldl")
-    return library
 
 
 def test_each_access_of_the_cpu_that_begins_ends(vivid: Vivid, tmp_path: Path) -> None:
@@ -209,7 +180,13 @@ with Capture(device={vivid.capture!r}, heap={SYSTEM_HEAP!r}, fps=30, buffers=6) 
     del frame, three
 """
     done = subprocess.run(
-        ["env", f"LD_PRELOAD={preloaded(tmp_path, COUNTS_SYNC)}", sys.executable, "-c", code],
+        [
+            "env",
+            f"LD_PRELOAD={around_ioctl(tmp_path, COUNTS_SYNC, COUNTS)}",
+            sys.executable,
+            "-c",
+            code,
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -245,7 +222,9 @@ with Capture(device={vivid.capture!r}, heap={SYSTEM_HEAP!r}, fps=30) as capture:
 assert took >= 2, f"the ioctl was not the one that waits: {{took}}"
 assert longest < 1, f"another thread stood still for {{longest}} s"
 """
-    run(*("env", f"LD_PRELOAD={preloaded(tmp_path, WAITS_IN_SYNC)}", sys.executable, "-c", code))
+    run(
+        *("env", f"LD_PRELOAD={around_ioctl(tmp_path, WAITS_IN_SYNC)}", sys.executable, "-c", code)
+    )
 
 
 def test_a_tap_leaves_a_camera_what_it_needs(vivid: Vivid, port: int) -> None:

@@ -13,6 +13,12 @@ from v4l_dmabuf import _core, values
 
 _SYSFS = Path("/sys/class/video4linux")
 
+Coherency = Literal["coherent", "cached", "lies", "unknown"]
+"""What DMA_BUF_IOCTL_SYNC is to a heap's memory. ``coherent``: what the CPU or the device writes,
+the other reads, with SYNC and without, as far as was seen. ``cached``: it takes SYNC, which every
+program has to call anyway. ``lies``: in spite of SYNC something old was read, so frames get torn.
+``unknown``: it could not be told; ``--verify`` on the sender finds frames that are torn."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryProbe:
@@ -44,6 +50,16 @@ class MemoryProbe:
     ``realtime``, or ``unknown``."""
     clock_reason: str | None = None
     """Why it is unknown."""
+    device_writes: Coherency | None = None
+    """Whether the CPU sees what the device writes; None of the driver's own buffers, which the
+    driver itself sees to."""
+    device_writes_reason: str | None = None
+    """Why it lies, or is unknown."""
+    device_reads: Coherency | None = None
+    """Whether the device reads what the CPU writes; None of the driver's own buffers, and if no
+    ``loop`` was given."""
+    device_reads_reason: str | None = None
+    """Why it lies, or is unknown."""
     read_bytes_per_second: float | None = None
     """How fast the CPU reads a buffer."""
     frames: int | None = None
@@ -99,6 +115,7 @@ def probe(
     width: int = 1920,
     height: int = 1080,
     format: str | None = None,  # noqa: A002 -- the option's own name
+    loop: str | os.PathLike[str] | None = None,
 ) -> DeviceProbe:
     """Try each memory that ``device`` might capture into, by capturing a few frames.
 
@@ -106,6 +123,8 @@ def probe(
 
     ``width`` and ``height`` are in pixels: large, since small frames may fit where large ones
     don't. ``format`` is a fourcc, by default YUYV or else the first that the device offers.
+    ``loop`` is an output device whose frames come back at ``device``, by a cable or in vivid: with
+    it the probe finds out whether that reads what the CPU writes.
 
     Raises:
         Error: the device can't be had at all; which class tells how.
@@ -119,6 +138,7 @@ def probe(
         values.whole("width", width, least=1, most=most),
         values.whole("height", height, least=1, most=most),
         None if format is None else values.fourcc("format", format),
+        None if loop is None else values.path("loop", loop),
     )
 
 

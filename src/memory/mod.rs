@@ -13,6 +13,7 @@ mod read_rate;
 mod udmabuf;
 mod used;
 mod volatile;
+mod witness;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,7 @@ pub use heap::{Heap, HeapChoice, HeapName, Pages};
 pub use mapping::{Kept, Mapping, View, ViewMut};
 pub use read_rate::read_rate;
 pub use used::{MemoryMode, MemoryUsed};
+pub use witness::{Mark, Sync, Witness, displace_caches};
 
 /// One plane of one frame's memory, mapped for the CPU.
 #[derive(Debug)]

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags};
 
+use super::coherency::Writes;
 use super::{Captured, FRAMES, PATIENCE, Works};
 use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run, Woken};
 use crate::frame::{Sighting, capture_clock};
 use crate::measure::{Completeness, Lack};
+use crate::memory::MemoryUsed;
 use crate::source::{self, Next, Source, camera::Camera, camera::Capture};
 use crate::wire::Description;
 
@@ -23,14 +25,20 @@ pub(super) fn capture_into(
     let opening = Blocking::start(call, move || {
         let mut camera = Camera::open(&own, &wanted)?;
         let zero_copy = camera.can_pin();
+        // The driver's own buffers need no SYNC: it sees to them at QBUF and DQBUF.
+        let is_imported = camera.stream().memory == MemoryUsed::DmaBuf;
+        let writes = match is_imported {
+            true => Writes::begin(&camera)?,
+            false => None,
+        };
         camera.start()?;
-        Ok((camera, zero_copy))
+        Ok((camera, zero_copy, writes))
     })?;
     let Some(opened) = run.wait_for(opening, OnStop::End)? else {
         return Ok(None);
     };
-    let (mut camera, zero_copy) = opened?;
-    let watched = watch(&mut camera, run);
+    let (mut camera, zero_copy, mut writes) = opened?;
+    let watched = watch(&mut camera, writes.as_mut(), run);
     let stream = camera.stream().clone();
     // Many devices are one program's at a time: the next memory is tried when this one is gone.
     let teardown = source::tear_down(Box::new(camera), ())?;
@@ -45,9 +53,11 @@ pub(super) fn capture_into(
         captured: Some(Captured {
             zero_copy,
             clock: capture_clock::classify(&seen.sightings),
+            writes: writes.map(|it| it.verdict()),
         }),
         frames: seen.sightings.len(),
         error_frames: seen.corrupt,
+        reads: None,
     }))
 }
 
@@ -89,7 +99,7 @@ impl Seen {
     }
 }
 
-fn watch(camera: &mut Camera, run: &mut Run<'_>) -> Result<Seen> {
+fn watch(camera: &mut Camera, mut writes: Option<&mut Writes>, run: &mut Run<'_>) -> Result<Seen> {
     let complete = Completeness::new(&Description::of(camera.stream(), false, false));
     let deadline = Instant::now() + PATIENCE;
     let mut seen = Seen::default();
@@ -97,6 +107,9 @@ fn watch(camera: &mut Camera, run: &mut Run<'_>) -> Result<Seen> {
         run.tick()?;
         match camera.next()? {
             Next::Frame(lease) => {
+                if let Some(writes) = &mut writes {
+                    writes.look(&lease)?;
+                }
                 let frame = lease.frame();
                 seen.sightings.push(Sighting::of(frame)?);
                 seen.corrupt += usize::from(frame.has_error());

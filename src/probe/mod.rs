@@ -3,15 +3,19 @@
 
 mod capture;
 mod cards;
+mod coherency;
+mod looped;
 mod output;
 
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
 
 pub use self::cards::{CardProbe, cards};
+pub use self::coherency::Coherency;
+use self::looped::Looped;
 use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run};
 use crate::frame::{Capability, CaptureClock, FourCc, Stream};
 use crate::memory::{HeapChoice, HeapName, MemoryMode};
@@ -34,6 +38,8 @@ pub struct Wanted {
     pub height: NonZeroU32,
     /// None: YUYV if the device has it, else the first that it offers.
     pub pixel_format: Option<FourCc>,
+    /// An output device whose frames come back at the device that is probed.
+    pub looped_from: Option<PathBuf>,
 }
 
 /// A device, and what works with it.
@@ -63,6 +69,9 @@ pub struct Works {
     pub frames: usize,
     /// Those of them that the driver flags as corrupt.
     pub error_frames: usize,
+    /// Whether an output device gets what the CPU writes; None of the driver's own memory, or if
+    /// nobody asked.
+    pub reads: Option<Coherency>,
 }
 
 /// How frames are that were captured.
@@ -72,6 +81,8 @@ pub struct Captured {
     pub zero_copy: nix::Result<()>,
     /// What timestamps are of.
     pub clock: CaptureClock,
+    /// Whether the CPU sees what the device writes; None of the driver's own memory.
+    pub writes: Option<Coherency>,
 }
 
 /// Tries all that a device might capture into, or show frames from.
@@ -87,11 +98,14 @@ pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DevicePr
         );
     };
     let mut probed = looked?;
+    let looped_from = wanted.looped_from.as_deref();
+    let mut looped = looped_from.map(|output| Looped::new(output, path));
     let heaps = HeapName::candidates().into_iter().map(Some);
     for heap in std::iter::once(None).chain(heaps) {
         if run.is_stopped() {
             break;
         }
+        let is_imported = heap.is_some();
         let name = heap.as_ref().map_or("mmap".to_owned(), HeapName::to_string);
         let capture = Capture {
             width: wanted.width,
@@ -106,10 +120,13 @@ pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DevicePr
             fps: None,
             verify: false,
         };
-        let tried = match probed.direction {
+        let mut tried = match probed.direction {
             Direction::Capture => capture::capture_into(path, &capture, run),
             Direction::Output => output::show_from(path, &capture, run),
         };
+        if let (Ok(Some(works)), Some(looped), true) = (&mut tried, &mut looped, is_imported) {
+            works.reads = looped.reads(&capture, run)?;
+        }
         match tried {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
             Ok(None) => break,

@@ -13,7 +13,7 @@ use super::observer::Link;
 use super::running;
 use crate::base::{Error, Result, Run, Stop};
 use crate::frame::CaptureClock;
-use crate::probe::{DeviceProbe, Wanted, Works};
+use crate::probe::{Coherency, DeviceProbe, Wanted, Works};
 use crate::v4l2::Direction;
 
 /// Tries all that a device might capture into; gives a `v4l_dmabuf.probe.DeviceProbe`.
@@ -24,6 +24,7 @@ pub fn probe(
     width: NonZeroU32,
     height: NonZeroU32,
     format: Option<String>,
+    r#loop: Option<PathBuf>,
 ) -> PyResult<Bound<'_, PyAny>> {
     let wanted = Wanted {
         width,
@@ -32,6 +33,7 @@ pub fn probe(
             .map(|format| format.parse())
             .transpose()
             .map_err(|error: Error| PyValueError::new_err(error.to_string()))?,
+        looped_from: r#loop,
     };
     let name = device.display().to_string();
     let probed = run(py, move |run| crate::probe::probe(&device, &wanted, run))?;
@@ -130,6 +132,15 @@ fn set_works(fields: &Bound<'_, PyDict>, works: &Works) -> PyResult<()> {
         if let CaptureClock::Unknown(why) = &captured.clock {
             fields.set_item("clock_reason", why)?;
         }
+    }
+    let writes = works.captured.as_ref().and_then(|it| it.writes.as_ref());
+    for (name, coherency) in [
+        ("device_writes", writes),
+        ("device_reads", works.reads.as_ref()),
+    ] {
+        fields.set_item(name, coherency.map(Coherency::name))?;
+        let reason = coherency.and_then(Coherency::reason);
+        fields.set_item(format!("{name}_reason"), reason)?;
     }
     fields.set_item("frames", works.frames)?;
     fields.set_item("error_frames", works.error_frames)?;

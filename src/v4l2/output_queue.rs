@@ -109,6 +109,11 @@ impl<D: Driver, T> OutputQueue<D, T> {
         Ok(())
     }
 
+    /// Whose memory its buffers are.
+    pub fn memory(&self) -> MemoryType {
+        self.memory
+    }
+
     /// How many frames the driver has.
     pub fn queued(&self) -> usize {
         self.slots.iter().filter(|it| it.queued.is_some()).count()

@@ -4,6 +4,7 @@
 //! read or queued again under the driver. A failed QBUF and STREAMOFF hand it
 //! back. Source: the kernel's "Linux Media Userspace API", Input/Output.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use nix::errno::Errno;
 
 use crate::base::Monotonic;
 use crate::frame::{Buffer, Frame, Free, Lease, Payload, Pool, Timestamp, flags};
-use crate::memory::{self, Mapping, Plane};
+use crate::memory::{self, Mapping, Plane, Witness};
 use crate::v4l2::{
     BufferState, Dequeued, DequeuedBuffer, MemoryType, PlaneFormat, PlaneInfo, PlaneToQueue,
     PlaneUsed, Sent,
@@ -173,6 +174,17 @@ impl<D: Driver> Queue<D> {
         queued
             .flat_map(|buffer| &buffer.planes)
             .try_for_each(memory::try_pin)
+    }
+
+    /// A look at the first plane of each queued buffer, by the buffer's number: at what the driver
+    /// does with it. None of memory that is no DMABUF.
+    pub fn witnesses(&self) -> HashMap<u32, Witness> {
+        let queued = self.slots.iter().flatten();
+        let looks = queued.filter_map(|buffer| {
+            let witness = buffer.planes.first().and_then(Witness::of)?;
+            Some((buffer.index, witness))
+        });
+        looks.collect()
     }
 
     /// The driver's own buffers, each plane as a DMABUF (EXPBUF) where the driver

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from v4l_dmabuf import _core
@@ -35,6 +35,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-f", "--format", metavar="FOURCC", help="pixel format (default: YUYV, or the first)"
     )
+    parser.add_argument(
+        "--loop",
+        metavar="OUTPUT",
+        help="output device whose frames come back at DEVICE: try whether it reads what the CPU "
+        "writes",
+    )
     parser.add_argument("--cards", action="store_true", help="try the DRM cards alone")
     parser.add_argument("--json", action="store_true", help="print JSON rather than a table")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is tried")
@@ -50,6 +56,8 @@ def probe_main(arguments: Sequence[str] | None = None) -> int:
     log_to_stderr(_PROGRAM, logging.DEBUG if options.verbose else logging.ERROR)
     if options.cards and options.device:
         parser.error("--cards is of no one device")
+    if options.loop and not options.device:
+        parser.error("--loop is of one device: name it")
     try:
         probes, errors = ([], []) if options.cards else _probe_all(options)
         # A program that reads the devices' JSON finds devices in it, and nothing else.
@@ -103,9 +111,8 @@ def _probe_all(options: argparse.Namespace) -> tuple[list[DeviceProbe], list[Err
     errors: list[Error] = []
     for device in [options.device] if options.device else devices():
         try:
-            probes.append(
-                probe(device, width=options.width, height=options.height, format=options.format)
-            )
+            size = {"width": options.width, "height": options.height}
+            probes.append(probe(device, **size, format=options.format, loop=options.loop))
         except Error as error:
             # A metadata or codec node that nobody asked for is none of ours.
             if options.device or not isinstance(error, NotACaptureDeviceError):
@@ -123,12 +130,11 @@ def _table(probed: DeviceProbe) -> list[str]:
         one = working[0]
         size = f"{one.width}x{one.height} {probed.format}, {one.sizeimage} bytes a frame"
         lines.append(f"  tried with {size}")
-    rows: list[tuple[str, ...]] = [("shown from", "works")]
-    if probed.direction == "capture":
-        rows = [("memory", "works", "without a copy", "timestamps", "read")]
-        rows += map(_row, probed.memories)
-    else:
-        rows += [(it.memory, "yes" if it.works else "no") for it in probed.memories]
+    columns = _CAPTURE if probed.direction == "capture" else _OUTPUT
+    if not any(memory.device_reads for memory in probed.memories):
+        columns = {head: cell for head, cell in columns.items() if head != _READS}
+    rows = [tuple(columns)]
+    rows += [tuple(cell(memory) for cell in columns.values()) for memory in probed.memories]
     lines += ["", *_columns(rows)]
     notes = [note for memory in probed.memories for note in _notes(memory)]
     return [*lines, *([""] if notes else []), *notes]
@@ -155,17 +161,34 @@ def _card_table(probes: Sequence[CardProbe]) -> list[str]:
     return ["DRM cards", "", *_columns(rows), *([""] if notes else []), *notes]
 
 
-def _row(memory: MemoryProbe) -> tuple[str, str, str, str, str]:
-    if not memory.works:
-        return memory.memory, "no", "", "", ""
+def _works(memory: MemoryProbe) -> str:
+    return "yes" if memory.works else "no"
+
+
+def _without_a_copy(memory: MemoryProbe) -> str:
+    return "" if memory.zero_copy is None else "yes" if memory.zero_copy else "no"
+
+
+def _read(memory: MemoryProbe) -> str:
     read = memory.read_bytes_per_second
-    return (
-        memory.memory,
-        "yes",
-        "yes" if memory.zero_copy else "no",
-        memory.clock or "",
-        "" if read is None else f"{read / 1e6:.0f} MB/s",
-    )
+    return "" if read is None else f"{read / 1e6:.0f} MB/s"
+
+
+_READS = "device reads"
+_CAPTURE: dict[str, Callable[[MemoryProbe], str]] = {
+    "memory": lambda memory: memory.memory,
+    "works": _works,
+    "no copy": _without_a_copy,
+    "timestamps": lambda memory: memory.clock or "",
+    "CPU reads": _read,
+    "device writes": lambda memory: memory.device_writes or "",
+    _READS: lambda memory: memory.device_reads or "",
+}
+_OUTPUT: dict[str, Callable[[MemoryProbe], str]] = {
+    "shown from": lambda memory: memory.memory,
+    "works": _works,
+    _READS: lambda memory: memory.device_reads or "",
+}
 
 
 def _notes(memory: MemoryProbe) -> list[str]:
@@ -177,6 +200,15 @@ def _notes(memory: MemoryProbe) -> list[str]:
         notes.append(f"  {memory.memory}: {flagged}")
     if memory.clock_reason:
         notes.append(f"  {memory.memory}: timestamps are of no known clock: {memory.clock_reason}")
+    found = [
+        ("what the device writes", memory.device_writes, memory.device_writes_reason),
+        ("what the device reads", memory.device_reads, memory.device_reads_reason),
+    ]
+    for what, verdict, reason in found:
+        if reason:
+            advice = "take another heap (-e), or see" if verdict == "lies" else "see"
+            finds = f"{advice} by --verify on the sender whether frames are torn"
+            notes.append(f"  {memory.memory}: {what}: {reason}; {finds}")
     return notes
 
 

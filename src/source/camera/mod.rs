@@ -2,6 +2,7 @@
 
 mod allocation;
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use self::allocation::{Allocation, allocate, prepared};
 use crate::base::{Error, Result, Run, WaitsFor, settings};
 use crate::frame::{FourCc, Free, Interval, Layout, Origin, Places, Pool, Stream, field};
-use crate::memory::{HeapChoice, MemoryMode, MemoryUsed, Plane};
+use crate::memory::{HeapChoice, MemoryMode, MemoryUsed, Plane, Witness};
 use crate::source::{self, Next, Source};
 use crate::v4l2::{Direction, device::Device, queue::Dequeue, queue::Queue, queue::QueueError};
 
@@ -182,6 +183,11 @@ impl Camera {
 }
 
 impl Camera {
+    /// A look at each buffer that the driver is to fill, by its number.
+    pub fn witnesses(&self) -> HashMap<u32, Witness> {
+        self.queue.witnesses()
+    }
+
     /// Gives the driver the buffers whose frames nobody reads any more.
     fn refill(&mut self) -> Result<()> {
         for free in std::mem::take(&mut self.busy) {
