@@ -2,6 +2,7 @@
 //! writes, and what a device gets of what the CPU writes, with DMA_BUF_IOCTL_SYNC and without.
 
 use std::hint::black_box;
+use std::ops::Range;
 
 use super::{Plane, View, ViewMut};
 use crate::base::Result;
@@ -40,9 +41,13 @@ impl Mark {
 
     /// How many of memory's first lines hold it, and how many there are.
     pub fn count(self, memory: &View<'_>) -> (usize, usize) {
+        self.count_from(0, memory)
+    }
+
+    fn count_from(self, first: usize, memory: &View<'_>) -> (usize, usize) {
         let mut bytes = vec![0; memory.length().min(MOST) / LINE * LINE];
         memory.copy_to(&mut bytes);
-        let lines = bytes.chunks_exact(LINE).enumerate();
+        let lines = (first..).zip(bytes.chunks_exact(LINE));
         let held = lines.filter(|(index, line)| **line == self.line(*index));
         (held.count(), bytes.len() / LINE)
     }
@@ -80,16 +85,19 @@ impl Witness {
         if sync == Sync::Told {
             self.0.end_write()?;
         }
-        self.look(mark, length, Sync::Untold)?;
+        self.look(mark, 0..length, Sync::Untold)?;
         Ok(())
     }
 
-    /// How many of the first lines of `length` bytes hold a mark, and how many there are.
-    pub fn look(&self, mark: Mark, length: usize, sync: Sync) -> Result<(usize, usize)> {
+    /// How many of the marked lines in a range of bytes hold a mark, and how many there are.
+    pub fn look(&self, mark: Mark, range: Range<usize>, sync: Sync) -> Result<(usize, usize)> {
+        let first = range.start.div_ceil(LINE);
+        let end = range.end.min(MOST).max(first * LINE);
         if sync == Sync::Told {
             self.0.begin_read()?;
         }
-        let counted = self.0.view(0, length).map(|view| mark.count(&view));
+        let view = self.0.view(first * LINE, end - first * LINE);
+        let counted = view.map(|view| mark.count_from(first, &view));
         if sync == Sync::Told {
             self.0.end_read()?;
         }
@@ -126,5 +134,11 @@ mod tests {
             "the mark is in three lines of four"
         );
         assert_eq!(Mark(2).count(&view), (0, 4), "another mark is in none");
+        let later = plane.view(2 * LINE, 2 * LINE).unwrap();
+        assert_eq!(
+            mark.count_from(2, &later),
+            (2, 2),
+            "lines know where they are"
+        );
     }
 }

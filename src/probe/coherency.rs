@@ -80,7 +80,7 @@ impl Writes {
         }))
     }
 
-    /// Looks at a frame, if it is the first in its buffer and begins where that does.
+    /// Looks at a frame, if it is the first in its buffer.
     pub(super) fn look(&mut self, lease: &Lease) -> Result<()> {
         let (Some(witness), false) = (
             self.marked.remove(&lease.index()),
@@ -88,15 +88,16 @@ impl Writes {
         ) else {
             return Ok(());
         };
-        let Some(payload) = lease.frame().payloads.first().filter(|it| it.offset == 0) else {
+        let Some(payload) = lease.frame().payloads.first() else {
             return Ok(());
         };
-        let (without, lines) = witness.look(MARK, payload.length, Sync::Untold)?;
-        let (with, _) = witness.look(MARK, payload.length, Sync::Told)?;
+        let range = payload.offset..payload.offset + payload.length;
+        let (without, lines) = witness.look(MARK, range.clone(), Sync::Untold)?;
+        let (with, _) = witness.look(MARK, range.clone(), Sync::Told)?;
         let mut unwritten = 0;
         if with > 0 {
             displace_caches();
-            (unwritten, _) = witness.look(MARK, payload.length, Sync::Told)?;
+            (unwritten, _) = witness.look(MARK, range.clone(), Sync::Told)?;
         }
         self.lines += lines;
         self.without += without;
@@ -118,7 +119,7 @@ impl Writes {
         if with > unwritten {
             Coherency::Lies(with - unwritten, written)
         } else if lines == 0 {
-            Coherency::Unknown("no frame came that begins where its buffer does".to_owned())
+            Coherency::Unknown("no frame came in a buffer that was marked".to_owned())
         } else if unwritten > 0 {
             Coherency::Unknown(format!(
                 "{unwritten} of {lines} lines of 64 bytes were never written: the device leaves \
