@@ -36,10 +36,14 @@ browser:
 lava:
 	@tools/setup lava || echo "no LAVA schema here, for the reason above" >&2
 
+.PHONY: rack
+rack:
+	@tools/setup lab || echo "no boards here to test labs with, for the reason above" >&2
+
 demo: build guests
 	$(PYTHON) -m guests.demo
 
-test: build guests browser lava
+test: build guests browser lava rack
 	cargo test --no-default-features --quiet
 	$(PYTHON) -m pytest -m 'not vivid and not gstreamer'
 	$(PYTHON) -m guests.guest --or-here -- python -m pytest -p no:cacheprovider -m vivid

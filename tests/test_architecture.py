@@ -61,7 +61,7 @@ PACKAGE = ROOT / "python" / "v4l_dmabuf"
 
 def test_the_commands_know_the_api_and_it_does_not_know_them() -> None:
     # The page is a part of the API: a run shows itself on it.
-    order = {"api": 0, "view": 0, "verdicts": 1, "check": 2, "compare": 2, "commands": 3}
+    order = {"api": 0, "view": 0, "verdicts": 1, "check": 2, "compare": 2, "lab": 2, "commands": 3}
     wrong = []
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).parts

@@ -6,32 +6,21 @@ written; 3 none fails, and one could not be told; 70 a fault of its own; 130 int
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from v4l_dmabuf import _core
-from v4l_dmabuf.check import Limit, LimitError, check, from_toml, limits
+from v4l_dmabuf.check import check
 from v4l_dmabuf.commands.display import claim_standard_streams
 from v4l_dmabuf.commands.forms import UNUSABLE, Forms, failed, guarded
+from v4l_dmabuf.commands.limits import add_limits, as_json, table
 from v4l_dmabuf.reading import ResultError, read_result
-from v4l_dmabuf.verdicts import Suite, Verdict, status
+from v4l_dmabuf.verdicts import Suite, status
 
 _PROGRAM = "v4l-dmabuf-check"
 _FORMAT = "v4l-dmabuf-check"
 _FORMAT_VERSION = 1
-
-
-def _limit(parse: Callable[[str], list[Limit]]) -> Callable[[str], list[Limit]]:
-    """Have a limit that can't be understood be a matter of usage."""
-
-    def parsed(text: str) -> list[Limit]:
-        try:
-            return parse(text)
-        except LimitError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return parsed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,20 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("results", nargs="+", metavar="RESULT", help="results of runs")
 
-    def add(flag: str, metavar: str, parse: Callable[[str], list[Limit]], told: str) -> None:
-        parser.add_argument(
-            flag, dest="limits", action="extend", type=_limit(parse), metavar=metavar, help=told
-        )
-
-    add("--min-fps", "FPS", limits.min_fps, "the least frame rate")
-    add("--max-drops", "N|N%", limits.max_drops, "frames that the driver and the sender may drop")
-    add("--max-lost", "N|N%", limits.max_lost, "frames that may be lost in transit")
-    add("--max", "FIGURE=VALUE", limits.at_most, "a figure, and what it may be at most")
-    add("--min", "FIGURE=VALUE", limits.at_least, "a figure, and what it has to be at least")
-    add("--max-growth", "RESOURCE=N/h", limits.grows, "how fast a resource may grow, as rss=1M/h")
-    add("--require", "FIGURE=VALUE", limits.required, "what has to be so, as memory=dmabuf")
-    add("--limits", "FILE", lambda path: from_toml(Path(path)), "limits from a TOML file")
-    parser.set_defaults(limits=[])
+    add_limits(parser)
     Forms.add_to(parser)
     parser.add_argument("--version", action="version", version=_core.__version__)
     return parser
@@ -85,7 +61,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         Suite(name, check(document, options.limits))
         for name, document in zip(_names(paths), documents, strict=True)
     ]
-    forms.write(suites, _PROGRAM, _table(suites), lambda: _document(suites))
+    forms.write(suites, _PROGRAM, table(suites), lambda: _document(suites))
     return status(suites)
 
 
@@ -95,46 +71,12 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
-def _table(suites: Sequence[Suite]) -> str:
-    verdicts = [verdict for suite in suites for verdict in suite.verdicts]
-    name = max(len(verdict.name) for verdict in verdicts)
-    value = max(len(verdict.shown) for verdict in verdicts)
-    lines = []
-    for suite in suites:
-        if len(suites) > 1:
-            lines.append(suite.name)
-        lines += [_line(verdict, name, value) for verdict in suite.verdicts]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _line(verdict: Verdict, name: int, value: int) -> str:
-    told = f"{verdict.limit}{': ' if verdict.why and verdict.limit else ''}{verdict.why}"
-    outcome = verdict.outcome.value
-    return f"{outcome}  {verdict.name.ljust(name)}  {verdict.shown.rjust(value)}  {told}".rstrip()
-
-
 def _document(suites: Sequence[Suite]) -> Any:
     return {
         "format": _FORMAT,
         "format_version": _FORMAT_VERSION,
         "verdict": {0: "pass", 1: "fail", 3: "skip"}[status(suites)],
-        "results": [
-            {
-                "result": suite.name,
-                "checks": [
-                    {
-                        "name": verdict.name,
-                        "verdict": verdict.outcome.value,
-                        "value": verdict.value,
-                        "unit": verdict.unit,
-                        "limit": verdict.limit,
-                        "why": verdict.why,
-                    }
-                    for verdict in suite.verdicts
-                ],
-            }
-            for suite in suites
-        ],
+        "results": as_json(suites),
     }
 
 

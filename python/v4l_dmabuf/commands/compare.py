@@ -74,10 +74,10 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _compare(options: argparse.Namespace, forms: Forms) -> int:
     # Where numpy is missing, what comes before has said so.
-    from v4l_dmabuf.compare import ResultError, Verdict, compare, load  # noqa: PLC0415
+    from v4l_dmabuf.compare import ResultError, compare, load  # noqa: PLC0415
     from v4l_dmabuf.compare.document import document  # noqa: PLC0415
     from v4l_dmabuf.compare.markdown import markdown  # noqa: PLC0415
-    from v4l_dmabuf.compare.verdicts import verdicts  # noqa: PLC0415
+    from v4l_dmabuf.compare.verdicts import status, verdicts  # noqa: PLC0415
 
     try:
         sides = load(options.a), load(options.b)
@@ -96,9 +96,7 @@ def _compare(options: argparse.Namespace, forms: Forms) -> int:
         from v4l_dmabuf.compare.page import page  # noqa: PLC0415
 
         write_text(options.html, page(comparison, names))
-    return {Verdict.WORSE: 1, Verdict.NOT_COMPARABLE: 3, Verdict.NOT_ENOUGH_DATA: 3}.get(
-        comparison.verdict, 0
-    )
+    return status(comparison)
 
 
 def _names(options: argparse.Namespace) -> tuple[str, str]:

@@ -35,6 +35,11 @@ def verdicts(comparison: Comparison) -> list[Told]:
     return [whole, *map(_row, comparison.rows), *missing]
 
 
+def status(comparison: Comparison) -> int:
+    """Give the exit status: 1 if B is worse, 3 if that could not be told, else 0."""
+    return {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.SKIP: 3}[_OUTCOMES[comparison.verdict]]
+
+
 def _row(row: Row) -> Told:
     told = f"{row.verdict.value}{': ' if row.note else ''}{row.note or ''}"
     limit = f"is not to be worse than {number(row.a)} by more than {number(row.tolerance)}"
