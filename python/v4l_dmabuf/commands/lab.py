@@ -166,14 +166,9 @@ def _hosts(options: argparse.Namespace) -> Iterator[dict[str, Host]]:
         _LOGGER.info("connecting to %s", ", ".join(names))
         hosts = stack.enter_context(targets(Path(options.environment), names))
         for host in hosts.values():
-            host.open()
             stack.callback(_close, host)
-            if options.bin is not None:
-                for command in ("sender", "receiver"):
-                    host.commands[command] = [f"{options.bin}/v4l-dmabuf-{command}"]
-            if options.wheel:
-                host.install(options.wheel)
-            _LOGGER.info("%s: v4l-dmabuf %s", host.name, host.version())
+            version = host.prepare(options.wheel, options.bin)
+            _LOGGER.info("%s: v4l-dmabuf %s", host.name, version)
         yield hosts
 
 

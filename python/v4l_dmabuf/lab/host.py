@@ -6,7 +6,6 @@ neither scp nor sftp.
 
 import shlex
 import subprocess
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ _PATIENCE = 60.0
 _LOST = 255
 """What ssh ends with when it has lost the other side."""
 _LAST_LINES = 200
+_COMMANDS = ("sender", "receiver")
 
 _WATCHED = """
 cd {folder} || exit 125
@@ -235,14 +235,31 @@ class Host:
         path = self.write(fit[0].name, fit[0].read_bytes())
         site = f"{self.folder}/site"
         self.run(f"python3 -m zipfile -e {shlex.quote(path)} {shlex.quote(site)}")
-        for command in ("sender", "receiver", "probe"):
+        for command in _COMMANDS:
             code = (
                 f"import sys; sys.path.insert(0, {site!r}); "
                 f"from v4l_dmabuf.commands.{command} import {command}_main; "
                 f"sys.exit({command}_main())"
             )
             self.commands[command] = ["python3", "-c", code]
-        self.version()
+
+    def prepare(self, wheels: Sequence[Path] = (), folder: str | None = None) -> str:
+        """Make it ready for streams, which `close` undoes; give the version of the package there.
+
+        Args:
+            wheels: the package, if it is to be brought.
+            folder: where its commands are there; None: wherever a shell finds them.
+
+        Raises:
+            HostError: it can't be had.
+
+        """
+        self.open()
+        if folder is not None:
+            self.commands = {it: [f"{folder}/v4l-dmabuf-{it}"] for it in _COMMANDS}
+        if wheels:
+            self.install(wheels)
+        return self.version()
 
     def version(self) -> str:
         """Give the version of the package there.
@@ -258,11 +275,6 @@ class Host:
             raise HostError(f"{error}; --wheel brings the package") from None
 
 
-def this_machine(name: str = "here", commands: Path | None = None) -> Host:
-    """Give the machine that this runs on, the package's commands being in a folder."""
-    host = Host(name, ["sh", "-c"], "127.0.0.1")
-    if commands is not None:
-        for command in ("sender", "receiver", "probe"):
-            host.commands[command] = [str(commands / f"v4l-dmabuf-{command}")]
-    host.folder = tempfile.mkdtemp(prefix="v4l-dmabuf-lab.")
-    return host
+def this_machine(name: str = "here") -> Host:
+    """Give the machine that this runs on."""
+    return Host(name, ["sh", "-c"], "127.0.0.1")
