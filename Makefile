@@ -1,6 +1,6 @@
 # The commands of the repository; see the README.
 .SUFFIXES:
-.PHONY: build schema demo test gstreamer wheels arm64 guest docs bench bench-loopback bench-python bench-waits bench-output bench-view bench-coverage soak compare fuzz lint clean
+.PHONY: build schema demo test gstreamer wheels arm64 guest docs bench bench-loopback bench-python bench-waits bench-output bench-view bench-coverage soak compare lab fuzz lint clean
 
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -75,6 +75,11 @@ bench: bench-loopback guests
 compare: build guests
 	tools/setup xen
 	$(PYTHON) -m bench.xen
+
+# Two guests as a lab's boards, behind ssh: three minutes.
+lab: build guests
+	tools/setup lab
+	$(PYTHON) -m guests.lab
 
 # Five minutes; WAITS=OPTIONS are options of `python -m bench.waits`.
 bench-waits: build

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from guests.ssh import Server
 from support import PATIENCE
 
 BOARDS = {"a": "10.79.0.1", "b": "10.79.0.2"}
@@ -61,6 +62,7 @@ class Rack:
     """The boards, and where commands run that reach them."""
 
     folder: Path
+    server: Server
     spaces: dict[str, int] = field(default_factory=dict)
     """Who holds the namespaces: the boards by their names, and ``hub``."""
     servers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -103,10 +105,8 @@ class Rack:
 
     def serve(self, board: str) -> None:
         """Start a board's ssh server."""
-        command = ("dropbear", "-F", "-r", self.folder / "host.key", "-p", "22", "-s")
-        self.servers[board] = subprocess.Popen(
-            self.inside(board, *command), stderr=subprocess.DEVNULL
-        )
+        command = self.inside(board, "sh", "-c", self.server.script)
+        self.servers[board] = subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
     def kill(self, board: str) -> None:
         """Have a board lose its power: everything in it is gone at once."""
@@ -155,22 +155,7 @@ def _until(done: Sequence[object], rack: Rack, said: str) -> None:
 @contextlib.contextmanager
 def rack(folder: Path) -> Iterator[Rack]:
     """Set the rack up: its boards are acquired."""
-    made = Rack(folder)
-    home = folder / "home"
-    (home / ".ssh").mkdir(parents=True, mode=0o700)
-    key = folder / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    (home / ".ssh/authorized_keys").write_text(key.with_suffix(".pub").read_text())
-    folder.chmod(0o700)
-    subprocess.run(
-        ["dropbearkey", "-t", "ed25519", "-f", folder / "host.key"],
-        check=True,
-        capture_output=True,
-    )
-    # The keys are looked for in root's home: another one, on the boards.
-    users = Path("/etc/passwd").read_text().splitlines()
-    others = [line for line in users if not line.startswith("root:")]
-    (folder / "passwd").write_text("\n".join([f"root:x:0:0::{home}:/bin/sh", *others]) + "\n")
+    made = Rack(folder, Server(folder / "ssh"))
     with ExitStack() as stack:
         made.spaces["hub"] = _hold(stack)
         made.run("hub", "ip", "link", "set", "lo", "up")
@@ -185,7 +170,6 @@ def rack(folder: Path) -> Iterator[Rack]:
             made.run(board, "ip", "address", "add", f"{address}/24", "dev", "eth0")
             for link in ("lo", "eth0"):
                 made.run(board, "ip", "link", "set", link, "up")
-            made.run(board, "mount", "--bind", folder / "passwd", "/etc/passwd")
             made.serve(board)
             stack.callback(made.kill, board)
         places = "".join(
@@ -193,7 +177,7 @@ def rack(folder: Path) -> Iterator[Rack]:
             for board, address in BOARDS.items()
         )
         (folder / "exporter.yaml").write_text(places)
-        environment = ENVIRONMENT.format(key=key, coordinator=COORDINATOR)
+        environment = ENVIRONMENT.format(key=made.server.key, coordinator=COORDINATOR)
         made.environment.write_text(environment)
         _background(made, stack, LABGRID / "labgrid-coordinator", "-l", COORDINATOR)
         client = (LABGRID / "labgrid-client", "-x", COORDINATOR)

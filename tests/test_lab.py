@@ -75,7 +75,8 @@ def test_two_targets_in_turn_are_checked_and_compared(boards: Rack, tmp_path: Pa
     before = folders()
     output, junit = tmp_path / "lab", tmp_path / "junit.xml"
     options = ("--bin", BIN, "-n", 3, "--warm-up", 1, "-o", output, "--max-lost", 0)
-    lab = Lab(boards, "--a", "A", "--b", "B", *options, "--junit", junit)
+    label = ("--b-options", "--label 'vmm=crosvm 130'")
+    lab = Lab(boards, "--a", "A", "--b", "B", *options, *label, "--junit", junit)
     status, stdout, stderr = lab.wait()
     assert status in {0, 3}, stderr
     turns = [line.split(": ")[1] for line in stderr.splitlines() if "60 frames" in line]
@@ -90,6 +91,8 @@ def test_two_targets_in_turn_are_checked_and_compared(boards: Rack, tmp_path: Pa
     for name, result in found.items():
         jsonschema.validate(result, schema)
         assert result["outcome"] == "complete", name
+        expected = {"vmm": "crosvm 130"} if name.startswith("B") else {}
+        assert result["labels"] == expected, name
         assert result["role"] == ("receiver" if "receiver" in name else "sender")
     assert stdout.count("frames lost in transit") == 6
     assert "index.html has all of it" in stdout
@@ -198,6 +201,7 @@ def test_a_run_that_takes_too_long_has_failed(boards: Rack, tmp_path: Path) -> N
         (["--a", "A", "--bin", "/nowhere"], "--wheel brings the package"),
         (["--a", "A", "--b", "A"], "A and B are the same target"),
         (["--a", "A", "-n", "0"], "at least 1"),
+        (["--a", "A", "--a-options", "'"], "No closing quotation"),
         (["--a", "A", "--limits", "/nowhere"], "/nowhere"),
     ],
 )

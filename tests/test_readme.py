@@ -126,6 +126,10 @@ def test_an_example_with_one_end_after_the_other_runs(
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_s_options_exist(command: str) -> None:
     program, *words = shlex.split(command)
+    if "--" in words:
+        at = words.index("--")
+        test_a_command_s_options_exist(shlex.join(["v4l-dmabuf-sender", *words[at + 1 :]]))
+        words = words[:at]
     told = subprocess.run(
         [BIN / program, "--help"], capture_output=True, text=True, check=True, timeout=60
     ).stdout

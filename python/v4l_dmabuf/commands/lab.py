@@ -70,13 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--address", help="the receiver's, as A and B reach it")
     parser.add_argument("-p", "--port", type=int, default=9000)
-    parser.add_argument(
-        "--receiver-options",
-        type=shlex.split,
-        default=[],
-        metavar="OPTIONS",
-        help="options of v4l-dmabuf-receiver, as one argument",
-    )
+    for flag, told in (
+        ("--a-options", "more options of the sender on A, as one argument"),
+        ("--b-options", "more options of the sender on B, as one argument"),
+        ("--receiver-options", "options of v4l-dmabuf-receiver, as one argument"),
+    ):
+        parser.add_argument(flag, type=_words, default=[], metavar="OPTIONS", help=told)
     parser.add_argument(
         "--patience",
         type=float,
@@ -91,6 +90,13 @@ def _parser() -> argparse.ArgumentParser:
     Forms.add_to(parser)
     parser.add_argument("--version", action="version", version=_core.__version__)
     return parser
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
 
 
 def _runs(text: str) -> int:
@@ -183,7 +189,10 @@ def _sides(
     options: argparse.Namespace, sender_options: Sequence[str], hosts: dict[str, Host]
 ) -> list[Side]:
     sides = []
-    for name in filter(None, [options.a, options.b]):
+    own = ((options.a, options.a_options), (options.b, options.b_options))
+    for name, more in own:
+        if name is None:
+            continue
         sender = hosts[name]
         receiver = hosts[options.receiver] if options.receiver else sender
         address = "127.0.0.1" if receiver is sender else receiver.address
@@ -192,7 +201,7 @@ def _sides(
             receiver,
             options.address or address,
             options.port,
-            sender_options,
+            [*sender_options, *more],
             options.receiver_options,
             options.patience,
         )
