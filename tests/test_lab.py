@@ -122,7 +122,7 @@ def test_targets_need_only_the_wheel(boards: Rack, tmp_path: Path) -> None:
     other = tmp_path / "v4l_dmabuf-0-cp311-abi3-manylinux_2_17_riscv64.whl"
     other.touch()
     options = ("-n", 1, "-o", tmp_path / "lab")
-    wheels = ("--wheel", other, "--wheel", wheel)
+    wheels = ("--wheel", other, wheel)
     status, _, stderr = Lab(boards, "--a", "A", *options, *wheels).wait()
     assert status == 0, stderr
     status, _, stderr = Lab(boards, "--a", "A", *options, "--wheel", other).wait()
@@ -203,6 +203,7 @@ def test_a_run_that_takes_too_long_has_failed(boards: Rack, tmp_path: Path) -> N
         (["--a", "A", "-n", "0"], "at least 1"),
         (["--a", "A", "--a-options", "'"], "No closing quotation"),
         (["--a", "A", "--limits", "/nowhere"], "/nowhere"),
+        (["--a", "A", "--wheel", "/nowhere.whl"], "there is no /nowhere.whl"),
     ],
 )
 def test_what_can_t_be_had_is_one_clear_line(
@@ -213,6 +214,22 @@ def test_what_can_t_be_had_is_one_clear_line(
     assert said in stderr
     assert "Traceback" not in stderr
     check_nothing_is_left(boards)
+
+
+def test_a_folder_that_can_t_be_made_is_one_clear_line(boards: Rack) -> None:
+    status, _, stderr = Lab(boards, "--a", "A", "-o", "/dev/null/lab").wait()
+    assert (status, stderr.count("\n")) == (2, 1), stderr
+    assert "cannot make the folder /dev/null/lab" in stderr
+
+
+def test_an_environment_that_is_none_is_one_clear_line(boards: Rack, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("targets: [")
+    lab = ("v4l-dmabuf-lab", tmp_path / "bad.yaml", "--a", "A", "-o", tmp_path)
+    done = subprocess.run(
+        boards.inside("hub", BIN / lab[0], *lab[1:]), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "bad.yaml: Error in configuration file" in done.stderr.splitlines()[-1]
 
 
 def test_a_sender_that_fails_says_why(boards: Rack, tmp_path: Path) -> None:

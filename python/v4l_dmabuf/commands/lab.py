@@ -59,11 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--wheel",
-        type=Path,
-        action="append",
+        type=_wheel,
+        nargs="+",
+        action="extend",
         default=[],
         metavar="FILE",
-        help="the package, for targets of its architecture that have none; may be repeated",
+        help="the package, for targets that have none: wheels of their architectures",
     )
     parser.add_argument(
         "--bin", metavar="FOLDER", help="where the commands are on the targets (default: PATH)"
@@ -90,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     Forms.add_to(parser)
     parser.add_argument("--version", action="version", version=_core.__version__)
     return parser
+
+
+def _wheel(text: str) -> Path:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"there is no {text}")
+    return Path(text)
 
 
 def _words(text: str) -> list[str]:
@@ -140,7 +147,10 @@ def _main(arguments: Sequence[str]) -> int:
         )
     display = log_to_stderr(_PROGRAM, logging.INFO)
     _end_by_signals()
-    options.output.mkdir(parents=True, exist_ok=True)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot make the folder {options.output}: {error.strerror}") from error
     try:
         with _hosts(options) as hosts:
             sides = _sides(options, sender_options, hosts)

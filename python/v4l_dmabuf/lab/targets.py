@@ -64,7 +64,7 @@ class _Target:
             beside(activate)
         # labgrid raises what it likes, Exception itself among it.
         except Exception as error:
-            raise HostError(f"{self._name}: cannot connect: {error}") from error
+            raise HostError(f"{self._name}: cannot connect: {_line(error)}") from error
         service = self._driver.networkservice
         user = self._driver.username or service.username
         return [
@@ -77,6 +77,10 @@ class _Target:
         """By which it is reached."""
         address: str = self._driver.networkservice.address
         return address
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 @contextmanager
@@ -97,7 +101,7 @@ def targets(file: Path, names: Sequence[str]) -> Iterator[dict[str, Host]]:
         raise
     # labgrid raises what it likes, Exception itself among it.
     except Exception as error:
-        raise HostError(f"{file}: {error}") from error
+        raise HostError(f"{file}: {_line(error)}") from error
     try:
         yield {
             name: Host(name, target.connect(), target.address, target.connect)
