@@ -15,7 +15,6 @@ pytestmark = pytest.mark.vivid
 
 SYSTEM = "/dev/dma_heap/system"
 UDMABUF = "/dev/udmabuf"
-CACHE = Path(__file__).with_name("cache.c")
 SIZE = ("-W", "640", "-H", "480")
 
 
@@ -24,9 +23,18 @@ def by_memory(vivid: Vivid, **fields: Any) -> dict[str, MemoryProbe]:
     return {memory.memory: memory for memory in probed.memories}
 
 
-def behind_a_cache(folder: Path, cache: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    library = preloaded(folder, CACHE.read_text())
-    wrapper = ["env", f"LD_PRELOAD={library}", f"CACHE={cache}"]
+def library(folder: Path, name: str) -> Path:
+    within = folder / name
+    within.mkdir(exist_ok=True)
+    return preloaded(within, Path(__file__).with_name(f"{name}.c").read_text())
+
+
+def behind(
+    *libraries: Path, arguments: tuple[str, ...], **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command behind libraries, the first of them nearest to it."""
+    wrapper = ["env", f"LD_PRELOAD={' '.join(map(str, libraries))}"]
+    wrapper += [f"{name}={value}" for name, value in environment.items()]
     return subprocess.run(
         [*wrapper, BIN / "v4l-dmabuf-probe", *SIZE, *arguments],
         capture_output=True,
@@ -79,11 +87,45 @@ def test_caches_that_devices_do_not_look_into(tmp_path: Path, cache: str) -> Non
     vivid = Vivid()
     vivid.loop()
     options = (vivid.capture, "--loop", vivid.output)
-    told = behind_a_cache(tmp_path, cache, *options, "--json")
+    shim = library(tmp_path, "cache")
+    told = behind(shim, arguments=(*options, "--json"), CACHE=cache)
     (device,) = json.loads(told.stdout)
     for memory in device["memories"]:
         if memory["memory"] != "mmap":
             assert memory["device_writes"] == cache, memory
             assert memory["device_reads"] == cache, memory
-    told = behind_a_cache(tmp_path, cache, *options)
+    told = behind(shim, arguments=options, CACHE=cache)
     assert ("take another heap" in told.stdout) == (cache == "lies"), told.stdout
+
+
+@pytest.mark.parametrize("cache", [None, "cached", "lies"])
+def test_a_device_that_converts_frames(tmp_path: Path, cache: str | None) -> None:
+    vivid = Vivid()
+    vivid.loop()
+    shims = [library(tmp_path, "m2m")]
+    environment = {"M2M_CAPTURE": vivid.capture, "M2M_OUTPUT": vivid.output}
+    if cache is not None:
+        shims = [library(tmp_path, "cache"), *shims]
+        environment["CACHE"] = cache
+    told = behind(*shims, arguments=(vivid.capture, "--json"), **environment)
+    assert told.returncode == 0, told.stderr
+    (device,) = json.loads(told.stdout)
+    assert device["direction"] == "m2m"
+    memories = {memory["memory"]: memory for memory in device["memories"]}
+    assert memories["mmap"]["works"], memories["mmap"]
+    assert memories["mmap"]["device_writes"] is None
+    for heap in (SYSTEM, UDMABUF):
+        memory = memories[heap]
+        assert memory["works"], memory["reason"]
+        assert memory["device_writes"] == (cache or "coherent"), memory
+        assert memory["device_reads"] == (cache or "coherent"), memory
+    told = behind(*shims, arguments=(vivid.capture,), **environment)
+    assert "device writes  device reads" in told.stdout, told.stdout
+
+
+def test_a_device_that_converts_frames_is_probed_when_it_is_named(tmp_path: Path) -> None:
+    vivid = Vivid()
+    vivid.loop()
+    environment = {"M2M_CAPTURE": vivid.capture, "M2M_OUTPUT": vivid.output}
+    told = behind(library(tmp_path, "m2m"), arguments=("--json",), **environment)
+    assert [device["device"] for device in json.loads(told.stdout)] == [vivid.output]

@@ -56,8 +56,8 @@ class MemoryProbe:
     device_writes_reason: str | None = None
     """Why it lies, or is unknown."""
     device_reads: Coherency | None = None
-    """Whether the device reads what the CPU writes; None of the driver's own buffers, and if no
-    ``loop`` was given."""
+    """Whether the device reads what the CPU writes; None of the driver's own buffers, and of a
+    device that captures if no ``loop`` was given."""
     device_reads_reason: str | None = None
     """Why it lies, or is unknown."""
     read_bytes_per_second: float | None = None
@@ -71,12 +71,12 @@ class MemoryProbe:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceProbe:
-    """A device that captures or shows frames, and what works with it."""
+    """A device that captures, shows or converts frames, and what works with it."""
 
     device: str
     """Its path."""
-    direction: Literal["capture", "output"] = "capture"
-    """Whether frames come from it, or go to it."""
+    direction: Literal["capture", "output", "m2m"] = "capture"
+    """Whether frames come from it, or go to it; or go to it and come back converted (m2m)."""
     driver: str
     """The driver's name, such as ``uvcvideo``."""
     card: str
@@ -116,6 +116,7 @@ def probe(
     height: int = 1080,
     format: str | None = None,  # noqa: A002 -- the option's own name
     loop: str | os.PathLike[str] | None = None,
+    m2m: bool = True,
 ) -> DeviceProbe:
     """Try each memory that ``device`` might capture into, by capturing a few frames.
 
@@ -124,7 +125,8 @@ def probe(
     ``width`` and ``height`` are in pixels: large, since small frames may fit where large ones
     don't. ``format`` is a fourcc, by default YUYV or else the first that the device offers.
     ``loop`` is an output device whose frames come back at ``device``, by a cable or in vivid: with
-    it the probe finds out whether that reads what the CPU writes.
+    it the probe finds out whether that reads what the CPU writes. A device that converts frames
+    is given some, to be converted into the same format; without ``m2m`` it is none that captures.
 
     Raises:
         Error: the device can't be had at all; which class tells how.
@@ -139,6 +141,7 @@ def probe(
         values.whole("height", height, least=1, most=most),
         None if format is None else values.fourcc("format", format),
         None if loop is None else values.path("loop", loop),
+        m2m,
     )
 
 

@@ -10,7 +10,6 @@ use super::{Captured, FRAMES, PATIENCE, Works};
 use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run, Woken};
 use crate::frame::{Sighting, capture_clock};
 use crate::measure::{Completeness, Lack};
-use crate::memory::MemoryUsed;
 use crate::source::{self, Next, Source, camera::Camera, camera::Capture};
 use crate::wire::Description;
 
@@ -25,12 +24,7 @@ pub(super) fn capture_into(
     let opening = Blocking::start(call, move || {
         let mut camera = Camera::open(&own, &wanted)?;
         let zero_copy = camera.can_pin();
-        // The driver's own buffers need no SYNC: it sees to them at QBUF and DQBUF.
-        let is_imported = camera.stream().memory == MemoryUsed::DmaBuf;
-        let writes = match is_imported {
-            true => Writes::begin(&camera)?,
-            false => None,
-        };
+        let writes = Writes::begin(&camera)?;
         camera.start()?;
         Ok((camera, zero_copy, writes))
     })?;
@@ -53,10 +47,10 @@ pub(super) fn capture_into(
         captured: Some(Captured {
             zero_copy,
             clock: capture_clock::classify(&seen.sightings),
-            writes: writes.map(|it| it.verdict()),
         }),
         frames: seen.sightings.len(),
         error_frames: seen.corrupt,
+        writes: writes.map(|it| it.verdict()),
         reads: None,
     }))
 }

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 
 use crate::base::Result;
 use crate::frame::Lease;
-use crate::memory::{Mark, Sync, Witness, displace_caches};
-use crate::source::camera::Camera;
+use crate::memory::{Mark, MemoryUsed, Sync, Witness, displace_caches};
+use crate::source::{Source, camera::Camera};
 
 const MARK: Mark = Mark(1);
 
@@ -65,8 +65,12 @@ pub(super) struct Writes {
 }
 
 impl Writes {
-    /// Marks the buffers of a camera that has not been started. None if they are no DMABUFs.
+    /// Marks the buffers of a camera that has not been started. None if they are the driver's own,
+    /// which sees to them at QBUF and DQBUF.
     pub(super) fn begin(camera: &Camera) -> Result<Option<Self>> {
+        if camera.stream().memory != MemoryUsed::DmaBuf {
+            return Ok(None);
+        }
         let mut marked = camera.witnesses();
         for witness in marked.values_mut() {
             witness.write(MARK, Sync::Told)?;

@@ -8,12 +8,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::coherency::Writes;
 use super::output::Showing;
-use super::{Coherency, PATIENCE};
-use crate::base::{Blocking, ErrorKind, OnStop, Result, Run, Woken};
-use crate::frame::{Free, Lease};
+use super::{Coherency, PATIENCE, Works};
+use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run, Woken};
+use crate::frame::{Free, Lease, Stream};
 use crate::memory::{Mark, MemoryMode, Sync, Witness};
 use crate::source::{Next, Source, camera::Camera, camera::Capture};
+use crate::v4l2::{Direction, device::Device};
 
 const FIRST: Mark = Mark(2);
 const SECOND: Mark = Mark(3);
@@ -28,15 +30,63 @@ const TURNS: usize = 3;
 /// An output device, and where its frames come back.
 #[derive(Debug)]
 pub(super) struct Looped {
-    output: PathBuf,
-    capture: PathBuf,
+    way: Way,
     /// Whether what the driver's own buffers hold comes back byte for byte; None: not tried yet.
     is_exact: Option<bool>,
 }
 
+/// Where frames go in, and where they come back.
+#[derive(Debug, Clone)]
+enum Way {
+    Nodes {
+        output: PathBuf,
+        capture: PathBuf,
+    },
+    /// A node that converts them: from a format into the same, so that they stay what they are.
+    M2m(PathBuf),
+}
+
+impl Way {
+    /// Opens what frames come back at, and what they go into.
+    fn open(&self) -> Result<(Device, Device)> {
+        match self {
+            Way::Nodes { output, capture } => Ok((
+                Device::open(capture, Direction::Capture)?,
+                Device::open(output, Direction::Output)?,
+            )),
+            Way::M2m(path) => Device::open_m2m(path),
+        }
+    }
+
+    fn output(&self) -> String {
+        match self {
+            Way::Nodes { output, .. } => output.display().to_string(),
+            Way::M2m(path) => path.display().to_string(),
+        }
+    }
+
+    /// Why what comes back may be something else.
+    fn is_inexact(&self) -> String {
+        match self {
+            Way::Nodes { output, capture } => format!(
+                "what comes back at {} is not what {} is given, byte for byte: its input has to be \
+                 that output, of the same size and format",
+                capture.display(),
+                output.display()
+            ),
+            Way::M2m(path) => format!(
+                "what {} is given it does not give back byte for byte, in the same format and size",
+                path.display()
+            ),
+        }
+    }
+}
+
 /// What came back.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Back {
+    stream: Stream,
+    frames: usize,
     lines: usize,
     /// Of a frame that was marked with SYNC, at best.
     first: usize,
@@ -44,24 +94,78 @@ struct Back {
     /// new one.
     stale: usize,
     second: usize,
+    /// Whether the CPU saw what came; None of the driver's own memory.
+    writes: Option<Coherency>,
+}
+
+impl Back {
+    fn is_exact(&self) -> bool {
+        self.lines > 0 && self.first == self.lines
+    }
 }
 
 impl Looped {
     pub(super) fn new(output: &Path, capture: &Path) -> Self {
         Looped {
-            output: output.to_owned(),
-            capture: capture.to_owned(),
+            way: Way::Nodes {
+                output: output.to_owned(),
+                capture: capture.to_owned(),
+            },
             is_exact: None,
         }
     }
 
+    /// Of a device that converts frames.
+    pub(super) fn m2m(path: &Path) -> Self {
+        Looped {
+            way: Way::M2m(path.to_owned()),
+            is_exact: None,
+        }
+    }
+
+    /// Whether a device converts frames from a memory, and into it. None on a stop.
+    pub(super) fn convert(&mut self, wanted: &Capture, run: &mut Run<'_>) -> Result<Option<Works>> {
+        let own = drivers_own(wanted);
+        let Some(back) = self.shown(&own, wanted, run)? else {
+            return Ok(None);
+        };
+        if back.frames == 0 {
+            let path = self.way.output();
+            let patience = PATIENCE.as_secs();
+            return Err(
+                Error::new(ErrorKind::Device, format!("convert frames on {path}"))
+                    .object(path)
+                    .cause(format!(
+                        "it takes the frames, and gives none back in {patience} s"
+                    ))
+                    .next("try another pixel format (-f) or size (-W, -H)"),
+            );
+        }
+        let is_imported = wanted.memory == MemoryMode::DmaBuf;
+        let reads = match is_imported {
+            true => self.try_reads(wanted, run)?,
+            false => None,
+        };
+        Ok((!run.is_stopped()).then_some(Works {
+            stream: back.stream,
+            captured: None,
+            frames: back.frames,
+            error_frames: 0,
+            writes: back.writes,
+            reads,
+        }))
+    }
+
     /// Whether the output device reads what the CPU writes into DMABUFs like these. None on a
-    /// stop.
+    /// stop, and of the driver's own memory.
     pub(super) fn reads(
         &mut self,
         wanted: &Capture,
         run: &mut Run<'_>,
     ) -> Result<Option<Coherency>> {
+        if wanted.memory != MemoryMode::DmaBuf {
+            return Ok(None);
+        }
         match self.try_reads(wanted, run) {
             Err(error) if error.kind() != ErrorKind::Interrupted => {
                 Ok(Some(Coherency::Unknown(error.to_string())))
@@ -71,24 +175,17 @@ impl Looped {
     }
 
     fn try_reads(&mut self, wanted: &Capture, run: &mut Run<'_>) -> Result<Option<Coherency>> {
+        let own = drivers_own(wanted);
         if self.is_exact.is_none() {
-            let own = Capture {
-                memory: MemoryMode::Mmap,
-                ..wanted.clone()
-            };
-            let Some(back) = self.shown(&own, run)? else {
+            let Some(back) = self.shown(&own, &own, run)? else {
                 return Ok(None);
             };
-            self.is_exact = Some(back.lines > 0 && back.first == back.lines);
+            self.is_exact = Some(back.is_exact());
         }
         if self.is_exact == Some(false) {
-            let (output, capture) = (self.output.display(), self.capture.display());
-            return Ok(Some(Coherency::Unknown(format!(
-                "what comes back at {capture} is not what {output} is given, byte for byte: its \
-                 input has to be that output, of the same size and format"
-            ))));
+            return Ok(Some(Coherency::Unknown(self.way.is_inexact())));
         }
-        let Some(back) = self.shown(wanted, run)? else {
+        let Some(back) = self.shown(wanted, &own, run)? else {
             return Ok(None);
         };
         Ok(Some(match back {
@@ -99,26 +196,28 @@ impl Looped {
         }))
     }
 
-    /// Shows marked frames. None on a stop.
-    fn shown(&self, wanted: &Capture, run: &mut Run<'_>) -> Result<Option<Back>> {
-        let (output, capture, wanted) = (self.output.clone(), self.capture.clone(), wanted.clone());
-        let call = format!("opening and start of {}", output.display());
+    /// Shows marked frames from a memory, and takes what comes back into another. None on a stop.
+    fn shown(&self, from: &Capture, into: &Capture, run: &mut Run<'_>) -> Result<Option<Back>> {
+        let (way, from, into) = (self.way.clone(), from.clone(), into.clone());
+        let call = format!("opening and start of {}", way.output());
         let opening = Blocking::start(call, move || {
-            let showing = Showing::start(&output, &wanted, |free| mark(free, FIRST, Sync::Told))?;
-            let own = Capture {
-                memory: MemoryMode::Mmap,
-                ..wanted
-            };
-            let mut camera = Camera::open(&capture, &own)?;
+            let (capture, output) = way.open()?;
+            let showing = Showing::start(output, &from, |free| mark(free, FIRST, Sync::Told))?;
+            let mut camera = Camera::on(capture, &into)?;
+            let writes = Writes::begin(&camera)?;
             camera.start()?;
-            Ok(Loop { showing, camera })
+            Ok(Loop {
+                showing,
+                camera,
+                writes,
+            })
         })?;
         let Some(opened) = run.wait_for(opening, OnStop::End)? else {
             return Ok(None);
         };
         let mut looped = opened?;
         let back = looped.look(run);
-        let call = format!("stop of {}", self.output.display());
+        let call = format!("stop of {}", self.way.output());
         let teardown = Blocking::start(call, move || drop(looped))?;
         let gone = run.wait_for(teardown, OnStop::End)?;
         let back = back?;
@@ -126,31 +225,53 @@ impl Looped {
     }
 }
 
+/// The same, in the driver's own memory.
+fn drivers_own(wanted: &Capture) -> Capture {
+    Capture {
+        memory: MemoryMode::Mmap,
+        ..wanted.clone()
+    }
+}
+
 /// Both devices, streaming.
 struct Loop {
     showing: Showing,
     camera: Camera,
+    writes: Option<Writes>,
 }
 
 impl Loop {
     /// None on a stop.
     fn look(&mut self, run: &mut Run<'_>) -> Result<Option<Back>> {
-        let mut back = Back::default();
+        let mut back = Back {
+            stream: self.camera.stream().clone(),
+            frames: 0,
+            lines: 0,
+            first: 0,
+            stale: 0,
+            second: 0,
+            writes: None,
+        };
         let mut turns = 0;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline && (back.lines == 0 || back.first < back.lines) {
             let Some(lease) = self.next((FIRST, Sync::Told), &mut turns, deadline, run)? else {
                 break;
             };
+            if let Some(writes) = &mut self.writes {
+                writes.look(&lease)?;
+            }
             let (first, lines) = held(&lease, FIRST)?;
+            back.frames += 1;
             back.first = back.first.max(first);
             back.lines = lines;
         }
         let (mut seen, deadline) = (0, Instant::now() + PATIENCE);
         let all = TURNS * super::BUFFERS.get() as usize;
         turns = 0;
-        let is_first_back = back.lines > 0 && back.first == back.lines;
-        while is_first_back && Instant::now() < deadline && seen < LOOKS {
+        back.writes = self.writes.as_ref().map(Writes::verdict);
+        let is_exact = back.is_exact();
+        while is_exact && Instant::now() < deadline && seen < LOOKS {
             let Some(lease) = self.next((SECOND, Sync::Untold), &mut turns, deadline, run)? else {
                 break;
             };

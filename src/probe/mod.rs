@@ -40,6 +40,19 @@ pub struct Wanted {
     pub pixel_format: Option<FourCc>,
     /// An output device whose frames come back at the device that is probed.
     pub looped_from: Option<PathBuf>,
+    /// Whether a device that converts frames is probed, too, or is none of ours.
+    pub with_m2m: bool,
+}
+
+/// What a V4L2 node is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Node {
+    /// Frames come from it.
+    Capture,
+    /// Frames go to it.
+    Output,
+    /// Frames go to it, and come from it converted.
+    M2m,
 }
 
 /// A device, and what works with it.
@@ -48,7 +61,7 @@ pub struct DeviceProbe {
     /// What it says it is.
     pub capability: Capability,
     /// Whether frames come from it or go to it.
-    pub direction: Direction,
+    pub node: Node,
     /// What it offers.
     pub formats: Vec<FourCc>,
     /// What was tried.
@@ -69,6 +82,8 @@ pub struct Works {
     pub frames: usize,
     /// Those of them that the driver flags as corrupt.
     pub error_frames: usize,
+    /// Whether the CPU sees what the device writes; None of the driver's own memory.
+    pub writes: Option<Coherency>,
     /// Whether an output device gets what the CPU writes; None of the driver's own memory, or if
     /// nobody asked.
     pub reads: Option<Coherency>,
@@ -81,15 +96,13 @@ pub struct Captured {
     pub zero_copy: nix::Result<()>,
     /// What timestamps are of.
     pub clock: CaptureClock,
-    /// Whether the CPU sees what the device writes; None of the driver's own memory.
-    pub writes: Option<Coherency>,
 }
 
 /// Tries all that a device might capture into, or show frames from.
 pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DeviceProbe> {
-    let (own, format) = (path.to_owned(), wanted.pixel_format);
+    let (own, looked_for) = (path.to_owned(), wanted.clone());
     let looking = Blocking::start(format!("opening of {}", path.display()), move || {
-        look_at(&own, format)
+        look_at(&own, &looked_for)
     })?;
     let Some(looked) = run.wait_for(looking, OnStop::End)? else {
         return Err(
@@ -98,14 +111,15 @@ pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DevicePr
         );
     };
     let mut probed = looked?;
-    let looped_from = wanted.looped_from.as_deref();
-    let mut looped = looped_from.map(|output| Looped::new(output, path));
+    let mut looped = match (probed.node, &wanted.looped_from) {
+        (Node::M2m, _) => Some(Looped::m2m(path)),
+        (_, output) => output.as_deref().map(|output| Looped::new(output, path)),
+    };
     let heaps = HeapName::candidates().into_iter().map(Some);
     for heap in std::iter::once(None).chain(heaps) {
         if run.is_stopped() {
             break;
         }
-        let is_imported = heap.is_some();
         let name = heap.as_ref().map_or("mmap".to_owned(), HeapName::to_string);
         let capture = Capture {
             width: wanted.width,
@@ -120,11 +134,13 @@ pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DevicePr
             fps: None,
             verify: false,
         };
-        let mut tried = match probed.direction {
-            Direction::Capture => capture::capture_into(path, &capture, run),
-            Direction::Output => output::show_from(path, &capture, run),
+        let mut tried = match (probed.node, &mut looped) {
+            (Node::Output, _) => output::show_from(path, &capture, run),
+            (Node::M2m, Some(looped)) => looped.convert(&capture, run),
+            _ => capture::capture_into(path, &capture, run),
         };
-        if let (Ok(Some(works)), Some(looped), true) = (&mut tried, &mut looped, is_imported) {
+        let is_capture = probed.node == Node::Capture;
+        if let (Ok(Some(works)), Some(looped), true) = (&mut tried, &mut looped, is_capture) {
             works.reads = looped.reads(&capture, run)?;
         }
         match tried {
@@ -138,17 +154,22 @@ pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DevicePr
 }
 
 /// What a device says of itself, and the pixel format to try it with.
-fn look_at(path: &Path, wanted: Option<FourCc>) -> Result<DeviceProbe> {
-    let (device, direction) = match Device::open(path, Direction::Capture) {
+fn look_at(path: &Path, wanted: &Wanted) -> Result<DeviceProbe> {
+    let (device, node) = match Device::open(path, Direction::Capture) {
         Err(error) if error.kind() == ErrorKind::NotACaptureDevice => {
-            let output = Device::open(path, Direction::Output);
-            (output.map_err(|_| error)?, Direction::Output)
+            let output = || Device::open(path, Direction::Output).map(|it| (it, Node::Output));
+            let m2m = |_| match wanted.with_m2m {
+                true => Device::open_m2m(path).map(|(capture, _)| (capture, Node::M2m)),
+                false => Err(error),
+            };
+            output().or_else(m2m)?
         }
-        device => (device?, Direction::Capture),
+        device => (device?, Node::Capture),
     };
     let formats = device.formats()?;
     let usual: FourCc = "YUYV".parse()?;
     let pixel_format = wanted
+        .pixel_format
         .or_else(|| formats.iter().copied().find(|format| *format == usual))
         .or_else(|| formats.first().copied())
         .ok_or_else(|| {
@@ -158,7 +179,7 @@ fn look_at(path: &Path, wanted: Option<FourCc>) -> Result<DeviceProbe> {
         })?;
     Ok(DeviceProbe {
         capability: device.capability().clone(),
-        direction,
+        node,
         formats,
         pixel_format,
         memories: Vec::new(),

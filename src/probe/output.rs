@@ -32,7 +32,10 @@ pub(super) struct Showing {
 pub(super) fn show_from(path: &Path, wanted: &Capture, run: &mut Run<'_>) -> Result<Option<Works>> {
     let (own, wanted) = (path.to_owned(), wanted.clone());
     let call = format!("opening and start of {}", path.display());
-    let opening = Blocking::start(call, move || Showing::start(&own, &wanted, |_| Ok(())))?;
+    let opening = Blocking::start(call, move || {
+        let device = Device::open(&own, Direction::Output)?;
+        Showing::start(device, &wanted, |_| Ok(()))
+    })?;
     let Some(opened) = run.wait_for(opening, OnStop::End)? else {
         return Ok(None);
     };
@@ -63,6 +66,7 @@ pub(super) fn show_from(path: &Path, wanted: &Capture, run: &mut Run<'_>) -> Res
         captured: None,
         frames,
         error_frames,
+        writes: None,
         reads: is_imported.then(|| {
             Coherency::Unknown(
                 "nothing here shows what the device reads: probe the device that its frames come \
@@ -76,11 +80,11 @@ pub(super) fn show_from(path: &Path, wanted: &Capture, run: &mut Run<'_>) -> Res
 impl Showing {
     /// Gives a device as many frames as there are buffers, each as `draw` leaves it.
     pub(super) fn start(
-        path: &Path,
+        device: Device,
         wanted: &Capture,
         draw: impl Fn(&mut Free) -> Result<()>,
     ) -> Result<Self> {
-        let device = Arc::new(Device::open(path, Direction::Output)?);
+        let device = Arc::new(device);
         let granted = device.negotiate(wanted.width, wanted.height, wanted.pixel_format)?;
         // Where the driver has buffers of its own, frames are copied from plain memory.
         let (memory, heap) = match (&wanted.memory, &wanted.heap) {

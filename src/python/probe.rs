@@ -13,8 +13,7 @@ use super::observer::Link;
 use super::running;
 use crate::base::{Error, Result, Run, Stop};
 use crate::frame::CaptureClock;
-use crate::probe::{Coherency, DeviceProbe, Wanted, Works};
-use crate::v4l2::Direction;
+use crate::probe::{Coherency, DeviceProbe, Node, Wanted, Works};
 
 /// Tries all that a device might capture into; gives a `v4l_dmabuf.probe.DeviceProbe`.
 #[pyfunction]
@@ -25,6 +24,7 @@ pub fn probe(
     height: NonZeroU32,
     format: Option<String>,
     r#loop: Option<PathBuf>,
+    with_m2m: bool,
 ) -> PyResult<Bound<'_, PyAny>> {
     let wanted = Wanted {
         width,
@@ -34,6 +34,7 @@ pub fn probe(
             .transpose()
             .map_err(|error: Error| PyValueError::new_err(error.to_string()))?,
         looped_from: r#loop,
+        with_m2m,
     };
     let name = device.display().to_string();
     let probed = run(py, move |run| crate::probe::probe(&device, &wanted, run))?;
@@ -103,9 +104,10 @@ fn to_python<'py>(
     let formats: Vec<String> = probed.formats.iter().map(ToString::to_string).collect();
     let fields = PyDict::new(py);
     fields.set_item("device", device)?;
-    let direction = match probed.direction {
-        Direction::Capture => "capture",
-        Direction::Output => "output",
+    let direction = match probed.node {
+        Node::Capture => "capture",
+        Node::Output => "output",
+        Node::M2m => "m2m",
     };
     fields.set_item("direction", direction)?;
     fields.set_item("driver", &probed.capability.driver)?;
@@ -133,11 +135,11 @@ fn set_works(fields: &Bound<'_, PyDict>, works: &Works) -> PyResult<()> {
             fields.set_item("clock_reason", why)?;
         }
     }
-    let writes = works.captured.as_ref().and_then(|it| it.writes.as_ref());
     for (name, coherency) in [
-        ("device_writes", writes),
-        ("device_reads", works.reads.as_ref()),
+        ("device_writes", &works.writes),
+        ("device_reads", &works.reads),
     ] {
+        let coherency = coherency.as_ref();
         fields.set_item(name, coherency.map(Coherency::name))?;
         let reason = coherency.and_then(Coherency::reason);
         fields.set_item(format!("{name}_reason"), reason)?;

@@ -33,6 +33,33 @@ pub struct Device {
 impl Device {
     /// Opens `path`, which must be a device with streaming I/O through which frames go that way.
     pub fn open(path: &Path, direction: Direction) -> Result<Self> {
+        Device::open_as(path, direction, BufType::of_node)
+    }
+
+    /// Opens `path`, which must be a device that converts frames: for those that come out of it,
+    /// and for those that go into it.
+    pub fn open_m2m(path: &Path) -> Result<(Self, Self)> {
+        let capture = Device::open_as(path, Direction::Capture, BufType::of_m2m)?;
+        let buf_type = BufType::of_m2m(&capture.capability, Direction::Output);
+        let file = capture.file.try_clone().map_err(|error| {
+            let what = format!("open {} for both directions", capture.path());
+            capture.error(&what, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+        })?;
+        let output = Device {
+            file,
+            path: capture.path.clone(),
+            buf_type: buf_type.unwrap_or(BufType::Output),
+            capability: capture.capability.clone(),
+            calls: Calls::on(&capture.path(), Ioctl::NAMES),
+        };
+        Ok((capture, output))
+    }
+
+    fn open_as(
+        path: &Path,
+        direction: Direction,
+        kind: fn(&Capability, Direction) -> Option<BufType>,
+    ) -> Result<Self> {
         let shown = path.display().to_string();
         let file = OpenOptions::new()
             .read(true)
@@ -64,7 +91,7 @@ impl Device {
                 not_one("it does not answer VIDIOC_QUERYCAP, so it is no V4L2 device".to_owned())
                     .errno(errno)
             })?;
-        let buf_type = BufType::of_node(&capability, direction).ok_or_else(|| {
+        let buf_type = kind(&capability, direction).ok_or_else(|| {
             let is_not = match direction {
                 Direction::Capture => {
                     "does not capture video: it is an output, metadata, radio or codec node"

@@ -74,6 +74,20 @@ impl BufType {
             .map(|(_, api)| api)
     }
 
+    /// As `of_node`, of a node that has both queues: what goes in comes out converted.
+    pub fn of_m2m(capability: &Capability, direction: Direction) -> Option<BufType> {
+        let (single, mplane) = match direction {
+            Direction::Capture => (BufType::Capture, BufType::CaptureMplane),
+            Direction::Output => (BufType::Output, BufType::OutputMplane),
+        };
+        let has = |flag| capability.capabilities & flag != 0;
+        if has(sys::V4L2_CAP_VIDEO_M2M) {
+            Some(single)
+        } else {
+            has(sys::V4L2_CAP_VIDEO_M2M_MPLANE).then_some(mplane)
+        }
+    }
+
     fn is_mplane(self) -> bool {
         matches!(self, BufType::CaptureMplane | BufType::OutputMplane)
     }

@@ -111,10 +111,18 @@ def _probe_all(options: argparse.Namespace) -> tuple[list[DeviceProbe], list[Err
     errors: list[Error] = []
     for device in [options.device] if options.device else devices():
         try:
-            size = {"width": options.width, "height": options.height}
-            probes.append(probe(device, **size, format=options.format, loop=options.loop))
+            probed = probe(
+                device,
+                width=options.width,
+                height=options.height,
+                format=options.format,
+                loop=options.loop,
+                # A codec that nobody asked for is none of ours.
+                m2m=options.device is not None,
+            )
+            probes.append(probed)
         except Error as error:
-            # A metadata or codec node that nobody asked for is none of ours.
+            # Nor is a metadata node.
             if options.device or not isinstance(error, NotACaptureDeviceError):
                 errors.append(error)
     return probes, errors
@@ -130,7 +138,7 @@ def _table(probed: DeviceProbe) -> list[str]:
         one = working[0]
         size = f"{one.width}x{one.height} {probed.format}, {one.sizeimage} bytes a frame"
         lines.append(f"  tried with {size}")
-    columns = _CAPTURE if probed.direction == "capture" else _OUTPUT
+    columns = _COLUMNS[probed.direction]
     if not any(memory.device_reads for memory in probed.memories):
         columns = {head: cell for head, cell in columns.items() if head != _READS}
     rows = [tuple(columns)]
@@ -174,20 +182,20 @@ def _read(memory: MemoryProbe) -> str:
     return "" if read is None else f"{read / 1e6:.0f} MB/s"
 
 
+_Columns = dict[str, Callable[[MemoryProbe], str]]
 _READS = "device reads"
-_CAPTURE: dict[str, Callable[[MemoryProbe], str]] = {
-    "memory": lambda memory: memory.memory,
-    "works": _works,
+_MEMORY: _Columns = {"memory": lambda memory: memory.memory, "works": _works}
+_WRITTEN: _Columns = {"device writes": lambda memory: memory.device_writes or ""}
+_READ: _Columns = {_READS: lambda memory: memory.device_reads or ""}
+_CAPTURED: _Columns = {
     "no copy": _without_a_copy,
     "timestamps": lambda memory: memory.clock or "",
     "CPU reads": _read,
-    "device writes": lambda memory: memory.device_writes or "",
-    _READS: lambda memory: memory.device_reads or "",
 }
-_OUTPUT: dict[str, Callable[[MemoryProbe], str]] = {
-    "shown from": lambda memory: memory.memory,
-    "works": _works,
-    _READS: lambda memory: memory.device_reads or "",
+_COLUMNS: dict[str, _Columns] = {
+    "capture": _MEMORY | _CAPTURED | _WRITTEN | _READ,
+    "output": {"shown from": lambda memory: memory.memory, "works": _works} | _READ,
+    "m2m": _MEMORY | _WRITTEN | _READ,
 }
 
 

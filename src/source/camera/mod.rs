@@ -106,7 +106,12 @@ impl Camera {
 
     /// Opens the device, negotiates, allocates and queues.
     pub fn open(path: &Path, capture: &Capture) -> Result<Self> {
-        let device = Arc::new(Device::open(path, Direction::Capture)?);
+        Camera::on(Device::open(path, Direction::Capture)?, capture)
+    }
+
+    /// As `open`, on an open device.
+    pub fn on(device: Device, capture: &Capture) -> Result<Self> {
+        let device = Arc::new(device);
         let format = device.negotiate(capture.width, capture.height, capture.pixel_format)?;
         let planes = device.layout(&format)?;
         let source = Watch::new(&device);
