@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,21 @@ def test_a_slope_is_what_grows_after_the_beginning() -> None:
     assert 990 < grown < 1010
     assert slope([(float(at), at) for at in range(0, 599, 10)]) is None
     assert slope([]) is None
+
+
+def test_looks_at_resources_take_next_to_none_of_them() -> None:
+    resources = Resources(interval=1000)
+    for _ in range(36):
+        resources._take()
+    tracemalloc.start()
+    try:
+        for _ in range(324):
+            resources._take()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert resources.end()["looks"] == 362, "an hour has as many"
+    assert taken < 64 << 10, "what is looked at grows by no look"
 
 
 def test_looks_are_bounded_however_long_a_run_is() -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import threading
 import time
+from array import array
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,9 @@ class Resources:
     def __init__(self, interval: float = _INTERVAL) -> None:
         self._interval = interval
         self._began = time.monotonic()
-        self._looks: list[tuple[float, Look]] = []
+        # Plain numbers: as objects the looks of an hour took a third of a megabyte.
+        self._times = array("d")
+        self._values: dict[str, array[int]] = {}
         self._most: Look = {}
         self._over = threading.Event()
         self._take()
@@ -92,11 +95,18 @@ class Resources:
 
     def _take(self) -> None:
         seen = look()
-        for name, value in seen.items():
+        for name in seen.keys() - self._values.keys():
+            # What comes in mid-run was not there before.
+            self._values[name] = array("q", [0] * len(self._times))
+        for name, values in self._values.items():
+            value = seen.get(name, 0)
             self._most[name] = max(self._most.get(name, 0), value)
-        self._looks.append((time.monotonic() - self._began, seen))
-        if len(self._looks) > _MOST:
-            del self._looks[1::2]
+            values.append(value)
+        self._times.append(time.monotonic() - self._began)
+        if len(self._times) > _MOST:
+            del self._times[1::2]
+            for values in self._values.values():
+                del values[1::2]
             self._interval *= 2
 
     def _watch(self) -> None:
@@ -115,18 +125,17 @@ class Resources:
         self.stop()
         self._thread.join()
         self._take()
-        names = sorted({name for _, seen in self._looks for name in seen})
         told: dict[str, Any] = {}
         exporters: dict[str, Any] = {}
-        for name in names:
-            values = [(at, seen.get(name, 0)) for at, seen in self._looks]
+        for name in sorted(self._values):
+            values = list(zip(self._times, self._values[name], strict=True))
             _, exporter, who = name.partition("dmabuf_bytes:")
             place = exporters if exporter else told
             resource = Resource(
                 first=values[0][1], last=values[-1][1], most=self._most[name], slope=slope(values)
             )
             place[who if exporter else name] = asdict(resource)
-        return told | {"dmabuf_bytes_by_exporter": exporters, "looks": len(self._looks)}
+        return told | {"dmabuf_bytes_by_exporter": exporters, "looks": len(self._times)}
 
 
 def slope(values: list[tuple[float, int]]) -> float | None:

@@ -50,7 +50,7 @@ impl Device {
             path: capture.path.clone(),
             buf_type: buf_type.unwrap_or(BufType::Output),
             capability: capture.capability.clone(),
-            calls: Calls::on(&capture.path(), Ioctl::NAMES),
+            calls: Calls::on(capture.path(), Ioctl::NAMES),
         };
         Ok((capture, output))
     }
