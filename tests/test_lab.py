@@ -197,7 +197,7 @@ def test_a_run_that_takes_too_long_has_failed(boards: Rack, tmp_path: Path) -> N
     ("arguments", "said"),
     [
         (["--a", "C"], "has no target 'C'; its targets: A, B, gone"),
-        (["--a", "gone"], "gone: cannot connect: "),
+        (["--a", "gone"], "(ssh: connect to host 10.79.0.9 port 22: "),
         (["--a", "A", "--bin", "/nowhere"], "--wheel brings the package"),
         (["--a", "A", "--b", "A"], "A and B are the same target"),
         (["--a", "A", "-n", "0"], "at least 1"),
@@ -238,3 +238,4 @@ def test_a_sender_that_fails_says_why(boards: Rack, tmp_path: Path) -> None:
     assert status == 1
     assert "sender on A: " in stdout
     assert "/dev/null" in stdout
+    assert "receiver on A" not in stdout, "what ended with it is no cause"

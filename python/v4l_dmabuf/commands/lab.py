@@ -72,9 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--address", help="the receiver's, as A and B reach it")
     parser.add_argument("-p", "--port", type=int, default=9000)
     for flag, told in (
-        ("--a-options", "more options of the sender on A, as one argument"),
-        ("--b-options", "more options of the sender on B, as one argument"),
-        ("--receiver-options", "options of v4l-dmabuf-receiver, as one argument"),
+        ("--a-options", "more options of the sender on A: --a-options='--label host=alpha'"),
+        ("--b-options", "more options of the sender on B"),
+        ("--receiver-options", "options of v4l-dmabuf-receiver: --receiver-options='-e memfd'"),
     ):
         parser.add_argument(flag, type=_words, default=[], metavar="OPTIONS", help=told)
     parser.add_argument(

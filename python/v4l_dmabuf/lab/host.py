@@ -21,8 +21,8 @@ _COMMANDS = ("sender", "receiver")
 _WATCHED = """
 cd {folder} || exit 125
 exec 3<&0
-(cat <&3; kill -INT $$; for i in {seconds}; do kill -0 $$ || exit; sleep 1; done; kill -KILL $$
-) >/dev/null 2>&1 &
+(cat <&3; kill -INT $$; for i in {turns}; do kill -0 $$ || exit; sleep 0.1 || sleep 1; done
+kill -KILL $$) >/dev/null 2>&1 &
 exec {command} </dev/null 3<&-
 """
 """A command that is stopped when its standard input ends: whoever holds the other end lets go,
@@ -42,7 +42,7 @@ class Process:
     def __init__(self, host: "Host", command: Sequence[str]) -> None:
         script = _WATCHED.format(
             folder=shlex.quote(host.folder),
-            seconds=" ".join(map(str, range(GRACE))),
+            turns=" ".join(["."] * (10 * GRACE)),
             command=shlex.join(command),
         )
         self.host = host

@@ -1,5 +1,6 @@
 """Machines of a labgrid environment: those of its targets that have an SSHDriver."""
 
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,18 @@ def beside(call: Callable[[], T]) -> T:
     return told
 
 
+class _Said(logging.Handler):
+    """Keeps the last line of ssh's that says something."""
+
+    last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line."""
+        if record.levelno >= logging.WARNING:
+            line = record.getMessage().removeprefix("ssh: ").strip()
+            self.last = line or self.last
+
+
 class _Target:
     """A target of labgrid's, and its connection."""
 
@@ -52,6 +65,10 @@ class _Target:
         self._target = target
         self._driver = target.get_driver("SSHDriver", activate=False)
         self._ssh = environment.config.get_tool("ssh")
+        self._said = _Said()
+        # What ssh says is told with the error, not each time that it is tried.
+        self._driver.logger.addHandler(self._said)
+        self._driver.logger.propagate = False
 
     def connect(self) -> list[str]:
         """Connect, anew if need be; give what runs a command there."""
@@ -64,7 +81,8 @@ class _Target:
             beside(activate)
         # labgrid raises what it likes, Exception itself among it.
         except Exception as error:
-            raise HostError(f"{self._name}: cannot connect: {_line(error)}") from error
+            said = f" ({self._said.last})" if self._said.last else ""
+            raise HostError(f"{self._name}: cannot connect: {_line(error)}{said}") from error
         service = self._driver.networkservice
         user = self._driver.username or service.username
         return [

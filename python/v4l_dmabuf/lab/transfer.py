@@ -9,7 +9,12 @@ from v4l_dmabuf.lab.host import Host, HostError, Process
 
 _LOOK_AGAIN = 0.05
 _PARTING = 10.0
-"""Seconds that one side has when the other has ended."""
+"""Seconds that one side has when the other has done its part."""
+_PARTING_OF_FAILED = 1.0
+"""The same, when the other has failed: what it waits for won't come."""
+
+
+_ENDED_WITH_OTHER = "it was ended, since the other side had failed"
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,9 @@ class Transfer:
     @property
     def why(self) -> str:
         """Why it failed, and where; empty if it did not."""
-        whys = [f"{end.role} on {end.host}: {end.why}" for end in (self.sent, self.received)]
-        given = [why for why, end in zip(whys, (self.sent, self.received), strict=True) if end.why]
-        return "; ".join(given)
+        ends = [end for end in (self.sent, self.received) if end.why]
+        causes = [end for end in ends if end.why != _ENDED_WITH_OTHER]
+        return "; ".join(f"{end.role} on {end.host}: {end.why}" for end in causes or ends)
 
 
 def transfer(
@@ -127,12 +132,17 @@ def _watch(
     """Wait for both, until one has ended long ago or the time is up."""
     deadline = time.monotonic() + stream.patience
     alone = None
-    while any(process.status is None for process in running.values()):
+    while waiting := [role for role, process in running.items() if process.status is None]:
         now = time.monotonic()
-        ended = [role for role, process in running.items() if process.status is not None]
+        ended = [process.status for process in running.values() if process.status is not None]
         if ended and alone is None:
             alone = now
-        if alone is not None and now - alone > _PARTING:
+        has_failed = any(ended)
+        parting = _PARTING_OF_FAILED if has_failed else _PARTING
+        if alone is not None and now - alone > parting:
+            for role in waiting:
+                why = f"it had not ended {parting:.0f} s after the other side"
+                failures[role] = _ENDED_WITH_OTHER if has_failed else why
             return
         if now > deadline:
             for role, process in running.items():
