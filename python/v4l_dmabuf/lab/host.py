@@ -13,6 +13,8 @@ from pathlib import Path
 
 _PATIENCE = 60.0
 """Seconds for a command of the lab's own."""
+_PARTING = 10.0
+"""Seconds for the last of them: who ends a lab does not wait for a dead machine."""
 _LOST = 255
 """What ssh ends with when it has lost the other side."""
 _LAST_LINES = 200
@@ -180,7 +182,7 @@ class Host:
 
         """
         if self.folder:
-            self.run(f"rm -rf {shlex.quote(self.folder)}")
+            self.run(f"rm -rf {shlex.quote(self.folder)}", patience=_PARTING)
             self.folder = ""
 
     def reconnect(self) -> None:
