@@ -85,7 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         help="a run that takes longer has failed (default: 600)",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("lab"), metavar="FOLDER", help="for the results"
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("lab-results"),
+        metavar="FOLDER",
+        help="for the results (default: lab-results)",
     )
     add_limits(parser)
     Forms.add_to(parser)
