@@ -267,16 +267,20 @@ impl Loop {
             back.lines = lines;
         }
         let (mut seen, deadline) = (0, Instant::now() + PATIENCE);
-        let all = TURNS * super::BUFFERS.get() as usize;
+        let buffers = super::BUFFERS.get() as usize;
+        let all = TURNS * buffers;
         turns = 0;
         back.writes = self.writes.as_ref().map(Writes::verdict);
         let is_exact = back.is_exact();
-        while is_exact && Instant::now() < deadline && seen < LOOKS {
+        while is_exact && Instant::now() < deadline && seen < buffers + LOOKS {
             let Some(lease) = self.next((SECOND, Sync::Untold), &mut turns, deadline, run)? else {
                 break;
             };
             if turns >= all {
                 seen += 1;
+            }
+            // As many may have been waiting to be taken since before.
+            if seen > buffers {
                 back.stale = back.stale.max(held(&lease, FIRST)?.0);
                 back.second = back.second.max(held(&lease, SECOND)?.0);
             }
