@@ -14,6 +14,9 @@ use crate::memory::ViewMut;
 /// acknowledges each packet at once, which between two guests cost a tenth of the frames.
 const PIECE: usize = 256 * 1024;
 
+/// Bytes that a sender on the same machine sends as one packet.
+const SMALL: usize = 64 * 1024;
+
 /// What a receive brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
@@ -74,12 +77,25 @@ impl Connection {
 
     /// As `receive_rest`, straight from the socket into `view`.
     pub fn receive_view(&self, run: &mut Run<'_>, mut view: ViewMut<'_>) -> Result<Received> {
-        self.receive(run, view.length(), OnStop::Finish, None, |received| {
+        let total = view.length();
+        let is_local = self.transport.is_local();
+        // A recv(2) that waits takes what there is first. What comes then may be less than the
+        // mark, and nobody is woken by it before the next frame's bytes, unless enough of this one
+        // follow: its end is waited for by poll(2), which takes nothing.
+        let is_end = |received: usize| is_local && total - received < 2 * PIECE;
+        // What is small has mostly come with what was read before it.
+        let ahead = |received: usize| {
+            let is_there = received == 0 && total <= SMALL;
+            (is_end(received) && !is_there).then(|| (total - received).min(PIECE))
+        };
+        self.receive_ahead(run, total, OnStop::Finish, None, ahead, |received| {
             let mut next = view.skip(received).ok_or(Errno::EINVAL)?;
-            if self.transport.is_local() {
-                let piece = next.at_most(PIECE);
-                self.wake_at(piece.length())?;
-                return self.transport.receive(piece);
+            if is_end(received) {
+                return self.transport.receive_what_came(next.at_most(PIECE));
+            }
+            if is_local {
+                self.wake_at(PIECE)?;
+                return self.transport.receive(next.at_most(PIECE));
             }
             self.transport.receive(next)
         })
@@ -98,6 +114,20 @@ impl Connection {
         total: usize,
         on_stop: OnStop,
         by: Option<Instant>,
+        receive: impl FnMut(usize) -> nix::Result<usize>,
+    ) -> Result<Received> {
+        self.receive_ahead(run, total, on_stop, by, |_| None, receive)
+    }
+
+    /// As `receive`, and waits before each piece until as many bytes have come as `ahead` says
+    /// of the bytes that were received.
+    fn receive_ahead(
+        &self,
+        run: &mut Run<'_>,
+        total: usize,
+        on_stop: OnStop,
+        by: Option<Instant>,
+        ahead: impl Fn(usize) -> Option<usize>,
         mut receive: impl FnMut(usize) -> nix::Result<usize>,
     ) -> Result<Received> {
         // Before the first byte, too: of a peer that sends piece after whole piece, none is
@@ -113,6 +143,14 @@ impl Connection {
         let mut last = by;
         let mut deadline = last.unwrap_or_else(|| self.give_up_at());
         while received < total {
+            if let Some(bytes) = ahead(received) {
+                self.wake_at(bytes).map_err(|errno| self.broken(errno))?;
+                match run.wait(&[self.poll_fd(false)], Some(deadline), on_stop)? {
+                    Woken::Ready(_) => {}
+                    Woken::TimedOut => return Ok(Received::Silent(received)),
+                    Woken::Stopped => return Ok(Received::Stopped),
+                }
+            }
             match receive(received) {
                 Ok(0) => return Ok(Received::Closed(received)),
                 Ok(bytes) => {

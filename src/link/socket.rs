@@ -180,15 +180,21 @@ pub fn receive_now(socket: BorrowedFd<'_>, into: &mut [u8]) -> nix::Result<usize
 ///
 /// The wait is the kernel's (MSG_WAITALL): a frame comes in as many pieces as packets,
 /// and to be told of each would take three more calls.
-pub fn receive(socket: BorrowedFd<'_>, mut into: ViewMut<'_>) -> nix::Result<usize> {
+pub fn receive(socket: BorrowedFd<'_>, into: ViewMut<'_>) -> nix::Result<usize> {
+    receive_into(socket, into, libc::MSG_WAITALL)
+}
+
+/// recv(2) into `into` of what has come, without waiting; 0 at the stream's end.
+pub fn receive_what_came(socket: BorrowedFd<'_>, into: ViewMut<'_>) -> nix::Result<usize> {
+    receive_into(socket, into, libc::MSG_DONTWAIT)
+}
+
+fn receive_into(
+    socket: BorrowedFd<'_>,
+    mut into: ViewMut<'_>,
+    flags: libc::c_int,
+) -> nix::Result<usize> {
     let range = into.iovec();
     // SAFETY: the range is mapped writable for as long as the view lives.
-    count(unsafe {
-        libc::recv(
-            socket.as_raw_fd(),
-            range.iov_base,
-            range.iov_len,
-            libc::MSG_WAITALL,
-        )
-    })
+    count(unsafe { libc::recv(socket.as_raw_fd(), range.iov_base, range.iov_len, flags) })
 }

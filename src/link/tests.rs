@@ -18,6 +18,7 @@ use super::send::Nothing;
 use super::socket::Gather;
 use super::*;
 use crate::base::{ErrorKind, Observer, Result, Run, Stop, WaitsFor};
+use crate::memory::{Heap, HeapName};
 
 struct Nobody;
 
@@ -204,6 +205,65 @@ fn a_deadline_ends_receiving_between_whole_pieces_that_have_come() {
         let received = connection.receive_by(run, &mut piece, Instant::now());
         assert_eq!(received.unwrap(), Received::Silent(0));
     });
+}
+
+#[test]
+fn no_frame_of_a_sender_on_this_machine_waits_for_the_next() {
+    const FRAMES: usize = 100;
+    const HEADER: usize = 8;
+    const PARTS: [usize; 2] = [60_000, 40_000];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let stop = Stop::new().unwrap();
+    let mut observer = Nobody;
+    let mut run = Run::new(&stop, &mut observer);
+    let patience = (Duration::ZERO, Duration::from_secs(20));
+    let connection = connect(&mut run, "127.0.0.1", port, patience);
+    let connection = connection.unwrap().unwrap();
+    let (mut talker, _) = listener.accept().unwrap();
+    talker.set_nodelay(true).unwrap();
+    // A window that is nearly full wakes whoever waits, whatever the mark.
+    send_buffer(&connection)
+        .set_recv_buffer_size(4 << 20)
+        .unwrap();
+    let talking = thread::spawn(move || {
+        let mut answer = [0];
+        for _ in 0..FRAMES {
+            for part in PARTS {
+                talker.write_all(&vec![7; part]).unwrap();
+                // The receiver waits for the rest by now.
+                thread::sleep(Duration::from_millis(1));
+            }
+            talker.read_exact(&mut answer).unwrap();
+        }
+    });
+    let length = PARTS.iter().sum::<usize>() - HEADER;
+    let heap = Heap::open(&HeapName::Memfd).unwrap();
+    let mut plane = heap.allocate(length).unwrap();
+    let begun = Instant::now();
+    let mut answer = connection
+        .transport
+        .as_fd()
+        .try_clone_to_owned()
+        .map(TcpStream::from);
+    for _ in 0..FRAMES {
+        // It is woken by what comes first, and finds a part of the frame behind it.
+        let mut header = [0; HEADER];
+        let received = connection.receive_bytes(&mut run, &mut header).unwrap();
+        assert_eq!(received, Received::All);
+        let mut access = plane.write().unwrap();
+        let view = access.view_mut(0, length).unwrap();
+        let received = connection.receive_view(&mut run, view).unwrap();
+        assert_eq!(received, Received::All);
+        access.end().unwrap();
+        answer.as_mut().unwrap().write_all(&[1]).unwrap();
+    }
+    talking.join().unwrap();
+    let took = begun.elapsed();
+    assert!(
+        took < Duration::from_secs(2),
+        "{FRAMES} frames, 1 ms each from part to part, took {took:?}"
+    );
 }
 
 /// A run, a connection whose peer may take nothing for so long, and the peer, whose window

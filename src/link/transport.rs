@@ -47,6 +47,11 @@ pub trait Transport: AsFd + Debug + Send {
         socket::receive(self.as_fd(), into)
     }
 
+    /// As `receive`, of what has come, without waiting.
+    fn receive_what_came(&self, into: ViewMut<'_>) -> nix::Result<usize> {
+        socket::receive_what_came(self.as_fd(), into)
+    }
+
     /// Receives what has come, without waiting; 0 at the stream's end.
     fn receive_now(&self, into: &mut [u8]) -> nix::Result<usize> {
         socket::receive_now(self.as_fd(), into)
