@@ -131,12 +131,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def _vd_hosts(request: pytest.FixtureRequest) -> Iterator[tuple[Host, Host]]:
-    option = request.config.getoption
-    named = [option("--vd-sender"), option("--vd-receiver")]
+    options = request.config.option
+    named = [options.vd_sender, options.vd_receiver]
     names = list(dict.fromkeys(filter(None, named)))
     own = this_machine()
     with ExitStack() as stack:
-        hosts = stack.enter_context(targets(option("--vd-environment"), names)) if names else {}
+        hosts: dict[str, Host] = {}
+        if names:
+            hosts = stack.enter_context(targets(options.vd_environment, names))
         if None in named:
             stack.callback(own.close)
             commands = Path(sys.executable).parent
@@ -144,7 +146,7 @@ def _vd_hosts(request: pytest.FixtureRequest) -> Iterator[tuple[Host, Host]]:
             own.prepare(folder=str(commands) if is_beside else None)
         for host in hosts.values():
             stack.callback(host.close)
-            host.prepare(option("--vd-wheel"), option("--vd-bin"))
+            host.prepare(options.vd_wheel, options.vd_bin)
         sender, receiver = (hosts[name] if name else own for name in named)
         yield sender, receiver
 
@@ -166,5 +168,5 @@ def vd_stream(
     vd_sender: Host, vd_receiver: Host, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Streams:
     """Run streams from ``vd_sender`` to ``vd_receiver``."""
-    option = request.config.getoption
-    return Streams(vd_sender, vd_receiver, tmp_path, option("--vd-address"), option("--vd-port"))
+    options = request.config.option
+    return Streams(vd_sender, vd_receiver, tmp_path, options.vd_address, options.vd_port)

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,10 +111,10 @@ def targets(file: Path, names: Sequence[str]) -> Iterator[dict[str, Host]]:
         ImportError: labgrid is not installed.
 
     """
-    from labgrid import Environment  # noqa: PLC0415 -- the extra `lab` brings it
-
+    # The extra `lab` brings it. It has no types.
+    labgrid: Any = import_module("labgrid")
     try:
-        environment: Any = beside(lambda: Environment(str(file)))
+        environment: Any = beside(lambda: labgrid.Environment(str(file)))
         found = {name: _Target(environment, name, file) for name in names}
     except HostError:
         raise
