@@ -5,7 +5,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 
 use super::Connection;
-use crate::base::{Error, ErrorKind, OnStop, Result, Run, Woken};
+use crate::base::{Error, ErrorKind, OnStop, Result, Run, TICK, Woken};
 use crate::memory::ViewMut;
 
 /// Bytes of a payload that a receiver waits for at a time if the sender is on the same
@@ -119,8 +119,8 @@ impl Connection {
         self.receive_ahead(run, total, on_stop, by, |_| None, receive)
     }
 
-    /// As `receive`, and waits before each piece until as many bytes have come as `ahead` says
-    /// of the bytes that were received.
+    /// As `receive`, and waits before each piece, for a tick at most, until as many bytes have
+    /// come as `ahead` says of the bytes that were received.
     fn receive_ahead(
         &self,
         run: &mut Run<'_>,
@@ -145,10 +145,10 @@ impl Connection {
         while received < total {
             if let Some(bytes) = ahead(received) {
                 self.wake_at(bytes).map_err(|errno| self.broken(errno))?;
-                match run.wait(&[self.poll_fd(false)], Some(deadline), on_stop)? {
-                    Woken::Ready(_) => {}
-                    Woken::TimedOut => return Ok(Received::Silent(received)),
-                    Woken::Stopped => return Ok(Received::Stopped),
+                // No longer than a tick: what a slow peer has sent by then is progress.
+                let tick = deadline.min(Instant::now() + TICK);
+                if run.wait(&[self.poll_fd(false)], Some(tick), on_stop)? == Woken::Stopped {
+                    return Ok(Received::Stopped);
                 }
             }
             match receive(received) {

@@ -266,6 +266,36 @@ fn no_frame_of_a_sender_on_this_machine_waits_for_the_next() {
     );
 }
 
+#[test]
+fn a_sender_on_this_machine_that_is_slow_is_not_given_up() {
+    const BYTES: usize = 40;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let stop = Stop::new().unwrap();
+    let mut observer = Nobody;
+    let mut run = Run::new(&stop, &mut observer);
+    let patience = (Duration::ZERO, Duration::from_millis(500));
+    let connection = connect(&mut run, "127.0.0.1", port, patience);
+    let connection = connection.unwrap().unwrap();
+    let (mut talker, _) = listener.accept().unwrap();
+    let talking = thread::spawn(move || {
+        for _ in 0..BYTES {
+            talker.write_all(&[7]).unwrap();
+            thread::sleep(Duration::from_millis(30));
+        }
+    });
+    let mut plane = Heap::open(&HeapName::Memfd)
+        .unwrap()
+        .allocate(BYTES)
+        .unwrap();
+    let mut access = plane.write().unwrap();
+    let view = access.view_mut(0, BYTES).unwrap();
+    let received = connection.receive_view(&mut run, view).unwrap();
+    assert_eq!(received, Received::All, "a byte comes every 30 ms");
+    access.end().unwrap();
+    talking.join().unwrap();
+}
+
 /// A run, a connection whose peer may take nothing for so long, and the peer, whose window
 /// is small.
 fn with_taker(patience: Duration, send: impl FnOnce(&mut Run<'_>, &mut Connection, TcpStream)) {
