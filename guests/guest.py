@@ -283,7 +283,13 @@ def describe() -> str:
     return f"{kernel().name.removeprefix('vmlinuz-')} under {how}"
 
 
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def _main() -> int:
+    # Ended by timeout(1) and the like, this takes the guest with it.
+    signal.signal(signal.SIGTERM, _interrupt)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--vivid", default="", help="more options for the vivid module")
     parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds")
