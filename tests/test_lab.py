@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -71,6 +73,16 @@ def results(folder: Path) -> dict[str, Any]:
     return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
 
 
+def packed(folder: Path) -> Path:
+    """Give a wheel of this package, as far as a target needs it."""
+    package = Path(v4l_dmabuf.__file__).parent
+    wheel = folder / f"v4l_dmabuf-0-cp311-abi3-manylinux_2_17_{os.uname().machine}.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path in package.rglob("*"):
+            archive.write(path, path.relative_to(package.parent))
+    return wheel
+
+
 def test_two_targets_in_turn_are_checked_and_compared(boards: Rack, tmp_path: Path) -> None:
     before = folders()
     output, junit = tmp_path / "lab", tmp_path / "junit.xml"
@@ -114,11 +126,7 @@ def test_a_third_machine_receives(boards: Rack, tmp_path: Path) -> None:
 
 
 def test_targets_need_only_the_wheel(boards: Rack, tmp_path: Path) -> None:
-    package = Path(v4l_dmabuf.__file__).parent
-    wheel = tmp_path / f"v4l_dmabuf-0-cp311-abi3-manylinux_2_17_{os.uname().machine}.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for path in package.rglob("*"):
-            archive.write(path, path.relative_to(package.parent))
+    wheel = packed(tmp_path)
     other = tmp_path / "v4l_dmabuf-0-cp311-abi3-manylinux_2_17_riscv64.whl"
     other.touch()
     options = ("-n", 1, "-o", tmp_path / "lab")
@@ -164,12 +172,16 @@ def test_a_lab_that_is_killed_leaves_nothing_behind(boards: Rack, tmp_path: Path
 def test_a_target_that_dies_is_a_failed_run_and_the_rest_goes_on(
     boards: Rack, tmp_path: Path
 ) -> None:
-    options = ("--bin", BIN, "-n", 2, "-o", tmp_path, "--json", "-")
+    options = ("--wheel", packed(tmp_path), "-n", 2, "-o", tmp_path / "lab", "--json", "-")
     sender = (*SHORT[:-4], "-n", "180", "-e", "memfd")
     lab = Lab(boards, "--a", "A", "--b", "B", *options, sender=sender)
     until(lambda: len(boards.processes("a")) > 1, "a stream begins")
     time.sleep(1)
+    pattern = r"/tmp/v4l-dmabuf-lab\.\w+"  # noqa: S108 -- where targets have it
+    (own,) = {*re.findall(pattern, " ".join(boards.processes("a")))}
     boards.kill("a")
+    # It comes back as after a boot: its /tmp is empty.
+    shutil.rmtree(own)
     boards.serve("a")
     status, stdout, stderr = lab.wait()
     assert status == 1

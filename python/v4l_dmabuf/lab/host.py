@@ -123,6 +123,7 @@ class Host:
         """A folder there for what is of one lab; empty before `open`."""
         self.commands: dict[str, list[str]] = {}
         """How a command of the package is called there, if it is not by its name."""
+        self._wheels: Sequence[Path] = ()
         self._prefix = prefix
         self._reconnect = reconnect
 
@@ -186,7 +187,7 @@ class Host:
             self.folder = ""
 
     def reconnect(self) -> None:
-        """Make the connection anew, and the folder if that is gone: it may have been rebooted.
+        """Make the connection anew, and what `prepare` made: it may have been rebooted.
 
         Raises:
             HostError: it can't be had.
@@ -194,7 +195,10 @@ class Host:
         """
         if self._reconnect is not None:
             self._prefix = self._reconnect()
-        self.run(f"mkdir -p {shlex.quote(self.folder)}")
+        folder = shlex.quote(self.folder)
+        is_new = self.run(f"test -d {folder} || {{ mkdir {folder} && echo new; }}")
+        if is_new and self._wheels:
+            self.install(self._wheels)
 
     def start(self, command: str, *arguments: str) -> Process:
         """Start a command of the package's in the lab's folder."""
@@ -259,6 +263,7 @@ class Host:
         self.open()
         if folder is not None:
             self.commands = {it: [f"{folder}/v4l-dmabuf-{it}"] for it in _COMMANDS}
+        self._wheels = wheels
         if wheels:
             self.install(wheels)
         return self.version()
