@@ -71,8 +71,13 @@ impl Listener {
             .errno(errno)
         };
         let error = match self.socket.accept() {
-            // Of an address family that was not listened on: nobody of ours.
             Ok((socket, address)) => {
+                // An acknowledgement is not to wait until another's packet is acknowledged, which
+                // the peer's kernel puts off for 40 ms. It fails where the peer is gone again.
+                if let Err(error) = socket.set_tcp_nodelay(true) {
+                    log::debug!("{address:?}: {error}");
+                }
+                // Of an address family that was not listened on: nobody of ours.
                 return Ok(address
                     .as_socket()
                     .map_or(Accepted::Nobody, |address| Accepted::Peer(socket, address)));

@@ -17,7 +17,7 @@ use socket2::{SockRef, Socket};
 use super::send::Nothing;
 use super::socket::Gather;
 use super::*;
-use crate::base::{ErrorKind, Observer, Result, Run, Stop, WaitsFor};
+use crate::base::{ErrorKind, Observer, OnStop, Result, Run, Stop, WaitsFor};
 use crate::memory::{Heap, HeapName};
 
 struct Nobody;
@@ -263,6 +263,27 @@ fn no_frame_of_a_sender_on_this_machine_waits_for_the_next() {
     assert!(
         took < Duration::from_secs(2),
         "{FRAMES} frames, 1 ms each from part to part, took {took:?}"
+    );
+}
+
+#[test]
+fn what_an_accepted_peer_is_told_waits_for_no_acknowledgement() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let stop = Stop::new().unwrap();
+    let mut observer = Nobody;
+    let mut run = Run::new(&stop, &mut observer);
+    let listener = Listener::bind(&mut run, "127.0.0.1", port)
+        .unwrap()
+        .unwrap();
+    let _peer = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let polled = [listener.poll_fd()];
+    run.wait(&polled, None, OnStop::End).unwrap();
+    let accepted = listener.accept().unwrap();
+    assert!(
+        matches!(&accepted, Accepted::Peer(socket, _) if socket.tcp_nodelay().unwrap()),
+        "TCP_NODELAY is set: {accepted:?}"
     );
 }
 
