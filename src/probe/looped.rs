@@ -141,11 +141,7 @@ impl Looped {
                     .next("try another pixel format (-f) or size (-W, -H)"),
             );
         }
-        let is_imported = wanted.memory == MemoryMode::DmaBuf;
-        let reads = match is_imported {
-            true => self.try_reads(wanted, run)?,
-            false => None,
-        };
+        let reads = self.try_reads(wanted, run)?;
         Ok((!run.is_stopped()).then_some(Works {
             stream: back.stream,
             captured: None,
@@ -163,9 +159,6 @@ impl Looped {
         wanted: &Capture,
         run: &mut Run<'_>,
     ) -> Result<Option<Coherency>> {
-        if wanted.memory != MemoryMode::DmaBuf {
-            return Ok(None);
-        }
         match self.try_reads(wanted, run) {
             Err(error) if error.kind() != ErrorKind::Interrupted => {
                 Ok(Some(Coherency::Unknown(error.to_string())))
@@ -175,6 +168,9 @@ impl Looped {
     }
 
     fn try_reads(&mut self, wanted: &Capture, run: &mut Run<'_>) -> Result<Option<Coherency>> {
+        if wanted.memory != MemoryMode::DmaBuf {
+            return Ok(None);
+        }
         let own = drivers_own(wanted);
         if self.is_exact.is_none() {
             let Some(back) = self.shown(&own, &own, run)? else {

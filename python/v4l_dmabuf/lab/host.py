@@ -172,8 +172,7 @@ class Host:
             HostError: it can't be made.
 
         """
-        told = self.run("mktemp -d /tmp/v4l-dmabuf-lab.XXXXXX").decode().strip()
-        self.folder = told
+        self.folder = self.run("mktemp -d /tmp/v4l-dmabuf-lab.XXXXXX").decode().strip()
 
     def close(self) -> None:
         """Remove the folder.
@@ -202,8 +201,10 @@ class Host:
 
     def start(self, command: str, *arguments: str) -> Process:
         """Start a command of the package's in the lab's folder."""
-        called = self.commands.get(command, [f"v4l-dmabuf-{command}"])
-        return Process(self, [*called, *arguments])
+        return Process(self, [*self._called(command), *arguments])
+
+    def _called(self, command: str) -> list[str]:
+        return self.commands.get(command, [f"v4l-dmabuf-{command}"])
 
     def read(self, name: str) -> bytes | None:
         """Give a file of the lab's folder; None if there is none.
@@ -275,9 +276,9 @@ class Host:
             HostError: it has none.
 
         """
-        called = self.commands.get("sender", ["v4l-dmabuf-sender"])
+        called = shlex.join(self._called("sender"))
         try:
-            return self.run(f"{shlex.join(called)} --version").decode().strip()
+            return self.run(f"{called} --version").decode().strip()
         except HostError as error:
             raise HostError(f"{error}; --wheel brings the package") from None
 

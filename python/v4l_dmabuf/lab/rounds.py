@@ -51,7 +51,8 @@ def rounds(
 
 
 def _recover(stream: Stream) -> None:
-    for host in (stream.sender, stream.receiver):
+    # One machine may be both.
+    for host in dict.fromkeys([stream.sender, stream.receiver]):
         try:
             host.reconnect()
         except HostError:
