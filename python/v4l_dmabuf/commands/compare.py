@@ -7,12 +7,19 @@ written; 3 not comparable, or not enough data to tell; 70 a fault of its own; 13
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from v4l_dmabuf import _core
 from v4l_dmabuf.commands.display import claim_standard_streams
-from v4l_dmabuf.commands.forms import UNUSABLE, Forms, failed, guarded, print_text, write_text
+from v4l_dmabuf.commands.forms import (
+    UNUSABLE,
+    Forms,
+    failed,
+    guarded,
+    need,
+    print_text,
+    write_text,
+)
 from v4l_dmabuf.verdicts import Suite
 
 _NEEDS = ("numpy", "matplotlib")
@@ -61,11 +68,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     _sides(parser, options)
-    missing = [name for name in _NEEDS if find_spec(name) is None]
-    if missing:
-        parser.error(
-            f"{' and '.join(missing)} not installed: pip install 'v4l-dmabuf[compare]' brings them"
-        )
+    need(parser, _NEEDS, "compare")
     forms = Forms(parser, options)
     if options.markdown is None and not forms.is_stdout_taken and sys.stdout is None:
         parser.error("standard output is closed: give --markdown FILE")

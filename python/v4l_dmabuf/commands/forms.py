@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,14 @@ def failed(program: str, why: str, status: int) -> int:
     with suppress(Exception):
         print(f"{program}: error: {escaped(why)}", file=sys.stderr, flush=True)
     return status
+
+
+def need(parser: argparse.ArgumentParser, modules: Sequence[str], extra: str) -> None:
+    """Have it be a matter of usage that a module is not installed, which an extra brings."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        brings = f"pip install 'v4l-dmabuf[{extra}]' brings them"
+        parser.error(f"{' and '.join(missing)} not installed: {brings}")
 
 
 def print_text(text: str) -> None:

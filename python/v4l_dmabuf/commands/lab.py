@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 from v4l_dmabuf import _core
 from v4l_dmabuf.check import check
 from v4l_dmabuf.commands.display import Display, claim_standard_streams, log_to_stderr
-from v4l_dmabuf.commands.forms import UNUSABLE, Forms, failed, guarded, write_text
+from v4l_dmabuf.commands.forms import UNUSABLE, Forms, failed, guarded, need, write_text
 from v4l_dmabuf.commands.limits import add_limits, as_json, table
 from v4l_dmabuf.lab import Host, HostError, Side, Stream, Transfer, rounds
 from v4l_dmabuf.lab.targets import targets
@@ -145,11 +144,7 @@ def _main(arguments: Sequence[str]) -> int:
     forms = Forms(parser, options)
     if options.b == options.a:
         parser.error("A and B are the same target: give --a alone")
-    missing = [name for name in _NEEDS if find_spec(name) is None]
-    if missing:
-        parser.error(
-            f"{' and '.join(missing)} not installed: pip install 'v4l-dmabuf[lab]' brings them"
-        )
+    need(parser, _NEEDS, "lab")
     display = log_to_stderr(_PROGRAM, logging.INFO)
     _end_by_signals()
     try:
