@@ -277,6 +277,74 @@ def test_who_is_refused(port: int, method: str, fields: dict[str, str], status: 
         assert page.ask("/etc/passwd")[0] == 404
 
 
+def said(page: Shown, *pieces: bytes) -> bytes:
+    """Say something in pieces; give what is answered until the connection is closed."""
+    with socket.create_connection((LOCALHOST, page.port), timeout=10) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.05)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status"),
+    [
+        ((b"\x16\x03\x01\x02\x00\x01\x00",), b"400"),
+        ((b"GET /figures SMTP/1.0\r\n\r\n",), b"400"),
+        ((b"GET /" + b"x" * 20_000,), b"431"),
+        ((b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 100 + b"\r\n",), b"431"),
+        ((b"GET /figures HT", b"TP/1.0\r\nHost: loc", b"alhost\r\n\r\n"), b"200"),
+        ((b"GET /figures HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nGET",), b"200"),
+    ],
+)
+def test_what_is_no_question_ends_its_connection_alone(
+    port: int, pieces: tuple[bytes, ...], status: bytes
+) -> None:
+    with shown(port) as page:
+        assert said(page, *pieces).split()[1] == status
+        assert page.figures()["state"] == "running"
+
+
+def test_questions_that_come_at_once_are_answered_in_order(port: int) -> None:
+    with shown(port) as page:
+        more = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        last = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        answer = said(page, more + more + last)
+        statuses = [line.split()[1] for line in answer.splitlines() if line.startswith(b"HTTP/")]
+        assert statuses == [b"404", b"404", b"200"]
+
+
+def test_viewers_of_one_frame_are_given_the_same(port: int) -> None:
+    with fed(port, "GREY") as (page, feed):
+        slot = feed.acquire(timeout=10)
+        slot.array()[:] = 7
+        feed.submit(slot)
+        pictures: list[bytes] = []
+        viewers = [
+            threading.Thread(target=lambda: pictures.append(page.picture()[3])) for _ in range(8)
+        ]
+        for viewer in viewers:
+            viewer.start()
+        for viewer in viewers:
+            viewer.join(20)
+        assert len(pictures) == 8
+        assert all(set(pixels) == {7} for pixels in pictures)
+
+
+def test_a_run_ends_beside_a_viewer_that_is_in_the_midst_of_its_question(port: int) -> None:
+    with shown(port, frames=60) as page:
+        stuck = socket.create_connection((LOCALHOST, page.port))
+        stuck.sendall(b"GET /fig")
+    with stuck:
+        stuck.settimeout(5)
+        assert stuck.recv(1) == b"", "the connection outlived its view"
+    again = socket.create_server((LOCALHOST, page.port))
+    again.close()
+
+
 def test_a_viewer_that_stops_reading_changes_no_count(port: int) -> None:
     stuck = []
     with shown(port, frames=300, fps=100.0, width=640, height=480) as page:

@@ -53,7 +53,7 @@ class Runs:
         config = self._config
         if isinstance(config, CaptureConfig) or config.view is None:
             return run
-        # http.server takes its time to be imported.
+        # The page's text takes its time to be read.
         from v4l_dmabuf.view import View  # noqa: PLC0415
 
         address = str(config.view)
@@ -61,8 +61,7 @@ class Runs:
         def shown(frames: int | None, progress: Progress | None) -> Report:
             view = View(
                 address,
-                self.core.latest(),
-                self.core.so_far,
+                self.core,
                 fps=config.view_fps,
                 width=config.view_width,
                 role=self._role,

@@ -3,8 +3,11 @@
 use crate::base::{Error, ErrorKind, Result};
 use crate::frame::array::{Array, Item, arrays};
 use crate::frame::layout::{Shape, shape};
-use crate::frame::{Appearance, FourCc, Lease, Stream};
-use crate::videodev2 as sys;
+use crate::frame::{FourCc, Lease, Stream};
+
+mod ycbcr;
+
+use ycbcr::Matrix;
 
 /// A picture: rows of pixels from the top, three bytes each: red, green, blue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,75 +105,11 @@ fn pixels(format: FourCc) -> Option<Pixels> {
     is_planar.then(|| Pixels::Planar(V_FIRST.iter().any(|name| is(name))))
 }
 
-/// How Y'CbCr becomes RGB: in 65,536ths.
-#[derive(Debug, Clone, Copy)]
-struct Matrix {
-    black: i32,
-    luma: i32,
-    red_v: i32,
-    green_u: i32,
-    green_v: i32,
-    blue_u: i32,
-}
-
-impl Matrix {
-    /// As the colorimetry says; BT.601 in its limited range where nobody tells.
-    fn of(appearance: Option<Appearance>) -> Self {
-        let Appearance {
-            colorspace,
-            encoding,
-            quantization,
-            ..
-        } = appearance.unwrap_or_default();
-        let is_709 = match encoding {
-            sys::V4L2_YCBCR_ENC_709 => true,
-            sys::V4L2_YCBCR_ENC_DEFAULT => colorspace == sys::V4L2_COLORSPACE_REC709,
-            _ => false,
-        };
-        let is_full = match quantization {
-            sys::V4L2_QUANTIZATION_FULL_RANGE => true,
-            sys::V4L2_QUANTIZATION_DEFAULT => colorspace == sys::V4L2_COLORSPACE_JPEG,
-            _ => false,
-        };
-        // Kr and Kb of the standards; the limited range has 219 steps of luma and 224 of chroma.
-        let (red, blue) = if is_709 {
-            (0.2126, 0.0722)
-        } else {
-            (0.299, 0.114)
-        };
-        let (luma, chroma) = if is_full {
-            (1.0, 1.0)
-        } else {
-            (255.0 / 219.0, 255.0 / 224.0)
-        };
-        let green = 1.0 - red - blue;
-        let fixed = |value: f64| (value * 65_536.0).round() as i32;
-        Matrix {
-            black: if is_full { 0 } else { 16 },
-            luma: fixed(luma),
-            red_v: fixed(2.0 * (1.0 - red) * chroma),
-            green_u: fixed(2.0 * (1.0 - blue) * blue / green * chroma),
-            green_v: fixed(2.0 * (1.0 - red) * red / green * chroma),
-            blue_u: fixed(2.0 * (1.0 - blue) * chroma),
-        }
-    }
-
-    fn rgb(self, luma: u8, u: u8, v: u8) -> [u8; 3] {
-        let y = (i32::from(luma) - self.black) * self.luma;
-        let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-        let byte = |value: i32| ((value + 32_768) >> 16).clamp(0, 255) as u8;
-        [
-            byte(y + self.red_v * v),
-            byte(y - self.green_u * u - self.green_v * v),
-            byte(y + self.blue_u * u),
-        ]
-    }
-}
-
-/// The picture of a frame, `most` pixels wide at most. The CPU's access is begun and ended.
+/// The picture of a frame, `most` pixels wide at most, in the memory of `rgb`, another's. The CPU's
+/// access is begun and ended.
 ///
 /// An error of kind `Format` if the format is none that is known here, or the frame is short.
-pub fn picture(lease: &Lease, stream: &Stream, most: u32) -> Result<Picture> {
+pub fn picture(lease: &Lease, stream: &Stream, most: u32, mut rgb: Vec<u8>) -> Result<Picture> {
     let failed = |cause: String| {
         Error::new(ErrorKind::Format, "show a frame")
             .cause(cause)
@@ -187,9 +126,11 @@ pub fn picture(lease: &Lease, stream: &Stream, most: u32) -> Result<Picture> {
         accesses.push((plane.read()?, payload));
     }
     let matrix = Matrix::of(stream.origin.appearance);
-    let mut rgb = Vec::with_capacity(width as usize * height as usize * 3);
+    let across = width as usize * 3;
+    rgb.resize(across * height as usize, 0);
     let mut rows = vec![Vec::new(); arrays.len()];
-    for y in 0..height {
+    let mut words = vec![0; width as usize];
+    for (y, drawn) in (0..).zip(rgb.chunks_exact_mut(across)) {
         for (row, array) in rows.iter_mut().zip(&arrays) {
             let (access, payload) = accesses
                 .get(array.plane)
@@ -199,12 +140,13 @@ pub fn picture(lease: &Lease, stream: &Stream, most: u32) -> Result<Picture> {
             row.resize(bytes, 0);
             access.view(payload.offset + at, bytes)?.copy_to(row);
         }
-        let places = (0..width as usize).map(|x| x * step as usize);
-        let begin = rgb.len();
-        rgb.resize(begin + width as usize * 3, 0);
-        let row = rgb.get_mut(begin..).unwrap_or_default();
-        let row = row.chunks_exact_mut(3).zip(places);
-        draw(row, (pixels, matrix), &arrays, &rows);
+        draw(
+            drawn,
+            step as usize,
+            (pixels, matrix),
+            (&arrays, &rows),
+            &mut words,
+        );
     }
     for (access, _) in accesses {
         access.end()?;
@@ -228,38 +170,48 @@ fn rows_that_share(arrays: &[Array], array: &Array) -> usize {
     (luma / rows(array)).max(1)
 }
 
-/// Draws a row: pixels, each from a place. What kind they are is found out once a row: pixel by
-/// pixel that took longer than the rest.
-fn draw<'a>(
-    row: impl Iterator<Item = (&'a mut [u8], usize)>,
+/// Draws a row of every so manieth pixel. What kind they are is found out once a row: pixel by
+/// pixel that took longer than the rest. `words` has room for one of each.
+fn draw(
+    row: &mut [u8],
+    step: usize,
     (pixels, matrix): (Pixels, Matrix),
-    arrays: &[Array],
-    rows: &[Vec<u8>],
+    (arrays, rows): (&[Array], &[Vec<u8>]),
+    words: &mut [u32],
 ) {
     let ([array, ..], [first, ..]) = (arrays, rows) else {
         return;
     };
     let item = array.item;
+    let drawn = row.chunks_exact_mut(3).zip((0..).step_by(step));
     match pixels {
         Pixels::Grey(unused) => {
-            for (pixel, x) in row {
+            for (pixel, x) in drawn {
                 pixel.fill(sample(first, x, item, unused));
             }
         }
         Pixels::Rgb(parts) => {
             let channels = array.shape.get(2).copied().unwrap_or(1);
-            for (pixel, x) in row {
+            for (pixel, x) in drawn {
                 let part = |part: usize| byte(first, x * channels + part);
                 pixel.copy_from_slice(&parts.map(part));
             }
         }
+        Pixels::Paired(luma, [u, v]) if step % 2 == 0 => {
+            for (word, pixels) in words.iter_mut().zip(first.chunks_exact(2 * step)) {
+                if let [a, b, c, d, ..] = *pixels {
+                    *word = u32::from_le_bytes([a, b, c, d]);
+                }
+            }
+            matrix.convert(words, [luma, u, v].map(|place| 8 * place as u32), row);
+        }
         Pixels::Paired(luma, [u, v]) => {
-            for (pixel, x) in row {
+            for (word, x) in words.iter_mut().zip((0..).step_by(step)) {
                 let pair = x / 2 * 4;
                 let luma = byte(first, pair + x % 2 * 2 + luma);
-                let (u, v) = (byte(first, pair + u), byte(first, pair + v));
-                pixel.copy_from_slice(&matrix.rgb(luma, u, v));
+                *word = word_of(luma, byte(first, pair + u), byte(first, pair + v));
             }
+            matrix.convert(words, WORD, row);
         }
         Pixels::Planar(v_first) => {
             let width = |array: &Array| array.shape.get(1).copied().unwrap_or(1).max(1);
@@ -271,16 +223,23 @@ fn draw<'a>(
                 [_, both] => (both, both, (2, 1)),
                 _ => return,
             };
-            for (pixel, x) in row {
+            for (word, x) in words.iter_mut().zip((0..).step_by(step)) {
                 let at = (x / shared).min(last) * between.0;
                 let one = sample(one, at, item, 0);
                 let other = sample(other, at + between.1, item, 0);
                 let (u, v) = if v_first { (other, one) } else { (one, other) };
-                let luma = sample(first, x, item, 0);
-                pixel.copy_from_slice(&matrix.rgb(luma, u, v));
+                *word = word_of(sample(first, x, item, 0), u, v);
             }
+            matrix.convert(words, WORD, row);
         }
     }
+}
+
+/// From what bit on a word has its samples, where it is made here.
+const WORD: [u32; 3] = [0, 8, 16];
+
+fn word_of(luma: u8, u: u8, v: u8) -> u32 {
+    u32::from_le_bytes([luma, u, v, 0])
 }
 
 /// A byte of a row, which has it: rows are as long as their arrays say.

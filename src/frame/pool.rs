@@ -188,6 +188,19 @@ impl Lease {
         self.buffer().planes.iter().zip(payloads)
     }
 
+    /// Copies each plane's payload. The CPU's access is begun and ended.
+    pub fn copy(&self) -> Result<Vec<Box<[u8]>>> {
+        let planes = self.planes().map(|(plane, payload)| {
+            let access = plane.read()?;
+            let view = access.view(payload.offset, payload.length)?;
+            let mut bytes = vec![0; payload.length].into_boxed_slice();
+            view.copy_to(&mut bytes);
+            access.end()?;
+            Ok(bytes)
+        });
+        planes.collect()
+    }
+
     /// Lets go of a frame; says whether its buffer is free by that.
     pub fn release(self) -> bool {
         Arc::into_inner(self.0).is_some()

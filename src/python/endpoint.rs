@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -10,10 +11,11 @@ use pyo3::types::PyDict;
 use serde::de::DeserializeOwned;
 
 use super::exit;
-use super::frames::{Consumer, Feed, Latest};
+use super::frames::{Consumer, Feed};
 use super::observer::Link;
 use super::place::{Lent, Place};
 use super::running::{self, GivenUp, Outcome};
+use super::view::{self, View};
 use crate::base::{Result, Run, Stop, lock};
 use crate::capture::{self, CaptureConfig};
 use crate::link::Listener;
@@ -23,6 +25,7 @@ use crate::report::file;
 use crate::sender::SenderConfig;
 use crate::sink::audience::Audience;
 use crate::sink::consumer::{Overrun, Terms};
+use crate::sink::view::Shown;
 use crate::source::Input;
 use crate::{receiver, sender};
 
@@ -280,9 +283,27 @@ macro_rules! methods {
                 self.0.subscribe(py, depth, policy)
             }
 
-            /// Who looks at the newest frame.
-            fn latest(&self) -> Latest {
-                Latest::new(self.0.audience.latest())
+            /// Shows the next run at an address: one picture an interval of so many seconds at
+            /// most, so wide at most. `figures` tells what is measured so far, as JSON.
+            #[allow(clippy::too_many_arguments)]
+            fn show(
+                &self,
+                py: Python<'_>,
+                host: String,
+                port: u16,
+                page: (Vec<u8>, String),
+                interval: f64,
+                width: u32,
+                figures: Py<PyAny>,
+            ) -> PyResult<View> {
+                View::listen(py, (&host, port), Shown {
+                    latest: self.0.audience.latest(),
+                    interval: Duration::try_from_secs_f64(interval).unwrap_or_default(),
+                    width,
+                    page: page.0,
+                    policy: page.1,
+                    figures: view::asked(figures),
+                })
             }
 
             /// Nothing more comes for those who take frames.

@@ -16,6 +16,7 @@ mod probe;
 mod report;
 mod running;
 mod signals;
+mod view;
 
 use pyo3::prelude::*;
 
@@ -30,9 +31,11 @@ mod _core {
     #[pymodule_export]
     use super::exit::Whole;
     #[pymodule_export]
-    use super::frames::{Consumer, Feed, Frame, Latest, Plane, Slot, SlotPlane};
+    use super::frames::{Consumer, Feed, Frame, Plane, Slot, SlotPlane};
     #[pymodule_export]
     use super::probe::{probe, probe_cards};
+    #[pymodule_export]
+    use super::view::View;
 
     /// What the hypervisor calls itself in CPUID; None where nothing signs.
     #[pyfunction]

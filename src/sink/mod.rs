@@ -8,6 +8,7 @@ pub mod latest;
 pub mod network;
 pub mod output_device;
 pub mod unixfd;
+pub mod view;
 
 use std::time::Duration;
 

@@ -97,19 +97,6 @@ impl Held {
     }
 }
 
-/// Copies each plane's payload. The CPU's access is begun and ended.
-pub fn copy(lease: &Lease) -> Result<Vec<Box<[u8]>>> {
-    let planes = lease.planes().map(|(plane, payload)| {
-        let access = plane.read()?;
-        let view = access.view(payload.offset, payload.length)?;
-        let mut bytes = vec![0; payload.length].into_boxed_slice();
-        view.copy_to(&mut bytes);
-        access.end()?;
-        Ok(bytes)
-    });
-    planes.collect()
-}
-
 fn end_read(plane: &crate::memory::Plane) {
     if let Err(error) = plane.end_read() {
         log::error!("{error}");
@@ -166,7 +153,7 @@ impl Pixels {
             Pixels::Copied(planes) => return Ok(planes.clone()),
             Pixels::Held(held) => held,
         };
-        held.lease().map_or(Ok(Vec::new()), copy)
+        held.lease().map_or(Ok(Vec::new()), Lease::copy)
     }
 
     /// A plane's payload: where it begins, and its bytes. Valid for as long as the pixels are
