@@ -162,10 +162,7 @@ impl Stages {
         let Some(histogram) = self.histogram(stage) else {
             return;
         };
-        // It grows with what is recorded, and saturates where it can't.
-        if histogram.record_n(nanoseconds, count).is_err() {
-            histogram.saturating_record_n(nanoseconds, count);
-        }
+        histogram.saturating_record_n(nanoseconds, count);
         if let Some(total) = self.totals.get_mut(stage as usize) {
             total.add(nanoseconds, count);
         }
@@ -203,8 +200,10 @@ impl Stages {
     }
 
     fn histogram(&mut self, stage: Stage) -> Option<&mut Histogram<u64>> {
-        let new = || Histogram::new(DIGITS).ok();
-        // It fails for impossible numbers of digits alone.
+        // With room for the longest time from the first on, of which the kernel gives memory where
+        // it is used: one that grows with a late frame is memory more in the midst of a long run.
+        let new = || Histogram::new_with_bounds(1, nanoseconds(LONGEST), DIGITS).ok();
+        // It fails for impossible bounds alone.
         self.histograms.entry(stage).or_insert_with(new).as_mut()
     }
 

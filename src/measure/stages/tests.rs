@@ -121,3 +121,19 @@ fn what_is_told_so_far_is_what_the_stages_come_to_but_for_the_percentiles() {
     assert!(times.mean.abs_diff(whole.mean) < Duration::from_micros(100));
     assert_eq!(so_far.times().count(), 1);
 }
+
+#[test]
+fn a_late_frame_takes_no_more_memory() {
+    let mut stages = milliseconds(1);
+    let room = |stages: &Stages| {
+        let (_, histogram) = stages.noted().next().unwrap();
+        histogram.distinct_values()
+    };
+    let before = room(&stages);
+    for seconds in [1, 3600, 48 * 3600] {
+        stages.record(Stage::IntoSocket, Duration::from_secs(seconds));
+        assert_eq!(room(&stages), before, "after {seconds} s");
+    }
+    let times = of(&stages, Stage::IntoSocket).unwrap();
+    assert_eq!((times.count, times.most.as_secs() / 3600), (4, 24));
+}
