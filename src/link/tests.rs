@@ -160,24 +160,37 @@ fn a_transport_that_carries_bytes_and_no_more_carries_a_stream() {
     assert_eq!(peer.join().unwrap(), [7; 1 << 20]);
 }
 
-/// A peer that has said so many bytes, and a run that listens to it.
-fn with_talker(listen: impl FnOnce(&Stop, &mut Run<'_>, &Connection)) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+/// A run, its connection, which is given up when nothing moves for so long, and the peer.
+fn with_peer(
+    listener: &TcpListener,
+    patience: Duration,
+    go_on: impl FnOnce(&Stop, &mut Run<'_>, &mut Connection, TcpStream),
+) {
     let port = listener.local_addr().unwrap().port();
     let stop = Stop::new().unwrap();
     let mut observer = Nobody;
     let mut run = Run::new(&stop, &mut observer);
-    let connection = connect(
-        &mut run,
-        "127.0.0.1",
-        port,
-        (Duration::ZERO, Duration::from_secs(20)),
-    )
-    .unwrap()
-    .unwrap();
-    let (mut talker, _) = listener.accept().unwrap();
-    talker.write_all(&[7; 800]).unwrap();
-    listen(&stop, &mut run, &connection);
+    let connection = connect(&mut run, "127.0.0.1", port, (Duration::ZERO, patience));
+    let mut connection = connection.unwrap().unwrap();
+    let (peer, _) = listener.accept().unwrap();
+    go_on(&stop, &mut run, &mut connection, peer);
+}
+
+fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
+/// A peer that has said so many bytes, and a run that listens to it.
+fn with_talker(listen: impl FnOnce(&Stop, &mut Run<'_>, &Connection)) {
+    let patience = Duration::from_secs(20);
+    with_peer(
+        &listener(),
+        patience,
+        |stop, run, connection, mut talker| {
+            talker.write_all(&[7; 800]).unwrap();
+            listen(stop, run, connection);
+        },
+    );
 }
 
 #[test]
@@ -212,58 +225,52 @@ fn no_frame_of_a_sender_on_this_machine_waits_for_the_next() {
     const FRAMES: usize = 100;
     const HEADER: usize = 8;
     const PARTS: [usize; 2] = [60_000, 40_000];
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let stop = Stop::new().unwrap();
-    let mut observer = Nobody;
-    let mut run = Run::new(&stop, &mut observer);
-    let patience = (Duration::ZERO, Duration::from_secs(20));
-    let connection = connect(&mut run, "127.0.0.1", port, patience);
-    let connection = connection.unwrap().unwrap();
-    let (mut talker, _) = listener.accept().unwrap();
-    talker.set_nodelay(true).unwrap();
-    // A window that is nearly full wakes whoever waits, whatever the mark.
-    send_buffer(&connection)
-        .set_recv_buffer_size(4 << 20)
-        .unwrap();
-    let talking = thread::spawn(move || {
-        let mut answer = [0];
-        for _ in 0..FRAMES {
-            for part in PARTS {
-                talker.write_all(&vec![7; part]).unwrap();
-                // The receiver waits for the rest by now.
-                thread::sleep(Duration::from_millis(1));
+    let patience = Duration::from_secs(20);
+    with_peer(&listener(), patience, |_, run, connection, mut talker| {
+        talker.set_nodelay(true).unwrap();
+        // A window that is nearly full wakes whoever waits, whatever the mark.
+        send_buffer(connection)
+            .set_recv_buffer_size(4 << 20)
+            .unwrap();
+        let talking = thread::spawn(move || {
+            let mut answer = [0];
+            for _ in 0..FRAMES {
+                for part in PARTS {
+                    talker.write_all(&vec![7; part]).unwrap();
+                    // The receiver waits for the rest by now.
+                    thread::sleep(Duration::from_millis(1));
+                }
+                talker.read_exact(&mut answer).unwrap();
             }
-            talker.read_exact(&mut answer).unwrap();
+        });
+        let length = PARTS.iter().sum::<usize>() - HEADER;
+        let heap = Heap::open(&HeapName::Memfd).unwrap();
+        let mut plane = heap.allocate(length).unwrap();
+        let begun = Instant::now();
+        let mut answer = connection
+            .transport
+            .as_fd()
+            .try_clone_to_owned()
+            .map(TcpStream::from);
+        for _ in 0..FRAMES {
+            // It is woken by what comes first, and finds a part of the frame behind it.
+            let mut header = [0; HEADER];
+            let received = connection.receive_bytes(run, &mut header).unwrap();
+            assert_eq!(received, Received::All);
+            let mut access = plane.write().unwrap();
+            let view = access.view_mut(0, length).unwrap();
+            let received = connection.receive_view(run, view).unwrap();
+            assert_eq!(received, Received::All);
+            access.end().unwrap();
+            answer.as_mut().unwrap().write_all(&[1]).unwrap();
         }
+        talking.join().unwrap();
+        let took = begun.elapsed();
+        assert!(
+            took < Duration::from_secs(2),
+            "{FRAMES} frames, 1 ms each from part to part, took {took:?}"
+        );
     });
-    let length = PARTS.iter().sum::<usize>() - HEADER;
-    let heap = Heap::open(&HeapName::Memfd).unwrap();
-    let mut plane = heap.allocate(length).unwrap();
-    let begun = Instant::now();
-    let mut answer = connection
-        .transport
-        .as_fd()
-        .try_clone_to_owned()
-        .map(TcpStream::from);
-    for _ in 0..FRAMES {
-        // It is woken by what comes first, and finds a part of the frame behind it.
-        let mut header = [0; HEADER];
-        let received = connection.receive_bytes(&mut run, &mut header).unwrap();
-        assert_eq!(received, Received::All);
-        let mut access = plane.write().unwrap();
-        let view = access.view_mut(0, length).unwrap();
-        let received = connection.receive_view(&mut run, view).unwrap();
-        assert_eq!(received, Received::All);
-        access.end().unwrap();
-        answer.as_mut().unwrap().write_all(&[1]).unwrap();
-    }
-    talking.join().unwrap();
-    let took = begun.elapsed();
-    assert!(
-        took < Duration::from_secs(2),
-        "{FRAMES} frames, 1 ms each from part to part, took {took:?}"
-    );
 }
 
 #[test]
@@ -290,49 +297,37 @@ fn what_an_accepted_peer_is_told_waits_for_no_acknowledgement() {
 #[test]
 fn a_sender_on_this_machine_that_is_slow_is_not_given_up() {
     const BYTES: usize = 40;
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let stop = Stop::new().unwrap();
-    let mut observer = Nobody;
-    let mut run = Run::new(&stop, &mut observer);
-    let patience = (Duration::ZERO, Duration::from_millis(500));
-    let connection = connect(&mut run, "127.0.0.1", port, patience);
-    let connection = connection.unwrap().unwrap();
-    let (mut talker, _) = listener.accept().unwrap();
-    let talking = thread::spawn(move || {
-        for _ in 0..BYTES {
-            talker.write_all(&[7]).unwrap();
-            thread::sleep(Duration::from_millis(30));
-        }
+    let patience = Duration::from_millis(500);
+    with_peer(&listener(), patience, |_, run, connection, mut talker| {
+        let talking = thread::spawn(move || {
+            for _ in 0..BYTES {
+                talker.write_all(&[7]).unwrap();
+                thread::sleep(Duration::from_millis(30));
+            }
+        });
+        let mut plane = Heap::open(&HeapName::Memfd)
+            .unwrap()
+            .allocate(BYTES)
+            .unwrap();
+        let mut access = plane.write().unwrap();
+        let view = access.view_mut(0, BYTES).unwrap();
+        let received = connection.receive_view(run, view).unwrap();
+        assert_eq!(received, Received::All, "a byte comes every 30 ms");
+        access.end().unwrap();
+        talking.join().unwrap();
     });
-    let mut plane = Heap::open(&HeapName::Memfd)
-        .unwrap()
-        .allocate(BYTES)
-        .unwrap();
-    let mut access = plane.write().unwrap();
-    let view = access.view_mut(0, BYTES).unwrap();
-    let received = connection.receive_view(&mut run, view).unwrap();
-    assert_eq!(received, Received::All, "a byte comes every 30 ms");
-    access.end().unwrap();
-    talking.join().unwrap();
 }
 
 /// A run, a connection whose peer may take nothing for so long, and the peer, whose window
 /// is small.
 fn with_taker(patience: Duration, send: impl FnOnce(&mut Run<'_>, &mut Connection, TcpStream)) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    socket2::SockRef::from(&listener)
+    let listener = listener();
+    SockRef::from(&listener)
         .set_recv_buffer_size(256 * 1024)
         .unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let stop = Stop::new().unwrap();
-    let mut observer = Nobody;
-    let mut run = Run::new(&stop, &mut observer);
-    let mut connection = connect(&mut run, "127.0.0.1", port, (Duration::ZERO, patience))
-        .unwrap()
-        .unwrap();
-    let (taker, _) = listener.accept().unwrap();
-    send(&mut run, &mut connection, taker);
+    with_peer(&listener, patience, |_, run, connection, taker| {
+        send(run, connection, taker);
+    });
 }
 
 #[test]
