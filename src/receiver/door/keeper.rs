@@ -3,14 +3,13 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::caller::{Caller, Heard};
 use super::turned_away::TurnedAway;
 use super::{News, Offer, Teller};
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result, poll_until};
 use crate::link::{Accepted, Connection, Listener, Tcp};
 use crate::wire::{Description, Said, Version, WireError, v3::kind, v3::message, v3::text_bytes};
 
@@ -80,7 +79,7 @@ impl Keeper {
             self.expire(now);
             say(self.turned_away.end_interval(now));
             self.paused = self.paused.filter(|until| now < *until);
-            let (closing, someone, ready) = self.wait(now)?;
+            let (closing, someone, ready) = self.wait()?;
             if closing {
                 return Ok(());
             }
@@ -92,14 +91,9 @@ impl Keeper {
     }
 
     /// Waits. Says whether to end, whether somebody has connected, and which callers to hear.
-    fn wait(&self, now: Instant) -> Result<(bool, bool, Vec<bool>)> {
+    fn wait(&self) -> Result<(bool, bool, Vec<bool>)> {
         let deadlines = self.callers.iter().map(|caller| caller.deadline);
         let due = deadlines.chain(self.paused).chain(self.turned_away.due());
-        let timeout = due.min().map_or(PollTimeout::NONE, |due| {
-            let left = due.saturating_duration_since(now).as_micros();
-            // Rounded up: 0 ms before it is due would spin.
-            PollTimeout::try_from(left.div_ceil(1000)).unwrap_or(PollTimeout::MAX)
-        });
         let mut listener = self.listener.poll_fd();
         if self.paused.is_some() {
             listener.set_events(PollFlags::empty());
@@ -107,12 +101,8 @@ impl Keeper {
         let closing = PollFd::new(self.teller.shared.closing.as_fd(), PollFlags::POLLIN);
         let mut polled = vec![closing, listener];
         polled.extend(self.callers.iter().map(Caller::poll_fd));
-        match poll(&mut polled, timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => {
-                return Err(Error::new(ErrorKind::System, "wait (poll)").errno(errno));
-            }
-        }
+        poll_until(&mut polled, due.min())
+            .map_err(|errno| Error::new(ErrorKind::System, "wait (ppoll)").errno(errno))?;
         let mut ready = polled.iter().map(|fd| fd.any().unwrap_or(true));
         let mut is_ready = || ready.next().unwrap_or(false);
         Ok((is_ready(), is_ready(), ready.collect()))

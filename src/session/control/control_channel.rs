@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use socket2::Socket;
 
 use super::conversation::{Channel, Conversation, Handler};
-use crate::base::{Bell, Error, ErrorKind, Monotonic, OnStop, Result, Run, lock, spawn};
+use crate::base::{
+    Bell, Error, ErrorKind, Monotonic, OnStop, Result, Run, lock, poll_until, spawn,
+};
 use crate::wire::WireError;
 
 /// Bytes that may wait for a peer that doesn't read.
@@ -85,22 +86,14 @@ impl ControlChannel {
         loop {
             let now = Monotonic::now();
             let left = conversation.due(self).map(|due| due.since(now));
-            let timeout = match left {
-                // Rounded up: 0 ms before it is due would spin.
-                Some(left) => PollTimeout::try_from(left.as_micros().div_ceil(1000))
-                    .unwrap_or(PollTimeout::MAX),
-                None => PollTimeout::NONE,
-            };
+            let due = left.map(|left| Instant::now() + left);
             let mut events = PollFlags::POLLIN;
             events.set(PollFlags::POLLOUT, !lock(&self.waiting).is_empty());
             let mut polled = [
                 PollFd::new(self.socket.as_fd(), events),
                 self.waker.poll_fd(),
             ];
-            match poll(&mut polled, timeout) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(failed("wait (poll)").errno(errno)),
-            }
+            poll_until(&mut polled, due).map_err(|errno| failed("wait (ppoll)").errno(errno))?;
             let [_, waker] = &polled;
             if waker.any().unwrap_or(true) {
                 self.waker.hush();

@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::time::{ClockId, clock_gettime};
 
-use crate::base::{Bell, Error, Monotonic, Result, lock, spawn};
+use crate::base::{Bell, Error, Monotonic, Result, lock, poll_until, spawn};
 use crate::frame::{Lease, Timestamp, field};
 use crate::measure::Stage;
 use crate::sink::Done;
@@ -354,20 +353,9 @@ impl Thread {
         if self.has_started && self.queue.queued() > 0 && !is_false_alarm {
             polled.push(PollFd::new(self.device.fd(), PollFlags::POLLOUT));
         }
-        let left = due.map(|due| due.saturating_duration_since(Instant::now()));
-        let left = if is_false_alarm {
-            Some(left.unwrap_or(AGAIN).min(AGAIN))
-        } else {
-            left
-        };
-        // Rounded up: a wait of nothing would be a loop that waits for nobody.
-        let timeout = left.map_or(PollTimeout::NONE, |left| {
-            let milliseconds = left.as_micros().div_ceil(1000);
-            PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
-        });
-        match poll(&mut polled, timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => log::error!("cannot wait for {}: {errno}", self.device.path()),
+        let again = is_false_alarm.then(|| Instant::now() + AGAIN);
+        if let Err(errno) = poll_until(&mut polled, due.into_iter().chain(again).min()) {
+            log::error!("cannot wait for {}: {errno}", self.device.path());
         }
         let device = polled.get(1).and_then(PollFd::revents);
         device.is_some_and(|events| !events.is_empty())

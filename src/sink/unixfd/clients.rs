@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 use super::message::{self, NewBuffer, Said, flags};
-use crate::base::{Bell, Result, lock, spawn};
+use crate::base::{Bell, Result, lock, poll_until, spawn};
 use crate::frame::Lease;
 use crate::measure::OnSocket;
 
@@ -259,16 +259,9 @@ impl Shared {
             let mut polled = vec![self.ended.poll_fd()];
             polled.extend(clients.iter().map(|(_, socket)| readable(socket.as_fd())));
             polled.extend(has_room.then(|| readable(listener.as_fd())));
-            let timeout = match rests_until {
-                Some(_) => PollTimeout::from(REST.as_millis() as u16),
-                None => PollTimeout::NONE,
-            };
-            if let Err(errno) = poll(&mut polled, timeout) {
-                if errno != Errno::EINTR {
-                    log::error!("cannot wait for clients of --unixfd: {errno}");
-                    return;
-                }
-                continue;
+            if let Err(errno) = poll_until(&mut polled, rests_until) {
+                log::error!("cannot wait for clients of --unixfd: {errno}");
+                return;
             }
             let has_event = |it: &PollFd<'_>| it.revents().is_some_and(|it| !it.is_empty());
             let events: Vec<bool> = polled.iter().skip(1).map(has_event).collect();

@@ -5,14 +5,12 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::libc::MSG_NOSIGNAL;
-use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::time::TimeSpec;
+use nix::poll::{PollFd, PollFlags};
 use socket2::SockRef;
 
 use super::request::Request;
-use crate::base::Bell;
+use crate::base::{Bell, poll_until};
 
 /// How long a browser may take for a question, or for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,13 +34,17 @@ pub fn wait(fds: &[PollFd<'_>], until: Option<Instant>, over: &Bell) -> Waited {
     let mut polled = fds.to_vec();
     polled.push(over.poll_fd());
     loop {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        match ppoll(&mut polled, left.map(TimeSpec::from), None) {
-            Err(Errno::EINTR) => {}
-            Ok(0) => return Waited::TimedOut,
-            Ok(_) if polled.last().and_then(PollFd::any) == Some(false) => return Waited::Ready,
-            // No other error than that of a bug: nothing is to go round and round for that.
-            Ok(_) | Err(_) => return Waited::Over,
+        let polled_well = poll_until(&mut polled, until).is_ok();
+        let mut events = polled.iter().rev().map(|fd| fd.any().unwrap_or(true));
+        // No error comes but by a bug: nothing is to go round and round for that.
+        if !polled_well || events.next() == Some(true) {
+            return Waited::Over;
+        }
+        if events.any(|event| event) {
+            return Waited::Ready;
+        }
+        if until.is_some_and(|until| until <= Instant::now()) {
+            return Waited::TimedOut;
         }
     }
 }
