@@ -180,6 +180,18 @@ def test_what_follows_is_newer_and_no_more_often_than_asked(port: int) -> None:
         assert all(step > 0 for step in steps), numbers
 
 
+@pytest.mark.parametrize("fps", [0.1, 1e-300])
+def test_a_question_before_its_time_is_answered_within_a_second_or_two(
+    port: int, fps: float
+) -> None:
+    with shown(port, view_fps=fps) as page:
+        number, *_ = page.picture()
+        begun = time.monotonic()
+        assert page.ask(f"/frame?after={number}")[0] == 204
+        assert time.monotonic() - begun < 3
+        assert page.picture("0" if number else "1")[0] == number
+
+
 def test_the_newest_frame_is_shown_when_the_source_falls_idle(port: int) -> None:
     with fed(port, "GREY") as (page, feed):
         feed.submit(feed.acquire(timeout=10))

@@ -87,7 +87,7 @@ macro_rules! methods {
             ) -> PyResult<View> {
                 View::listen(py, (&host, port), Shown {
                     latest: self.0.audience.latest(),
-                    interval: Duration::try_from_secs_f64(interval).unwrap_or_default(),
+                    interval: Duration::try_from_secs_f64(interval).unwrap_or(Duration::MAX),
                     width,
                     page: page.0,
                     policy: page.1,

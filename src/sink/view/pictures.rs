@@ -114,13 +114,19 @@ impl Pictures {
         self.begin_look();
         let last = lock(&self.state).last.clone();
         if let Some((drawn, at)) = last {
-            let due = at + self.interval;
-            if Instant::now() < due {
+            // Never, where the interval is longer than the clock goes.
+            let due = at.checked_add(self.interval);
+            let now = Instant::now();
+            if due.is_none_or(|due| now < due) {
                 if Some(drawn.counter) != after {
                     // Another viewer's, which is as new as the interval allows.
                     return Ok(Some(drawn));
                 }
-                wait(&[], Some(due), over);
+                let due = due.filter(|due| *due <= now + PATIENCE);
+                wait(&[], due.or(Some(now + PATIENCE)), over);
+                if due.is_none() {
+                    return Ok(None);
+                }
             }
         }
         let Some(look) = self.latest.get(after, PATIENCE) else {
