@@ -77,7 +77,7 @@ def test_an_error_reaches_an_event_loop_after_the_frames(port: int) -> None:
 
 
 def test_all_held_is_told_to_an_event_loop_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("v4l_dmabuf.frames._LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("v4l_dmabuf.steps._LOOK_SECONDS", 0.2)
 
     async def take() -> None:
         async with capture(buffers=2) as source:

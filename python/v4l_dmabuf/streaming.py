@@ -1,6 +1,5 @@
 """What gives frames by iterating: its stream runs beside the program."""
 
-import asyncio
 import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -126,6 +125,8 @@ class Streaming(Endpoint[S]):
         self.close()
 
     async def __aenter__(self) -> Self:
+        import asyncio  # noqa: PLC0415 -- see Subscription.__aiter__
+
         return await asyncio.to_thread(self.__enter__)
 
     async def __aexit__(
@@ -134,6 +135,8 @@ class Streaming(Endpoint[S]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        import asyncio  # noqa: PLC0415 -- see Subscription.__aiter__
+
         await asyncio.to_thread(self.__exit__, kind, error, traceback)
 
 
