@@ -13,6 +13,7 @@ import pytest
 from comparing import Document, row, runs, without, written
 from v4l_dmabuf.commands.compare import compare_main
 from v4l_dmabuf.compare import ResultError, Run, Verdict, compare, load
+from v4l_dmabuf.compare.markdown import markdown
 
 COMPARE = Path(sys.executable).with_name("v4l-dmabuf-compare")
 
@@ -105,6 +106,16 @@ def test_what_else_differs_is_told(real: Document) -> None:
         side.document["labels"] = {"vmm": "crosvm"}
     names = [each.name for each in compare(runs(real, 0), other).explanations]
     assert names == ["environment kernel hz", "labels vmm"]
+
+
+def test_long_texts_are_shown_from_where_they_differ(real: Document) -> None:
+    sides = runs(real, 0), runs(real, 100)
+    same = "console=ttyS0 root=/dev/vda1 " + " ".join(f"module.option{n}=1" for n in range(10))
+    for side, address in zip(sides, ("10.0.0.1", "10.0.0.2"), strict=True):
+        for run in side:
+            run.document["environment"]["kernel"]["command_line"] = f"{same} ip={address} quiet"
+    text = markdown(compare(*sides), ("A", "B"))
+    assert "| … ip=10.0.0.1 quiet | … ip=10.0.0.2 quiet |" in text
 
 
 def test_a_slower_camera_is_worse_and_its_frame_interval_may_explain_it(real: Document) -> None:

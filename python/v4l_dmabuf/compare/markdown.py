@@ -108,10 +108,24 @@ def _rows(rows: Sequence[Row], names: Names) -> str:
     return "\n".join(lines)
 
 
-def cell(values: tuple[Any, ...]) -> str:
-    """Write the values that a side's runs have."""
+def cells(difference: Difference) -> tuple[str, str]:
+    """Write what the runs of each side have; of long texts, from the word on that differs."""
+    a, b = _written(difference.a), _written(difference.b)
+    if max(len(a), len(b)) > _LONGEST:
+        pairs = enumerate(zip(a, b, strict=False))
+        differs = next((at for at, (one, other) in pairs if one != other), min(len(a), len(b)))
+        begin = a.rfind(" ", 0, differs) + 1
+        if begin:
+            a, b = f"… {a[begin:]}", f"… {b[begin:]}"
+    return _cut(a), _cut(b)
+
+
+def _written(values: tuple[Any, ...]) -> str:
     texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
-    text = plain(" / ".join(texts))
+    return plain(" / ".join(texts))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
@@ -120,6 +134,6 @@ def _differences(title: str, differences: Sequence[Difference], names: Names) ->
         return ""
     lines = [f"## {title}", "", f"| | {names[0]} | {names[1]} |", "|---|---|---|"]
     for difference in differences:
-        cells = (plain(difference.name), cell(difference.a), cell(difference.b))
-        lines.append(f"| {' | '.join(text.replace('|', _BAR) for text in cells)} |")
+        row = (plain(difference.name), *cells(difference))
+        lines.append(f"| {' | '.join(text.replace('|', _BAR) for text in row)} |")
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from string import Template
 
 from v4l_dmabuf.compare.comparability import Difference
 from v4l_dmabuf.compare.comparison import Comparison, Row
-from v4l_dmabuf.compare.markdown import Names, cell, conclusion, figure, interval, plain
+from v4l_dmabuf.compare.markdown import Names, cells, conclusion, figure, interval, plain
 from v4l_dmabuf.compare.plots import pictures
 
 _PAGE = Template("""<!doctype html>
@@ -101,11 +101,10 @@ def _rows(rows: Iterable[Row], names: Names) -> str:
 
 
 def _differences(title: str, differences: Iterable[Difference], names: Names) -> str:
-    lines = [
-        f"<tr><td>{escape(plain(each.name))}</td><td>{escape(cell(each.a))}</td>"
-        f"<td>{escape(cell(each.b))}</td></tr>"
-        for each in differences
-    ]
+    lines = []
+    for each in differences:
+        row = (plain(each.name), *cells(each))
+        lines.append(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>")
     return f"<h2>{escape(title)}</h2>{_table(('', *names), lines)}" if lines else ""
 
 
