@@ -4,6 +4,7 @@ import http.client
 import itertools
 import json
 import logging
+import signal
 import socket
 import subprocess
 import threading
@@ -18,9 +19,10 @@ import pytest
 
 from chromium import Chromium
 from comparing import Document, real
+from preload import preloaded
 from reference import pattern
 from streams import Ends, streaming
-from support import BIN, LOCALHOST, free_port, receiver, receiver_command, sender_command
+from support import BIN, LOCALHOST, Command, free_port, receiver, receiver_command, sender_command
 from v4l_dmabuf import Feed, Receiver, Sender
 from v4l_dmabuf.errors import AddressError, Error
 
@@ -402,11 +404,47 @@ def test_a_page_that_can_t_be_had_is_said_at_once(port: int, tmp_path: Path) -> 
 
 
 def test_a_page_for_others_is_warned_of(port: int, caplog: pytest.LogCaptureFixture) -> None:
-    end = receiver(port, view=f"0.0.0.0:{free_port()}")
-    end.stop()
+    page = Shown(free_port())
+    end = receiver(port, view=f"0.0.0.0:{page.port}")
+    receiving = threading.Thread(target=end.run)
     with caplog.at_level(logging.WARNING):
-        end.run()
+        receiving.start()
+        page.wait()
+        end.stop()
+        receiving.join(20)
     assert "ssh -L" in caplog.text
+
+
+def test_a_stop_before_the_run_leaves_the_page_off(port: int) -> None:
+    end = receiver(port, view=f"{LOCALHOST}:{free_port()}")
+    end.stop()
+    report = end.run()
+    assert (report.stopped, report.frames) == (True, 0)
+
+
+SLOW_NAMES = """
+#include <netdb.h>
+#include <unistd.h>
+int getaddrinfo(const char *n, const char *s, const struct addrinfo *h, struct addrinfo **r)
+{
+    (void)n, (void)s, (void)h, (void)r;
+    sleep(20);
+    return EAI_AGAIN;
+}
+"""
+
+
+def test_a_page_s_name_that_is_long_looked_for_holds_up_no_signal(
+    port: int, tmp_path: Path
+) -> None:
+    slow = f"LD_PRELOAD={preloaded(tmp_path, SLOW_NAMES)}"
+    arguments = ("-l", LOCALHOST, "-p", port, "-e", "memfd", "--view", "slow.example:8080")
+    with Command("receiver", *arguments, wrapper=("env", slow)) as end:
+        time.sleep(1)
+        end.process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        assert end.wait() == 0, end.stderr
+        assert time.monotonic() - begun < 3
 
 
 def test_the_commands_have_it_and_end_with_their_stream(port: int) -> None:

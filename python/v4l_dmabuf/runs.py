@@ -54,18 +54,21 @@ class Runs:
         if isinstance(config, CaptureConfig) or config.view is None:
             return run
         # The page's text takes its time to be read.
-        from v4l_dmabuf.view import View  # noqa: PLC0415
+        from v4l_dmabuf.view import show  # noqa: PLC0415
 
         address = str(config.view)
 
         def shown(frames: int | None, progress: Progress | None) -> Report:
-            view = View(
+            view = show(
                 address,
                 self.core,
                 fps=config.view_fps,
                 width=config.view_width,
                 role=self._role,
             )
+            if view is None:
+                # Stopped: so will the run be, at once.
+                return run(frames, progress)
             _LOGGER.info("the stream is shown at %s", view.url)
             if not view.is_local:
                 _LOGGER.warning(

@@ -26,6 +26,7 @@ pub enum Accepted {
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
+    local: SocketAddr,
     address: String,
 }
 
@@ -38,10 +39,11 @@ impl Listener {
         let mut failure = resolve_error(host);
         for address in addresses {
             match bind_to(address) {
-                Ok(socket) => {
+                Ok((socket, local)) => {
                     return Ok(Some(Listener {
                         socket,
-                        address: address.to_string(),
+                        local,
+                        address: local.to_string(),
                     }));
                 }
                 Err(error) => failure = listen_error(address, &error),
@@ -50,7 +52,12 @@ impl Listener {
         Err(failure)
     }
 
-    /// Where it listens.
+    /// Where it listens; the port is the kernel's choice where 0 was asked for.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The same, in words.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -98,7 +105,7 @@ impl Listener {
     }
 }
 
-fn bind_to(address: SocketAddr) -> std::io::Result<Socket> {
+fn bind_to(address: SocketAddr) -> std::io::Result<(Socket, SocketAddr)> {
     let socket = tcp_socket(&address)?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -107,7 +114,8 @@ fn bind_to(address: SocketAddr) -> std::io::Result<Socket> {
     socket.bind(&address.into())?;
     // Strangers may come before the run begins to hear them, and the sender behind them.
     socket.listen(128)?;
-    Ok(socket)
+    let local = socket.local_addr()?.as_socket().unwrap_or(address);
+    Ok((socket, local))
 }
 
 fn listen_error(address: SocketAddr, error: &std::io::Error) -> Error {

@@ -17,6 +17,7 @@ use crate::measure::{Measured, Measuring};
 use crate::report::file;
 use crate::sink::audience::Audience;
 use crate::sink::consumer::{Overrun, Terms};
+use crate::sink::view::{Shown, View};
 
 mod classes;
 
@@ -138,6 +139,23 @@ impl<State: Send + 'static> Endpoint<State> {
     ) -> PyResult<()> {
         let outcome = self.work(py, None, Stops::Kept, work)?;
         told(py, outcome.raised, outcome.result, &Measured::default())
+    }
+
+    fn show(
+        &self,
+        py: Python<'_>,
+        host: String,
+        port: u16,
+        shown: Shown,
+    ) -> PyResult<Option<View>> {
+        let made = Arc::new(Mutex::new(None));
+        let own = Arc::clone(&made);
+        let outcome = self.beside(py, None, Stops::Kept, move |_, run| {
+            *lock(&own) = View::listen(run, &host, port, shown)?;
+            Ok(())
+        })?;
+        told(py, outcome.raised, outcome.result, &Measured::default())?;
+        Ok(lock(&made).take())
     }
 
     fn abort(&self) {

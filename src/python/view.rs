@@ -4,22 +4,18 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::error::raised;
 use super::exit::{Entering, without_lock};
 use crate::base::{Error, ErrorKind, Result};
-use crate::sink::view::{self, Shown};
+use crate::sink::view;
 
 /// A page that is listened for.
 #[pyclass(frozen, module = "v4l_dmabuf._core")]
 pub struct View(view::View);
 
 impl View {
-    /// Listens.
-    pub fn listen(py: Python<'_>, at: (&str, u16), shown: Shown) -> PyResult<Self> {
-        let (host, port) = at;
-        without_lock(py, || view::View::listen(host, port, shown))
-            .map(View)
-            .map_err(|error| raised(py, &error))
+    /// The core's.
+    pub fn new(view: view::View) -> Self {
+        View(view)
     }
 }
 

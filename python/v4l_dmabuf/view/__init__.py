@@ -1,5 +1,5 @@
 """A page that shows a stream while it goes on: its picture, and what is measured of it."""
 
-from v4l_dmabuf.view.view import View
+from v4l_dmabuf.view.view import show
 
-__all__ = ["View"]
+__all__ = ["show"]

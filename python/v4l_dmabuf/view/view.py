@@ -16,33 +16,12 @@ _STOPPED_PATIENCE = 0.05
 
 
 class View:
-    """The page of a run. Make it before the run, so that the stream has a buffer for it."""
+    """The page of a run."""
 
-    def __init__(
-        self,
-        address: str,
-        core: _core.Capture | _core.Sender | _core.Receiver,
-        *,
-        fps: float,
-        width: int,
-        role: str,
-    ) -> None:
-        """Listen at ``address``, ``HOST:PORT``.
-
-        Raises:
-            AddressError: it can't be listened on.
-
-        """
-        self._host, port = values.host_and_port(address)
+    def __init__(self, core: _core.View, host: str, role: str) -> None:
+        self._core = core
+        self._host = host
         self._role = role
-        shown = page()
-
-        def so_far() -> str:
-            return _figures("running", role, core.so_far())
-
-        self._core = core.show(
-            self._host, port, (shown.html, shown.policy), 1 / fps, width, so_far
-        )
 
     @property
     def url(self) -> str:
@@ -70,6 +49,32 @@ class View:
             _figures("ended", self._role, report, told),
             _STOPPED_PATIENCE if is_hurried else _PATIENCE,
         )
+
+
+def show(
+    address: str,
+    core: _core.Capture | _core.Sender | _core.Receiver,
+    *,
+    fps: float,
+    width: int,
+    role: str,
+) -> View | None:
+    """Listen at ``address``, ``HOST:PORT``; None on a stop.
+
+    To be called before the run, so that the stream has a buffer for it.
+
+    Raises:
+        AddressError: it can't be listened on.
+
+    """
+    host, port = values.host_and_port(address)
+    shown = page()
+
+    def so_far() -> str:
+        return _figures("running", role, core.so_far())
+
+    view = core.show(host, port, (shown.html, shown.policy), 1 / fps, width, so_far)
+    return None if view is None else View(view, host, role)
 
 
 def _figures(state: str, role: str, report: Report | None, error: str | None = None) -> str:

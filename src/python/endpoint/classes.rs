@@ -73,7 +73,8 @@ macro_rules! methods {
             }
 
             /// Shows the next run at an address: one picture an interval of so many seconds at
-            /// most, so wide at most. `figures` tells what is measured so far, as JSON.
+            /// most, so wide at most. `figures` tells what is measured so far, as JSON. None on a
+            /// stop, which is the next run's.
             #[allow(clippy::too_many_arguments)]
             fn show(
                 &self,
@@ -84,15 +85,16 @@ macro_rules! methods {
                 interval: f64,
                 width: u32,
                 figures: Py<PyAny>,
-            ) -> PyResult<View> {
-                View::listen(py, (&host, port), Shown {
+            ) -> PyResult<Option<View>> {
+                let shown = Shown {
                     latest: self.0.audience.latest(),
                     interval: Duration::try_from_secs_f64(interval).unwrap_or(Duration::MAX),
                     width,
                     page: page.0,
                     policy: page.1,
                     figures: view::asked(figures),
-                })
+                };
+                Ok(self.0.show(py, host, port, shown)?.map(View::new))
             }
 
             /// Nothing more comes for those who take frames.

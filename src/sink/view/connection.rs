@@ -62,8 +62,6 @@ impl<'a> Connection<'a> {
     /// With a socket that was accepted.
     pub fn new(stream: TcpStream, over: &'a Bell) -> std::io::Result<Self> {
         stream.set_nonblocking(true)?;
-        // Each answer leaves at once.
-        stream.set_nodelay(true)?;
         Ok(Connection {
             stream,
             received: Vec::new(),
