@@ -19,6 +19,7 @@ _START_SHARE = 0.1
 _LEAST_SECONDS = 600.0
 """A run of less has no slope: what the allocator does would be taken for it."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_STATM = Path("/proc/self/statm")
 
 Look = dict[str, int]
 
@@ -46,12 +47,12 @@ def look() -> Look:
     """
     found: Look = {"rss": 0, "descriptors": 0, "threads": 0, "dmabufs": 0, "dmabuf_bytes": 0}
     with contextlib.suppress(OSError, ValueError, IndexError):
-        found["rss"] = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+        found["rss"] = int(_STATM.read_text().split()[1]) * _PAGE
     with contextlib.suppress(OSError):
-        found["threads"] = sum(1 for _ in Path("/proc/self/task").iterdir())
+        found["threads"] = len(os.listdir("/proc/self/task"))  # noqa: PTH208 -- see _note_dmabuf
     seen: set[str] = set()
     with contextlib.suppress(OSError):
-        descriptors = list(Path("/proc/self/fd").iterdir())
+        descriptors = os.listdir("/proc/self/fd")  # noqa: PTH208 -- see _note_dmabuf
         # One of them is the listing's own.
         found["descriptors"] = len(descriptors) - 1
         for descriptor in descriptors:
@@ -59,14 +60,17 @@ def look() -> Look:
     return found
 
 
-def _note_dmabuf(descriptor: Path, found: Look, seen: set[str]) -> None:
-    """Count a descriptor that is a DMABUF's, if that was not counted yet."""
+def _note_dmabuf(descriptor: str, found: Look, seen: set[str]) -> None:
+    """Count a descriptor that is a DMABUF's, if that was not counted yet.
+
+    A Path would have each part of it in the interpreter's table of names, which grows by that.
+    """
     with contextlib.suppress(OSError):
-        if not str(descriptor.readlink()).startswith("/dmabuf"):
+        if not os.readlink(f"/proc/self/fd/{descriptor}").startswith("/dmabuf"):  # noqa: PTH115
             return
-        text = (Path("/proc/self/fdinfo") / descriptor.name).read_text()
-        fields = dict(re.findall(r"^(\w+):\s*(.*)$", text, re.MULTILINE))
-        inode, size = fields.get("ino", descriptor.name), int(fields.get("size", 0))
+        with open(f"/proc/self/fdinfo/{descriptor}") as info:  # noqa: PTH123
+            fields = dict(re.findall(r"^(\w+):\s*(.*)$", info.read(), re.MULTILINE))
+        inode, size = fields.get("ino", descriptor), int(fields.get("size", 0))
         if inode in seen:
             return
         seen.add(inode)
