@@ -27,7 +27,6 @@ pub enum Accepted {
 pub struct Listener {
     socket: Socket,
     local: SocketAddr,
-    address: String,
 }
 
 impl Listener {
@@ -39,13 +38,7 @@ impl Listener {
         let mut failure = resolve_error(host);
         for address in addresses {
             match bind_to(address) {
-                Ok((socket, local)) => {
-                    return Ok(Some(Listener {
-                        socket,
-                        local,
-                        address: local.to_string(),
-                    }));
-                }
+                Ok((socket, local)) => return Ok(Some(Listener { socket, local })),
                 Err(error) => failure = listen_error(address, &error),
             }
         }
@@ -55,11 +48,6 @@ impl Listener {
     /// Where it listens; the port is the kernel's choice where 0 was asked for.
     pub fn local(&self) -> SocketAddr {
         self.local
-    }
-
-    /// The same, in words.
-    pub fn address(&self) -> &str {
-        &self.address
     }
 
     /// For a wait for a peer: see `accept`.
@@ -72,9 +60,9 @@ impl Listener {
         let failed = |errno: Errno| {
             Error::new(
                 ErrorKind::Address,
-                format!("accept a connection on {}", self.address),
+                format!("accept a connection on {}", self.local),
             )
-            .object(&self.address)
+            .object(self.local.to_string())
             .errno(errno)
         };
         let error = match self.socket.accept() {

@@ -291,7 +291,7 @@ fn refuse(connection: &Connection, run: &mut Run<'_>, why: &Error) -> Result<()>
 pub fn listen(config: &ReceiverConfig, run: &mut Run<'_>) -> Result<Option<Listener>> {
     let listener = Listener::bind(run, &config.listen, config.port)?;
     if let Some(listener) = &listener {
-        log::info!("listening on {}", listener.address());
+        log::info!("listening on {}", listener.local());
     }
     Ok(listener)
 }
