@@ -1,12 +1,13 @@
 //! Buffers to and from the driver: REQBUFS, QUERYBUF, QBUF, DQBUF, EXPBUF, STREAMON.
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ffi::c_int;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use super::{BufType, Plain, retry, zeroed};
+use super::{Ioctl, Plain, device::Device, queue::Driver, zeroed};
 use crate::frame::MAX_PLANES;
-use crate::memory::MemoryUsed;
+use crate::memory::{Mapping, MemoryUsed};
 use crate::videodev2 as sys;
 
 mod raw {
@@ -32,11 +33,12 @@ unsafe impl Plain for sys::v4l2_exportbuffer {}
 
 /// Whose memory the driver captures into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 pub enum MemoryType {
-    /// `V4L2_MEMORY_MMAP`: the driver's own.
-    Mmap,
-    /// `V4L2_MEMORY_DMABUF`: imported.
-    DmaBuf,
+    /// The driver's own.
+    Mmap = sys::V4L2_MEMORY_MMAP,
+    /// Imported.
+    DmaBuf = sys::V4L2_MEMORY_DMABUF,
 }
 
 impl MemoryType {
@@ -47,31 +49,24 @@ impl MemoryType {
             MemoryType::DmaBuf => MemoryUsed::DmaBuf,
         }
     }
-
-    fn number(self) -> u32 {
-        match self {
-            MemoryType::Mmap => sys::V4L2_MEMORY_MMAP,
-            MemoryType::DmaBuf => sys::V4L2_MEMORY_DMABUF,
-        }
-    }
 }
 
-/// A plane of a driver's own buffer, from VIDIOC_QUERYBUF.
+/// A buffer's plane, from VIDIOC_QUERYBUF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaneInfo {
-    /// Bytes.
+    /// Bytes; of a plane to import, 0 where the driver doesn't tell.
     pub length: u32,
-    /// The offset to give to mmap(2).
+    /// The offset to give to mmap(2), of a plane of the driver's own memory.
     pub mem_offset: u32,
 }
 
-/// A buffer in any memory, from VIDIOC_QUERYBUF.
+/// A buffer, from VIDIOC_QUERYBUF.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BufferState {
     /// `V4L2_BUF_FLAG_*`
     pub flags: u32,
-    /// Bytes of each plane; 0 where the driver doesn't tell.
-    pub lengths: Vec<u32>,
+    /// A memory plane each.
+    pub planes: Vec<PlaneInfo>,
 }
 
 /// A plane to queue: its DMABUF where memory is imported, and its length in bytes.
@@ -131,212 +126,165 @@ pub enum Dequeued {
     LastBuffer,
 }
 
-/// VIDIOC_REQBUFS: answers with the number of buffers granted. 0 frees them all.
-pub fn reqbufs(
-    fd: BorrowedFd<'_>,
-    buf_type: BufType,
-    memory: MemoryType,
-    count: u32,
-) -> nix::Result<u32> {
-    let mut request: sys::v4l2_requestbuffers = zeroed();
-    request.count = count;
-    request.type_ = buf_type.number();
-    request.memory = memory.number();
-    // SAFETY: the request number fits the structure, which outlives the call.
-    retry(|| unsafe { raw::reqbufs(fd.as_raw_fd(), &mut request) })?;
-    Ok(request.count)
-}
-
 type Planes = [sys::v4l2_plane; MAX_PLANES];
 
-/// A `v4l2_buffer` for a call; in the multi-planar API it points to `planes`,
-/// which therefore has to outlive the call.
-fn buffer(buf_type: BufType, memory: MemoryType, planes: &mut Planes) -> sys::v4l2_buffer {
-    let mut buffer: sys::v4l2_buffer = zeroed();
-    buffer.type_ = buf_type.number();
-    buffer.memory = memory.number();
-    if buf_type.is_mplane() {
-        buffer.m.planes = planes.as_mut_ptr();
-        buffer.length = planes.len() as u32;
-    }
-    buffer
-}
-
-/// VIDIOC_QUERYBUF of buffer `index`, whose planes' part goes into `planes`.
-fn query(
-    fd: BorrowedFd<'_>,
-    buf_type: BufType,
-    memory: MemoryType,
-    index: u32,
-    planes: &mut Planes,
-) -> nix::Result<sys::v4l2_buffer> {
-    let mut buffer = buffer(buf_type, memory, planes);
-    buffer.index = index;
-    // SAFETY: the request number fits the structure; it and the planes that it
-    // points to outlive the call.
-    retry(|| unsafe { raw::querybuf(fd.as_raw_fd(), &mut buffer) })?;
-    Ok(buffer)
-}
-
-/// VIDIOC_QUERYBUF: the planes of the driver's own buffer `index`.
-pub fn querybuf(fd: BorrowedFd<'_>, buf_type: BufType, index: u32) -> nix::Result<Vec<PlaneInfo>> {
-    let mut planes: Planes = [zeroed(); MAX_PLANES];
-    let buffer = query(fd, buf_type, MemoryType::Mmap, index, &mut planes)?;
-    Ok(match buf_type {
-        BufType::Capture | BufType::Output => vec![PlaneInfo {
-            length: buffer.length,
-            // SAFETY: for MMAP memory of this type the driver fills `offset`.
-            mem_offset: unsafe { buffer.m.offset },
-        }],
-        BufType::CaptureMplane | BufType::OutputMplane => planes
-            .iter()
-            .take(buffer.length as usize)
-            .map(|plane| PlaneInfo {
-                length: plane.length,
-                // SAFETY: for MMAP memory the driver fills `mem_offset`.
-                mem_offset: unsafe { plane.m.mem_offset },
-            })
-            .collect(),
-    })
-}
-
-/// VIDIOC_QUERYBUF: buffer `index`, whatever memory it is in.
-pub fn query_state(
-    fd: BorrowedFd<'_>,
-    buf_type: BufType,
-    memory: MemoryType,
-    index: u32,
-) -> nix::Result<BufferState> {
-    let mut planes: Planes = [zeroed(); MAX_PLANES];
-    let buffer = query(fd, buf_type, memory, index, &mut planes)?;
-    let mplane = planes.iter().take(buffer.length as usize);
-    Ok(BufferState {
-        flags: buffer.flags,
-        lengths: match buf_type {
-            BufType::Capture | BufType::Output => vec![buffer.length],
-            BufType::CaptureMplane | BufType::OutputMplane => {
-                mplane.map(|plane| plane.length).collect()
-            }
-        },
-    })
-}
-
-/// VIDIOC_QBUF: gives buffer `index` to the driver, to be filled, or with a frame to be sent.
-pub fn qbuf(
-    fd: BorrowedFd<'_>,
-    buf_type: BufType,
-    memory: MemoryType,
-    index: u32,
-    queued: &[PlaneToQueue<'_>],
-    sent: Sent,
-) -> nix::Result<()> {
-    let mut planes: Planes = [zeroed(); MAX_PLANES];
-    let mut buffer = buffer(buf_type, memory, &mut planes);
-    buffer.index = index;
-    buffer.field = sent.field;
-    buffer.timestamp.tv_sec = sent.timestamp.0 as nix::libc::time_t;
-    buffer.timestamp.tv_usec = sent.timestamp.1 as nix::libc::suseconds_t;
-    match buf_type {
-        BufType::Capture | BufType::Output => {
-            if let [plane] = queued {
-                buffer.length = plane.length;
-                buffer.bytesused = plane.used.bytesused;
-                if let Some(dmabuf) = plane.dmabuf {
-                    buffer.m.fd = dmabuf.as_raw_fd();
-                }
-            } else {
-                return Err(Errno::EINVAL);
-            }
+impl Device {
+    /// A `v4l2_buffer` for a call; in the multi-planar API it points to `planes`,
+    /// which therefore has to outlive the call.
+    fn buffer(&self, memory: MemoryType, index: u32, planes: &mut Planes) -> sys::v4l2_buffer {
+        let mut buffer: sys::v4l2_buffer = zeroed();
+        buffer.index = index;
+        buffer.type_ = self.buf_type().number();
+        buffer.memory = memory as u32;
+        if self.buf_type().is_mplane() {
+            buffer.m.planes = planes.as_mut_ptr();
+            buffer.length = planes.len() as u32;
         }
-        BufType::CaptureMplane | BufType::OutputMplane => {
-            for (raw, plane) in planes.iter_mut().zip(queued) {
-                raw.length = plane.length;
-                raw.bytesused = plane.used.bytesused;
-                raw.data_offset = plane.used.data_offset;
-                if let Some(dmabuf) = plane.dmabuf {
-                    raw.m.fd = dmabuf.as_raw_fd();
-                }
-            }
+        buffer
+    }
+
+    /// The planes of a buffer that the driver told of: the one of the single-planar API is in
+    /// the buffer itself.
+    fn planes<'a>(
+        &self,
+        buffer: &sys::v4l2_buffer,
+        planes: &'a mut Planes,
+    ) -> impl Iterator<Item = &'a sys::v4l2_plane> {
+        let mut count = buffer.length as usize;
+        if let ([plane, ..], false) = (&mut *planes, self.buf_type().is_mplane()) {
+            plane.bytesused = buffer.bytesused;
+            plane.length = buffer.length;
+            // SAFETY: the members of both unions are integers, or a pointer that is not used.
+            plane.m.mem_offset = unsafe { buffer.m.offset };
+            count = 1;
+        }
+        planes.iter().take(count)
+    }
+
+    fn stream(&self, which: Ioctl, call: Streaming) -> nix::Result<()> {
+        let number = self.buf_type().number() as c_int;
+        // SAFETY: the request takes a pointer to an int, which outlives the call.
+        self.node().ioctl(which, |fd| unsafe { call(fd, &number) })
+    }
+}
+
+/// VIDIOC_STREAMON or VIDIOC_STREAMOFF.
+type Streaming = unsafe fn(c_int, *const c_int) -> nix::Result<c_int>;
+
+impl Driver for Device {
+    fn reqbufs(&self, memory: MemoryType, count: u32) -> nix::Result<u32> {
+        let mut request: sys::v4l2_requestbuffers = zeroed();
+        request.count = count;
+        request.type_ = self.buf_type().number();
+        request.memory = memory as u32;
+        // SAFETY: the request number fits the structure, which outlives the call.
+        let call = |fd| unsafe { raw::reqbufs(fd, &mut request) };
+        self.node().ioctl(Ioctl::ReqBufs, call)?;
+        Ok(request.count)
+    }
+
+    fn querybuf(&self, memory: MemoryType, index: u32) -> nix::Result<BufferState> {
+        let mut planes: Planes = [zeroed(); MAX_PLANES];
+        let mut buffer = self.buffer(memory, index, &mut planes);
+        // SAFETY: the request number fits the structure; it and the planes that it
+        // points to outlive the call.
+        let call = |fd| unsafe { raw::querybuf(fd, &mut buffer) };
+        self.node().ioctl(Ioctl::QueryBuf, call)?;
+        let planes = self.planes(&buffer, &mut planes).map(|plane| PlaneInfo {
+            length: plane.length,
+            // SAFETY: the members of the union are integers.
+            mem_offset: unsafe { plane.m.mem_offset },
+        });
+        Ok(BufferState {
+            flags: buffer.flags,
+            planes: planes.collect(),
+        })
+    }
+
+    fn expbuf(&self, index: u32, plane: u32) -> nix::Result<OwnedFd> {
+        let mut export: sys::v4l2_exportbuffer = zeroed();
+        export.type_ = self.buf_type().number();
+        export.index = index;
+        export.plane = plane;
+        export.flags = (nix::libc::O_CLOEXEC | nix::libc::O_RDWR) as u32;
+        // SAFETY: the request number fits the structure, which outlives the call.
+        let call = |fd| unsafe { raw::expbuf(fd, &mut export) };
+        self.node().ioctl(Ioctl::ExpBuf, call)?;
+        // SAFETY: the call succeeded, so the driver has made this fd for us alone.
+        Ok(unsafe { OwnedFd::from_raw_fd(export.fd) })
+    }
+
+    fn map(&self, plane: PlaneInfo) -> nix::Result<Mapping> {
+        let offset = i64::from(plane.mem_offset);
+        Mapping::new(self.fd(), plane.length as usize, offset)
+    }
+
+    fn qbuf(
+        &self,
+        memory: MemoryType,
+        index: u32,
+        queued: &[PlaneToQueue<'_>],
+        sent: Sent,
+    ) -> nix::Result<()> {
+        let mut planes: Planes = [zeroed(); MAX_PLANES];
+        for (raw, plane) in planes.iter_mut().zip(queued) {
+            raw.length = plane.length;
+            raw.bytesused = plane.used.bytesused;
+            raw.data_offset = plane.used.data_offset;
+            raw.m.fd = plane.dmabuf.map_or(0, |dmabuf| dmabuf.as_raw_fd());
+        }
+        let mut buffer = self.buffer(memory, index, &mut planes);
+        buffer.field = sent.field;
+        buffer.timestamp.tv_sec = sent.timestamp.0 as nix::libc::time_t;
+        buffer.timestamp.tv_usec = sent.timestamp.1 as nix::libc::suseconds_t;
+        if self.buf_type().is_mplane() {
             buffer.length = queued.len() as u32;
+        } else if let [plane] = queued {
+            buffer.length = plane.length;
+            buffer.bytesused = plane.used.bytesused;
+            buffer.m.fd = plane.dmabuf.map_or(0, |dmabuf| dmabuf.as_raw_fd());
+        } else {
+            return Err(Errno::EINVAL);
         }
+        // SAFETY: the request number fits the structure; it and the planes that it
+        // points to outlive the call. The driver takes its own references to the
+        // DMABUFs, whose fds are borrowed for longer than the call.
+        let call = |fd| unsafe { raw::qbuf(fd, &mut buffer) };
+        self.node().ioctl(Ioctl::QBuf, call)
     }
-    // SAFETY: the request number fits the structure; it and the planes that it
-    // points to outlive the call. The driver takes its own references to the
-    // DMABUFs, whose fds are borrowed for longer than the call.
-    retry(|| unsafe { raw::qbuf(fd.as_raw_fd(), &mut buffer) })?;
-    Ok(())
-}
 
-/// VIDIOC_DQBUF on a non-blocking fd: takes a filled buffer back.
-pub fn dqbuf(fd: BorrowedFd<'_>, buf_type: BufType, memory: MemoryType) -> nix::Result<Dequeued> {
-    let mut planes: Planes = [zeroed(); MAX_PLANES];
-    let mut buffer = buffer(buf_type, memory, &mut planes);
-    // SAFETY: the request number fits the structure; it and the planes that it
-    // points to outlive the call.
-    match retry(|| unsafe { raw::dqbuf(fd.as_raw_fd(), &mut buffer) }) {
-        Ok(_) => {}
-        Err(Errno::EAGAIN) => return Ok(Dequeued::NotReady),
-        Err(Errno::EPIPE) => return Ok(Dequeued::LastBuffer),
-        Err(errno) => return Err(errno),
+    fn dqbuf(&self, memory: MemoryType) -> nix::Result<Dequeued> {
+        let mut planes: Planes = [zeroed(); MAX_PLANES];
+        let mut buffer = self.buffer(memory, 0, &mut planes);
+        // SAFETY: the request number fits the structure; it and the planes that it
+        // points to outlive the call.
+        let call = |fd| unsafe { raw::dqbuf(fd, &mut buffer) };
+        match self.node().ioctl(Ioctl::DqBuf, call) {
+            Ok(()) => {}
+            Err(Errno::EAGAIN) => return Ok(Dequeued::NotReady),
+            Err(Errno::EPIPE) => return Ok(Dequeued::LastBuffer),
+            Err(errno) => return Err(errno),
+        }
+        let time = buffer.timestamp;
+        let used = self.planes(&buffer, &mut planes).map(|plane| PlaneUsed {
+            bytesused: plane.bytesused,
+            data_offset: plane.data_offset,
+        });
+        Ok(Dequeued::Buffer(DequeuedBuffer {
+            index: buffer.index,
+            flags: buffer.flags,
+            field: buffer.field,
+            sequence: buffer.sequence,
+            timestamp: (time.tv_sec as u64, time.tv_usec as u64),
+            planes: used.collect(),
+        }))
     }
-    let used = match buf_type {
-        BufType::Capture | BufType::Output => vec![PlaneUsed {
-            bytesused: buffer.bytesused,
-            data_offset: 0,
-        }],
-        BufType::CaptureMplane | BufType::OutputMplane => planes
-            .iter()
-            .take(buffer.length as usize)
-            .map(|plane| PlaneUsed {
-                bytesused: plane.bytesused,
-                data_offset: plane.data_offset,
-            })
-            .collect(),
-    };
-    Ok(Dequeued::Buffer(DequeuedBuffer {
-        index: buffer.index,
-        flags: buffer.flags,
-        field: buffer.field,
-        sequence: buffer.sequence,
-        timestamp: (
-            buffer.timestamp.tv_sec as u64,
-            buffer.timestamp.tv_usec as u64,
-        ),
-        planes: used,
-    }))
-}
 
-/// VIDIOC_EXPBUF: a plane of the driver's own buffer as a DMABUF.
-pub fn expbuf(
-    fd: BorrowedFd<'_>,
-    buf_type: BufType,
-    index: u32,
-    plane: u32,
-) -> nix::Result<OwnedFd> {
-    let mut export: sys::v4l2_exportbuffer = zeroed();
-    export.type_ = buf_type.number();
-    export.index = index;
-    export.plane = plane;
-    export.flags = (nix::libc::O_CLOEXEC | nix::libc::O_RDWR) as u32;
-    // SAFETY: the request number fits the structure, which outlives the call.
-    retry(|| unsafe { raw::expbuf(fd.as_raw_fd(), &mut export) })?;
-    let fd: RawFd = export.fd;
-    // SAFETY: the call succeeded, so the driver has made this fd for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
+    fn streamon(&self) -> nix::Result<()> {
+        self.stream(Ioctl::StreamOn, raw::streamon)
+    }
 
-/// VIDIOC_STREAMON: capture begins.
-pub fn streamon(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<()> {
-    let number = buf_type.number() as std::ffi::c_int;
-    // SAFETY: the request takes a pointer to an int, which outlives the call.
-    retry(|| unsafe { raw::streamon(fd.as_raw_fd(), &number) })?;
-    Ok(())
-}
-
-/// VIDIOC_STREAMOFF: capture ends, and every queued buffer is the caller's again.
-pub fn streamoff(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<()> {
-    let number = buf_type.number() as std::ffi::c_int;
-    // SAFETY: the request takes a pointer to an int, which outlives the call.
-    retry(|| unsafe { raw::streamoff(fd.as_raw_fd(), &number) })?;
-    Ok(())
+    fn streamoff(&self) -> nix::Result<()> {
+        self.stream(Ioctl::StreamOff, raw::streamoff)
+    }
 }

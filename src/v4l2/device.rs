@@ -3,31 +3,26 @@
 mod advice;
 mod output;
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::num::NonZeroU32;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::libc::O_NONBLOCK;
 
-use crate::base::{Calls, Error, ErrorKind, Result};
+use crate::base::{Error, ErrorKind, Result};
 use crate::frame::{Appearance, Capability, FourCc, Interval, PlaneLayout};
-use crate::memory::Mapping;
-use crate::v4l2::{
-    self, BufType, BufferState, Dequeued, Direction, Format, Ioctl, MemoryType, PlaneInfo,
-    PlaneToQueue, Sent, queue::Driver, queue::QueueError,
-};
+use crate::v4l2::{BufType, Direction, Format, ioctl::Node, queue::QueueError};
 
 /// An open device.
 #[derive(Debug)]
 pub struct Device {
-    file: File,
+    node: Node,
     path: PathBuf,
     buf_type: BufType,
     capability: Capability,
-    calls: Calls,
 }
 
 impl Device {
@@ -41,16 +36,15 @@ impl Device {
     pub fn open_m2m(path: &Path) -> Result<(Self, Self)> {
         let capture = Device::open_as(path, Direction::Capture, BufType::of_m2m)?;
         let buf_type = BufType::of_m2m(&capture.capability, Direction::Output);
-        let file = capture.file.try_clone().map_err(|error| {
+        let file = capture.node.file.try_clone().map_err(|error| {
             let what = format!("open {} for both directions", capture.path());
             capture.error(&what, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
         })?;
         let output = Device {
-            file,
+            node: Node::new(file, &capture.path()),
             path: capture.path.clone(),
             buf_type: buf_type.unwrap_or(BufType::Output),
             capability: capture.capability.clone(),
-            calls: Calls::on(capture.path(), Ioctl::NAMES),
         };
         Ok((capture, output))
     }
@@ -83,14 +77,11 @@ impl Device {
         {
             return Err(not_one("it is not a device".to_owned()).errno(Errno::ENOTTY));
         }
-        let calls = Calls::on(&shown, Ioctl::NAMES);
-        let querycap = || v4l2::querycap(file.as_fd());
-        let capability = calls
-            .during(Ioctl::QueryCap as usize, querycap)
-            .map_err(|errno| {
-                not_one("it does not answer VIDIOC_QUERYCAP, so it is no V4L2 device".to_owned())
-                    .errno(errno)
-            })?;
+        let node = Node::new(file, &shown);
+        let capability = node.querycap().map_err(|errno| {
+            not_one("it does not answer VIDIOC_QUERYCAP, so it is no V4L2 device".to_owned())
+                .errno(errno)
+        })?;
         let buf_type = kind(&capability, direction).ok_or_else(|| {
             let is_not = match direction {
                 Direction::Capture => {
@@ -114,11 +105,10 @@ impl Device {
             .errno(Errno::EINVAL));
         }
         Ok(Device {
-            file,
+            node,
             path: path.to_owned(),
             buf_type,
             capability,
-            calls,
         })
     }
 
@@ -134,17 +124,15 @@ impl Device {
 
     /// For poll(2).
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+        self.node.file.as_fd()
     }
 
-    /// Makes an ioctl. The device may take its time, and is named meanwhile.
-    fn call<T>(
-        &self,
-        ioctl: Ioctl,
-        call: impl FnOnce(BorrowedFd<'_>, BufType) -> nix::Result<T>,
-    ) -> nix::Result<T> {
-        self.calls
-            .during(ioctl as usize, || call(self.fd(), self.buf_type))
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    pub(super) fn buf_type(&self) -> BufType {
+        self.buf_type
     }
 
     /// Sets the format. Another size is a warning, another pixel format an error
@@ -164,11 +152,8 @@ impl Device {
             appearance: Appearance::default(),
         };
         let what = format!("set {width}x{height} {pixel_format} on {}", self.path());
-        let granted = self
-            .call(Ioctl::SetFmt, |fd, kind| {
-                v4l2::set_format(fd, kind, &wanted)
-            })
-            .map_err(|errno| self.error(&what, errno))?;
+        let granted = self.set_format(&wanted);
+        let granted = granted.map_err(|errno| self.error(&what, errno))?;
         if granted.pixel_format != pixel_format {
             return Err(Error::new(ErrorKind::Format, what)
                 .object(self.path())
@@ -204,16 +189,15 @@ impl Device {
 
     /// The pixel formats that the device offers.
     pub fn formats(&self) -> Result<Vec<FourCc>> {
-        self.call(Ioctl::EnumFmt, v4l2::enum_formats)
-            .map_err(|errno| {
-                let what = format!("list the formats of {} (VIDIOC_ENUM_FMT)", self.path());
-                self.error(&what, errno)
-            })
+        self.enum_formats().map_err(|errno| {
+            let what = format!("list the formats of {} (VIDIOC_ENUM_FMT)", self.path());
+            self.error(&what, errno)
+        })
     }
 
     /// The pixel formats that the device offers, in words.
     pub fn offered(&self) -> String {
-        match self.call(Ioctl::EnumFmt, v4l2::enum_formats) {
+        match self.enum_formats() {
             Ok(formats) if formats.is_empty() => format!("{} offers no format", self.path()),
             Ok(formats) => {
                 let formats: Vec<String> = formats.iter().map(FourCc::to_string).collect();
@@ -226,9 +210,7 @@ impl Device {
     /// Asks for a frame rate. Answers with the interval that was granted, None if
     /// the device has no rate to set, which is a warning.
     pub fn set_rate(&self, fps: f64) -> Result<Option<Interval>> {
-        let granted = match self.call(Ioctl::SetParm, |fd, kind| {
-            v4l2::set_interval(fd, kind, Interval::of_rate(fps))
-        }) {
+        let granted = match self.set_interval(Interval::of_rate(fps)) {
             Ok(interval) => interval,
             Err(Errno::ENOTTY | Errno::EINVAL) => None,
             Err(errno) => {
@@ -249,18 +231,6 @@ impl Device {
         Ok(granted)
     }
 
-    /// The frame interval; None if the device doesn't tell.
-    pub fn interval(&self) -> Option<Interval> {
-        self.call(Ioctl::GetParm, v4l2::get_interval).ok().flatten()
-    }
-
-    /// How many buffers the driver has to have to go on; None if it doesn't tell.
-    pub fn min_buffers(&self) -> Option<u32> {
-        self.call(Ioctl::GetCtrl, v4l2::min_buffers)
-            .ok()
-            .filter(|count| *count > 0)
-    }
-
     /// An error of the queue's in an operation on this device.
     pub fn queue_error(&self, operation: &str, error: QueueError) -> Error {
         match error {
@@ -270,62 +240,6 @@ impl Device {
                 .cause(format!("the driver contradicts itself: {told}"))
                 .next("try another pixel format (-f) or memory (-m), and report it to the driver's authors"),
         }
-    }
-}
-
-impl Driver for Device {
-    fn reqbufs(&self, memory: MemoryType, count: u32) -> nix::Result<u32> {
-        self.call(Ioctl::ReqBufs, |fd, kind| {
-            v4l2::reqbufs(fd, kind, memory, count)
-        })
-    }
-
-    fn querybuf(&self, index: u32) -> nix::Result<Vec<PlaneInfo>> {
-        self.call(Ioctl::QueryBuf, |fd, kind| v4l2::querybuf(fd, kind, index))
-    }
-
-    fn buffer_state(&self, memory: MemoryType, index: u32) -> nix::Result<BufferState> {
-        self.call(Ioctl::QueryBuf, |fd, kind| {
-            v4l2::query_state(fd, kind, memory, index)
-        })
-    }
-
-    fn expbuf(&self, index: u32, plane: u32) -> nix::Result<OwnedFd> {
-        self.call(Ioctl::ExpBuf, |fd, kind| {
-            v4l2::expbuf(fd, kind, index, plane)
-        })
-    }
-
-    fn map(&self, plane: PlaneInfo) -> nix::Result<Mapping> {
-        Mapping::new(
-            self.fd(),
-            plane.length as usize,
-            i64::from(plane.mem_offset),
-        )
-    }
-
-    fn qbuf(
-        &self,
-        memory: MemoryType,
-        index: u32,
-        planes: &[PlaneToQueue<'_>],
-        sent: Sent,
-    ) -> nix::Result<()> {
-        self.call(Ioctl::QBuf, |fd, kind| {
-            v4l2::qbuf(fd, kind, memory, index, planes, sent)
-        })
-    }
-
-    fn dqbuf(&self, memory: MemoryType) -> nix::Result<Dequeued> {
-        self.call(Ioctl::DqBuf, |fd, kind| v4l2::dqbuf(fd, kind, memory))
-    }
-
-    fn streamon(&self) -> nix::Result<()> {
-        self.call(Ioctl::StreamOn, v4l2::streamon)
-    }
-
-    fn streamoff(&self) -> nix::Result<()> {
-        self.call(Ioctl::StreamOff, v4l2::streamoff)
     }
 }
 

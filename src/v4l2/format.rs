@@ -1,11 +1,10 @@
 //! What a device is, and what its frames are: QUERYCAP, ENUM_FMT, S_FMT, S_PARM, G_CTRL.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
-
 use nix::errno::Errno;
 
-use super::{BufType, Plain, retry, zeroed};
-use crate::frame::{Appearance, Capability, FourCc, Interval, MAX_PLANES};
+use super::ioctl::{Ioctl, Node};
+use super::{BufType, Plain, device::Device, zeroed};
+use crate::frame::{Appearance, Capability, FourCc, Interval};
 use crate::videodev2 as sys;
 
 mod raw {
@@ -60,210 +59,107 @@ fn text(bytes: &[u8]) -> String {
     crate::base::text::of_bytes(bytes)
 }
 
-/// VIDIOC_QUERYCAP: what the node is.
-pub fn querycap(fd: BorrowedFd<'_>) -> nix::Result<Capability> {
-    let mut cap: sys::v4l2_capability = zeroed();
-    // SAFETY: the request number fits the structure, which outlives the call.
-    retry(|| unsafe { raw::querycap(fd.as_raw_fd(), &mut cap) })?;
-    let of_node = cap.capabilities & sys::V4L2_CAP_DEVICE_CAPS != 0;
-    Ok(Capability {
-        driver: text(&cap.driver),
-        card: text(&cap.card),
-        bus_info: text(&cap.bus_info),
-        capabilities: if of_node {
-            cap.device_caps
-        } else {
-            cap.capabilities
-        },
-    })
+impl Node {
+    /// VIDIOC_QUERYCAP: what the node is.
+    pub fn querycap(&self) -> nix::Result<Capability> {
+        let mut cap: sys::v4l2_capability = zeroed();
+        // SAFETY: the request number fits the structure, which outlives the call.
+        self.ioctl(Ioctl::QueryCap, |fd| unsafe { raw::querycap(fd, &mut cap) })?;
+        let of_node = cap.capabilities & sys::V4L2_CAP_DEVICE_CAPS != 0;
+        Ok(Capability {
+            driver: text(&cap.driver),
+            card: text(&cap.card),
+            bus_info: text(&cap.bus_info),
+            capabilities: if of_node {
+                cap.device_caps
+            } else {
+                cap.capabilities
+            },
+        })
+    }
 }
 
-/// VIDIOC_ENUM_FMT: every pixel format that the device offers.
-pub fn enum_formats(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<Vec<FourCc>> {
-    let mut formats = Vec::new();
-    for index in 0.. {
-        let mut desc: sys::v4l2_fmtdesc = zeroed();
-        desc.index = index;
-        desc.type_ = buf_type.number();
-        // SAFETY: the request number fits the structure, which outlives the call.
-        match retry(|| unsafe { raw::enum_fmt(fd.as_raw_fd(), &mut desc) }) {
-            Ok(_) => formats.push(FourCc(desc.pixelformat)),
-            Err(Errno::EINVAL) => break,
-            Err(errno) => return Err(errno),
+/// Writes what a format says into a `v4l2_pix_format` or a `v4l2_pix_format_mplane`, whose
+/// fields have the same names, and not the same widths.
+macro_rules! write_pix {
+    ($pix:ident, $format:expr) => {
+        $pix.width = $format.width;
+        $pix.height = $format.height;
+        $pix.pixelformat = $format.pixel_format.0;
+        $pix.field = $format.appearance.field;
+        $pix.colorspace = $format.appearance.colorspace;
+        $pix.xfer_func = $format.appearance.transfer as _;
+        $pix.__bindgen_anon_1.ycbcr_enc = $format.appearance.encoding as _;
+        $pix.quantization = $format.appearance.quantization as _;
+    };
+}
+
+/// The other way round; the planes are not the same.
+macro_rules! read_pix {
+    ($pix:ident, $planes:expr) => {
+        Format {
+            width: $pix.width,
+            height: $pix.height,
+            pixel_format: FourCc($pix.pixelformat),
+            planes: $planes,
+            appearance: Appearance {
+                field: $pix.field,
+                colorspace: $pix.colorspace,
+                transfer: $pix.xfer_func.into(),
+                // SAFETY: both members of the union are integers of one width.
+                encoding: unsafe { $pix.__bindgen_anon_1.ycbcr_enc }.into(),
+                quantization: $pix.quantization.into(),
+            },
         }
-    }
-    Ok(formats)
+    };
 }
 
 fn read_format(buf_type: BufType, raw: &sys::v4l2_format) -> Format {
-    match buf_type {
-        BufType::Capture | BufType::Output => {
-            // SAFETY: for this buffer type the driver fills `pix`; every bit
-            // pattern is a value of its integers.
-            let pix = unsafe { raw.fmt.pix };
-            Format {
-                width: pix.width,
-                height: pix.height,
-                pixel_format: FourCc(pix.pixelformat),
-                planes: vec![PlaneFormat {
-                    sizeimage: pix.sizeimage,
-                    bytesperline: pix.bytesperline,
-                }],
-                appearance: Appearance {
-                    field: pix.field,
-                    colorspace: pix.colorspace,
-                    transfer: pix.xfer_func,
-                    // SAFETY: both members of the union are a u32.
-                    encoding: unsafe { pix.__bindgen_anon_1.ycbcr_enc },
-                    quantization: pix.quantization,
-                },
-            }
-        }
-        BufType::CaptureMplane | BufType::OutputMplane => {
-            // SAFETY: for this buffer type the driver fills `pix_mp`; every bit
-            // pattern is a value of its integers.
-            let pix = unsafe { raw.fmt.pix_mp };
-            // The structure is packed: its array is copied out before it is borrowed.
-            let plane_fmt = { pix.plane_fmt };
-            Format {
-                width: pix.width,
-                height: pix.height,
-                pixel_format: FourCc(pix.pixelformat),
-                planes: plane_fmt
-                    .iter()
-                    .take(usize::from(pix.num_planes))
-                    .map(|plane| PlaneFormat {
-                        sizeimage: plane.sizeimage,
-                        bytesperline: plane.bytesperline,
-                    })
-                    .collect(),
-                appearance: Appearance {
-                    field: pix.field,
-                    colorspace: pix.colorspace,
-                    transfer: u32::from(pix.xfer_func),
-                    // SAFETY: both members of the union are a u8.
-                    encoding: u32::from(unsafe { pix.__bindgen_anon_1.ycbcr_enc }),
-                    quantization: u32::from(pix.quantization),
-                },
-            }
-        }
+    if !buf_type.is_mplane() {
+        // SAFETY: for this buffer type the driver fills `pix`; every bit
+        // pattern is a value of its integers.
+        let pix = unsafe { raw.fmt.pix };
+        let plane = PlaneFormat {
+            sizeimage: pix.sizeimage,
+            bytesperline: pix.bytesperline,
+        };
+        return read_pix!(pix, vec![plane]);
     }
+    // SAFETY: as above, of `pix_mp`.
+    let pix = unsafe { raw.fmt.pix_mp };
+    // The structure is packed: its array is copied out before it is borrowed.
+    let planes = { pix.plane_fmt };
+    let planes = planes.iter().take(usize::from(pix.num_planes));
+    let planes = planes.map(|plane| PlaneFormat {
+        sizeimage: plane.sizeimage,
+        bytesperline: plane.bytesperline,
+    });
+    read_pix!(pix, planes.collect())
 }
 
-/// VIDIOC_S_FMT over what VIDIOC_G_FMT tells, so that colorimetry and the like
-/// stay the driver's. Answers with what was granted, which may differ.
-pub fn set_format(fd: BorrowedFd<'_>, buf_type: BufType, wanted: &Format) -> nix::Result<Format> {
-    let mut format: sys::v4l2_format = zeroed();
-    format.type_ = buf_type.number();
-    // SAFETY: the request number fits the structure, which outlives the call.
-    retry(|| unsafe { raw::g_fmt(fd.as_raw_fd(), &mut format) })?;
-    match buf_type {
-        BufType::Capture | BufType::Output => {
-            // SAFETY: for this buffer type the driver filled `pix`, an integer structure.
-            let pix = unsafe { &mut format.fmt.pix };
-            pix.width = wanted.width;
-            pix.height = wanted.height;
-            pix.pixelformat = wanted.pixel_format.0;
-            pix.field = sys::V4L2_FIELD_ANY;
-            pix.bytesperline = 0;
-            pix.sizeimage = 0;
-        }
-        BufType::CaptureMplane | BufType::OutputMplane => {
-            // SAFETY: for this buffer type the driver filled `pix_mp`, an integer structure.
-            let pix = unsafe { &mut format.fmt.pix_mp };
-            pix.width = wanted.width;
-            pix.height = wanted.height;
-            pix.pixelformat = wanted.pixel_format.0;
-            pix.field = sys::V4L2_FIELD_ANY;
-            pix.num_planes = 0;
-            for plane in 0..MAX_PLANES {
-                if let Some(plane) = { &mut pix.plane_fmt }.get_mut(plane) {
-                    plane.bytesperline = 0;
-                    plane.sizeimage = 0;
-                }
-            }
-        }
-    }
-    // SAFETY: the request number fits the structure, which outlives the call.
-    retry(|| unsafe { raw::s_fmt(fd.as_raw_fd(), &mut format) })?;
-    Ok(read_format(buf_type, &format))
-}
-
-/// VIDIOC_S_FMT on an output device: all of it as wanted. Answers with what was granted, which may
-/// differ.
-pub fn set_output_format(
-    fd: BorrowedFd<'_>,
-    buf_type: BufType,
-    wanted: &Format,
-) -> nix::Result<Format> {
-    let mut format: sys::v4l2_format = zeroed();
-    format.type_ = buf_type.number();
-    let appearance = &wanted.appearance;
-    if buf_type.is_mplane() {
-        // SAFETY: every bit pattern is a value of the integers of `pix_mp`.
-        let pix = unsafe { &mut format.fmt.pix_mp };
-        pix.width = wanted.width;
-        pix.height = wanted.height;
-        pix.pixelformat = wanted.pixel_format.0;
-        pix.field = appearance.field;
-        pix.colorspace = appearance.colorspace;
-        pix.xfer_func = appearance.transfer as u8;
-        pix.__bindgen_anon_1.ycbcr_enc = appearance.encoding as u8;
-        pix.quantization = appearance.quantization as u8;
-        pix.num_planes = wanted.planes.len() as u8;
-        let mut planes = { pix.plane_fmt };
-        for (raw, plane) in planes.iter_mut().zip(&wanted.planes) {
-            raw.bytesperline = plane.bytesperline;
-            raw.sizeimage = plane.sizeimage;
-        }
-        pix.plane_fmt = planes;
-    } else {
+fn write_format(buf_type: BufType, raw: &mut sys::v4l2_format, format: &Format) {
+    let plane = |number| {
+        let plane: Option<&PlaneFormat> = format.planes.get(number);
+        plane.map_or((0, 0), |it| (it.sizeimage, it.bytesperline))
+    };
+    if !buf_type.is_mplane() {
         // SAFETY: every bit pattern is a value of the integers of `pix`.
-        let pix = unsafe { &mut format.fmt.pix };
-        pix.width = wanted.width;
-        pix.height = wanted.height;
-        pix.pixelformat = wanted.pixel_format.0;
-        pix.field = appearance.field;
-        pix.colorspace = appearance.colorspace;
-        pix.xfer_func = appearance.transfer;
-        pix.__bindgen_anon_1.ycbcr_enc = appearance.encoding;
-        pix.quantization = appearance.quantization;
+        let pix = unsafe { &mut raw.fmt.pix };
+        write_pix!(pix, format);
+        (pix.sizeimage, pix.bytesperline) = plane(0);
         // What is more than this the driver does not know, and else leaves as it was.
         pix.priv_ = sys::V4L2_PIX_FMT_PRIV_MAGIC;
-        if let Some(plane) = wanted.planes.first() {
-            pix.bytesperline = plane.bytesperline;
-            pix.sizeimage = plane.sizeimage;
-        }
+        return;
     }
-    // SAFETY: the request number fits the structure, which outlives the call.
-    retry(|| unsafe { raw::s_fmt(fd.as_raw_fd(), &mut format) })?;
-    Ok(read_format(buf_type, &format))
-}
-
-/// VIDIOC_S_PARM: asks for a frame interval; None if the device has none to set.
-pub fn set_interval(
-    fd: BorrowedFd<'_>,
-    buf_type: BufType,
-    wanted: Interval,
-) -> nix::Result<Option<Interval>> {
-    let mut parm: sys::v4l2_streamparm = zeroed();
-    parm.type_ = buf_type.number();
-    parm.parm.capture.timeperframe = sys::v4l2_fract {
-        numerator: wanted.numerator,
-        denominator: wanted.denominator,
-    };
-    // SAFETY: the request number fits the structure, which outlives the call.
-    retry(|| unsafe { raw::s_parm(fd.as_raw_fd(), &mut parm) })?;
-    Ok(read_interval(&parm))
-}
-
-/// VIDIOC_G_PARM: the frame interval; None if the device has none to tell.
-pub fn get_interval(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<Option<Interval>> {
-    let mut parm: sys::v4l2_streamparm = zeroed();
-    parm.type_ = buf_type.number();
-    // SAFETY: the request number fits the structure, which outlives the call.
-    retry(|| unsafe { raw::g_parm(fd.as_raw_fd(), &mut parm) })?;
-    Ok(read_interval(&parm))
+    // SAFETY: as above, of `pix_mp`.
+    let pix = unsafe { &mut raw.fmt.pix_mp };
+    write_pix!(pix, format);
+    pix.num_planes = format.planes.len() as u8;
+    let mut planes = { pix.plane_fmt };
+    for (number, raw) in planes.iter_mut().enumerate() {
+        (raw.sizeimage, raw.bytesperline) = plane(number);
+    }
+    pix.plane_fmt = planes;
 }
 
 fn read_interval(parm: &sys::v4l2_streamparm) -> Option<Interval> {
@@ -276,15 +172,86 @@ fn read_interval(parm: &sys::v4l2_streamparm) -> Option<Interval> {
     })
 }
 
-/// VIDIOC_G_CTRL of V4L2_CID_MIN_BUFFERS_FOR_CAPTURE, or `_OUTPUT`: how many buffers the driver
-/// has to have to go on. EINVAL, ENOTTY: it doesn't tell.
-pub fn min_buffers(fd: BorrowedFd<'_>, buf_type: BufType) -> nix::Result<u32> {
-    let mut control: sys::v4l2_control = zeroed();
-    control.id = match buf_type {
-        BufType::Capture | BufType::CaptureMplane => sys::V4L2_CID_MIN_BUFFERS_FOR_CAPTURE,
-        BufType::Output | BufType::OutputMplane => sys::V4L2_CID_MIN_BUFFERS_FOR_OUTPUT,
-    };
-    // SAFETY: the request number fits the structure, which outlives the call.
-    retry(|| unsafe { raw::g_ctrl(fd.as_raw_fd(), &mut control) })?;
-    Ok(u32::try_from(control.value).unwrap_or(0))
+impl Device {
+    /// VIDIOC_ENUM_FMT: every pixel format that the device offers.
+    pub(super) fn enum_formats(&self) -> nix::Result<Vec<FourCc>> {
+        let mut formats = Vec::new();
+        for index in 0.. {
+            let mut desc: sys::v4l2_fmtdesc = zeroed();
+            desc.index = index;
+            desc.type_ = self.buf_type().number();
+            // SAFETY: the request number fits the structure, which outlives the call.
+            let call = |fd| unsafe { raw::enum_fmt(fd, &mut desc) };
+            match self.node().ioctl(Ioctl::EnumFmt, call) {
+                Ok(()) => formats.push(FourCc(desc.pixelformat)),
+                Err(Errno::EINVAL) => break,
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(formats)
+    }
+
+    /// VIDIOC_S_FMT: all of it as wanted; of what is captured no more than the size and the
+    /// pixel format, over what VIDIOC_G_FMT tells, so that colorimetry and the like stay the
+    /// driver's. Answers with what was granted, which may differ.
+    pub(super) fn set_format(&self, wanted: &Format) -> nix::Result<Format> {
+        let kind = self.buf_type();
+        let mut format: sys::v4l2_format = zeroed();
+        format.type_ = kind.number();
+        let mut wanted = wanted.clone();
+        if kind.is_capture() {
+            // SAFETY: the request number fits the structure, which outlives the call.
+            let call = |fd| unsafe { raw::g_fmt(fd, &mut format) };
+            self.node().ioctl(Ioctl::GetFmt, call)?;
+            wanted.appearance = Appearance {
+                field: sys::V4L2_FIELD_ANY,
+                ..read_format(kind, &format).appearance
+            };
+        }
+        write_format(kind, &mut format, &wanted);
+        // SAFETY: the request number fits the structure, which outlives the call.
+        let call = |fd| unsafe { raw::s_fmt(fd, &mut format) };
+        self.node().ioctl(Ioctl::SetFmt, call)?;
+        Ok(read_format(kind, &format))
+    }
+
+    /// VIDIOC_S_PARM: asks for a frame interval; None if the device has none to set.
+    pub(super) fn set_interval(&self, wanted: Interval) -> nix::Result<Option<Interval>> {
+        let mut parm: sys::v4l2_streamparm = zeroed();
+        parm.type_ = self.buf_type().number();
+        parm.parm.capture.timeperframe = sys::v4l2_fract {
+            numerator: wanted.numerator,
+            denominator: wanted.denominator,
+        };
+        // SAFETY: the request number fits the structure, which outlives the call.
+        let call = |fd| unsafe { raw::s_parm(fd, &mut parm) };
+        self.node().ioctl(Ioctl::SetParm, call)?;
+        Ok(read_interval(&parm))
+    }
+
+    /// The frame interval, by VIDIOC_G_PARM; None if the device doesn't tell.
+    pub fn interval(&self) -> Option<Interval> {
+        let mut parm: sys::v4l2_streamparm = zeroed();
+        parm.type_ = self.buf_type().number();
+        // SAFETY: the request number fits the structure, which outlives the call.
+        let call = |fd| unsafe { raw::g_parm(fd, &mut parm) };
+        self.node().ioctl(Ioctl::GetParm, call).ok()?;
+        read_interval(&parm)
+    }
+
+    /// How many buffers the driver has to have to go on, by VIDIOC_G_CTRL of
+    /// V4L2_CID_MIN_BUFFERS_FOR_CAPTURE, or `_OUTPUT`; None if it doesn't tell.
+    pub fn min_buffers(&self) -> Option<u32> {
+        let mut control: sys::v4l2_control = zeroed();
+        control.id = if self.buf_type().is_capture() {
+            sys::V4L2_CID_MIN_BUFFERS_FOR_CAPTURE
+        } else {
+            sys::V4L2_CID_MIN_BUFFERS_FOR_OUTPUT
+        };
+        // SAFETY: the request number fits the structure, which outlives the call.
+        let call = |fd| unsafe { raw::g_ctrl(fd, &mut control) };
+        self.node().ioctl(Ioctl::GetCtrl, call).ok()?;
+        let count = u32::try_from(control.value).ok();
+        count.filter(|count| *count > 0)
+    }
 }

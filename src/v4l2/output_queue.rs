@@ -100,8 +100,9 @@ impl<D: Driver, T> OutputQueue<D, T> {
 
     fn map(&mut self) -> Result<(), QueueError> {
         for (slot, index) in self.slots.iter_mut().zip(0..) {
-            let told = self.driver.querybuf(index)?;
+            let told = self.driver.querybuf(self.memory, index)?;
             let planes = told
+                .planes
                 .into_iter()
                 .map(|info| self.driver.map(info).map(Plane::of_mapping));
             slot.own = planes.collect::<nix::Result<_>>()?;

@@ -24,9 +24,7 @@ pub trait Driver {
     /// VIDIOC_REQBUFS
     fn reqbufs(&self, memory: MemoryType, count: u32) -> nix::Result<u32>;
     /// VIDIOC_QUERYBUF
-    fn querybuf(&self, index: u32) -> nix::Result<Vec<PlaneInfo>>;
-    /// VIDIOC_QUERYBUF of a buffer in any memory.
-    fn buffer_state(&self, memory: MemoryType, index: u32) -> nix::Result<BufferState>;
+    fn querybuf(&self, memory: MemoryType, index: u32) -> nix::Result<BufferState>;
     /// VIDIOC_EXPBUF
     fn expbuf(&self, index: u32, plane: u32) -> nix::Result<OwnedFd>;
     /// mmap(2) of a plane that VIDIOC_QUERYBUF told of.
@@ -127,10 +125,10 @@ impl<D: Driver> Queue<D> {
             has_overfilled: false,
         };
         // Some drivers tell nothing of an import before they have it.
-        if let Ok(state) = queue.driver.buffer_state(memory, 0) {
-            queue.check_planes(0, state.lengths.len())?;
-            for (plane, length) in queue.planes.iter_mut().zip(state.lengths) {
-                plane.wanted = length as usize;
+        if let Ok(state) = queue.driver.querybuf(memory, 0) {
+            queue.check_planes(0, state.planes.len())?;
+            for (plane, told) in queue.planes.iter_mut().zip(state.planes) {
+                plane.wanted = told.length as usize;
             }
         }
         Ok(queue)
@@ -159,7 +157,7 @@ impl<D: Driver> Queue<D> {
 
     /// What the buffers' flags say of timestamps; None if the driver doesn't tell.
     pub fn timestamp_flags(&self) -> Option<u32> {
-        let state = self.driver.buffer_state(self.memory, 0).ok()?;
+        let state = self.driver.querybuf(self.memory, 0).ok()?;
         Some(state.flags & (flags::BUF_FLAG_TIMESTAMP_MASK | flags::BUF_FLAG_TSTAMP_SRC_MASK))
     }
 
@@ -192,7 +190,7 @@ impl<D: Driver> Queue<D> {
     pub fn driver_buffers(&self) -> Result<Vec<Free>, QueueError> {
         (0..self.count().get())
             .map(|index| {
-                let told = self.driver.querybuf(index)?;
+                let told = self.driver.querybuf(self.memory, index)?.planes;
                 self.check_planes(index, told.len())?;
                 let planes = told
                     .into_iter()
@@ -250,16 +248,12 @@ impl<D: Driver> Queue<D> {
                 }
             })
             .collect();
-        match self
-            .driver
-            .qbuf(self.memory, index, &queued, Sent::default())
-        {
-            Ok(()) => {
-                *slot = Some(buffer);
-                Ok(())
-            }
-            Err(errno) => Err((Free(buffer), errno)),
+        let sent = Sent::default();
+        if let Err(errno) = self.driver.qbuf(self.memory, index, &queued, sent) {
+            return Err((Free(buffer), errno));
         }
+        *slot = Some(buffer);
+        Ok(())
     }
 
     /// STREAMON

@@ -1,10 +1,6 @@
 //! What comes into a device: SUBSCRIBE_EVENT, DQEVENT, QUERY_DV_TIMINGS.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
-
-use nix::errno::Errno;
-
-use super::{Plain, retry, zeroed};
+use super::{Ioctl, Plain, device::Device, zeroed};
 use crate::videodev2 as sys;
 
 mod raw {
@@ -35,50 +31,48 @@ pub struct Timings {
     pub rate: f64,
 }
 
-/// VIDIOC_SUBSCRIBE_EVENT of V4L2_EVENT_SOURCE_CHANGE. EINVAL: the device has none.
-pub fn subscribe_source_change(fd: BorrowedFd<'_>) -> nix::Result<()> {
-    let mut subscription: sys::v4l2_event_subscription = zeroed();
-    subscription.type_ = sys::V4L2_EVENT_SOURCE_CHANGE;
-    // SAFETY: the request number fits the structure, which outlives the call.
-    retry(|| unsafe { raw::subscribe(fd.as_raw_fd(), &subscription) })?;
-    Ok(())
-}
+impl Device {
+    /// Asks the driver to tell when the source changes, by VIDIOC_SUBSCRIBE_EVENT of
+    /// V4L2_EVENT_SOURCE_CHANGE. Most have nothing to tell.
+    pub fn watch_source(&self) -> bool {
+        let mut subscription: sys::v4l2_event_subscription = zeroed();
+        subscription.type_ = sys::V4L2_EVENT_SOURCE_CHANGE;
+        // SAFETY: the request number fits the structure, which outlives the call.
+        let call = |fd| unsafe { raw::subscribe(fd, &subscription) };
+        self.node().ioctl(Ioctl::SubscribeEvent, call).is_ok()
+    }
 
-/// VIDIOC_DQEVENT on a non-blocking fd: whether the source has changed since the last look.
-pub fn has_source_changed(fd: BorrowedFd<'_>) -> nix::Result<bool> {
-    let mut event: sys::v4l2_event = zeroed();
-    // SAFETY: the request number fits the structure, which outlives the call.
-    match retry(|| unsafe { raw::dqevent(fd.as_raw_fd(), &mut event) }) {
+    /// Whether the driver has told of another source since the last look, by VIDIOC_DQEVENT.
+    pub fn has_source_changed(&self) -> bool {
+        let mut event: sys::v4l2_event = zeroed();
+        // SAFETY: the request number fits the structure, which outlives the call.
+        let call = |fd| unsafe { raw::dqevent(fd, &mut event) };
+        let told = self.node().ioctl(Ioctl::DqEvent, call).is_ok();
         // No other event is subscribed to.
-        Ok(_) => Ok(event.type_ == sys::V4L2_EVENT_SOURCE_CHANGE),
-        Err(Errno::ENOENT | Errno::EAGAIN) => Ok(false),
-        Err(errno) => Err(errno),
+        told && event.type_ == sys::V4L2_EVENT_SOURCE_CHANGE
     }
-}
 
-/// VIDIOC_QUERY_DV_TIMINGS: the signal that comes in now. ENOLINK: none; ENOLCK: an unstable
-/// one; ERANGE: one that the device can't take.
-pub fn query_timings(fd: BorrowedFd<'_>) -> nix::Result<Timings> {
-    let mut timings: sys::v4l2_dv_timings = zeroed();
-    // SAFETY: the request number fits the structure, which outlives the call.
-    retry(|| unsafe { raw::query_timings(fd.as_raw_fd(), &mut timings) })?;
-    // SAFETY: every bit pattern is a value of its integers.
-    let bt = unsafe { timings.__bindgen_anon_1.bt };
-    let sum = |parts: &[u32]| -> f64 { parts.iter().copied().map(f64::from).sum() };
-    let columns = sum(&[{ bt.width }, { bt.hfrontporch }, { bt.hsync }, {
-        bt.hbackporch
-    }]);
-    let mut rows = sum(&[{ bt.height }, { bt.vfrontporch }, { bt.vsync }, {
-        bt.vbackporch
-    }]);
-    let interlaced = { bt.interlaced } == sys::V4L2_DV_INTERLACED;
-    if interlaced {
-        rows += sum(&[{ bt.il_vfrontporch }, { bt.il_vsync }, { bt.il_vbackporch }]);
+    /// VIDIOC_QUERY_DV_TIMINGS: the signal that comes in now. ENOLINK: none; ENOLCK: an unstable
+    /// one; ERANGE: one that the device can't take.
+    pub(super) fn query_timings(&self) -> nix::Result<Timings> {
+        let mut timings: sys::v4l2_dv_timings = zeroed();
+        // SAFETY: the request number fits the structure, which outlives the call.
+        let call = |fd| unsafe { raw::query_timings(fd, &mut timings) };
+        self.node().ioctl(Ioctl::QueryDvTimings, call)?;
+        // SAFETY: every bit pattern is a value of its integers.
+        let bt = unsafe { timings.__bindgen_anon_1.bt };
+        let sum = |parts: &[u32]| -> f64 { parts.iter().copied().map(f64::from).sum() };
+        let columns = [bt.width, bt.hfrontporch, bt.hsync, bt.hbackporch];
+        let mut rows = sum(&[bt.height, bt.vfrontporch, bt.vsync, bt.vbackporch]);
+        let interlaced = { bt.interlaced } == sys::V4L2_DV_INTERLACED;
+        if interlaced {
+            rows += sum(&[bt.il_vfrontporch, bt.il_vsync, bt.il_vbackporch]);
+        }
+        Ok(Timings {
+            width: bt.width,
+            height: bt.height,
+            interlaced,
+            rate: { bt.pixelclock } as f64 / (sum(&columns) * rows).max(1.0),
+        })
     }
-    Ok(Timings {
-        width: bt.width,
-        height: bt.height,
-        interlaced,
-        rate: { bt.pixelclock } as f64 / (columns * rows).max(1.0),
-    })
 }

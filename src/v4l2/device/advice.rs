@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::Device;
 use crate::base::{Error, ErrorKind};
-use crate::v4l2::{self, Ioctl};
+use crate::v4l2::Ioctl;
 
 /// What to try where a memory is refused.
 const ANOTHER: &str = "use -m mmap, or another heap (-e), such as one of contiguous memory";
@@ -93,7 +93,7 @@ impl Device {
 
     /// The digital video signal that comes in, in words; None if the device has no such input.
     pub fn signal(&self) -> Option<String> {
-        match self.call(Ioctl::QueryDvTimings, |fd, _| v4l2::query_timings(fd)) {
+        match self.query_timings() {
             Ok(timings) => Some(format!(
                 "a signal of {}x{}{} at {:.0} frames/s",
                 timings.width,
@@ -110,20 +110,6 @@ impl Device {
             Err(Errno::ERANGE) => Some("a signal that the device can't take".to_owned()),
             Err(_) => None,
         }
-    }
-
-    /// Asks the driver to tell when the source changes. Most have nothing to tell.
-    pub fn watch_source(&self) -> bool {
-        let subscribe = self.call(Ioctl::SubscribeEvent, |fd, _| {
-            v4l2::subscribe_source_change(fd)
-        });
-        subscribe.is_ok()
-    }
-
-    /// Whether the driver has told of another source since the last look.
-    pub fn has_source_changed(&self) -> bool {
-        let told = self.call(Ioctl::DqEvent, |fd, _| v4l2::has_source_changed(fd));
-        told.unwrap_or(false)
     }
 
     /// The error that the source is not what the stream began with.

@@ -5,7 +5,8 @@ use nix::errno::Errno;
 use super::Device;
 use crate::base::{Error, ErrorKind, Result};
 use crate::frame::{Appearance, field};
-use crate::v4l2::{self, Format, Ioctl, Rectangle, Target};
+use crate::v4l2::Format;
+use crate::v4l2::selection::{Rectangle, Target};
 
 impl Device {
     /// Sets the format of an output device: an error if it grants another, since the frames are
@@ -18,11 +19,8 @@ impl Device {
             wanted.pixel_format,
             self.path()
         );
-        let granted = self
-            .call(Ioctl::SetFmt, |fd, kind| {
-                v4l2::set_output_format(fd, kind, wanted)
-            })
-            .map_err(|errno| self.error(&what, errno))?;
+        let granted = self.set_format(wanted);
+        let granted = granted.map_err(|errno| self.error(&what, errno))?;
         let lacks = lacks(wanted, &granted);
         if lacks.is_empty() {
             return Ok(granted);
@@ -43,24 +41,13 @@ impl Device {
             width: format.width,
             height: format.height,
         };
-        let set = |target, wanted| {
-            self.call(Ioctl::SetSelection, |fd, kind| {
-                v4l2::set_selection(fd, kind, target, wanted)
-            })
-        };
-        let place = self.call(Ioctl::GetSelection, |fd, kind| {
-            v4l2::get_selection(fd, kind, Target::ComposeDefault)
-        });
-        if let Ok(place) = place {
+        if let Ok(place) = self.get_selection(Target::ComposeDefault) {
             // Whichever comes first may be bounded by the other.
-            let _ = set(Target::Compose, place);
+            let _ = self.set_selection(Target::Compose, place);
         }
-        let _ = set(Target::Crop, whole);
-        let _ = set(Target::Compose, whole);
-        let shown = self.call(Ioctl::GetSelection, |fd, kind| {
-            v4l2::get_selection(fd, kind, Target::Crop)
-        });
-        match shown {
+        let _ = self.set_selection(Target::Crop, whole);
+        let _ = self.set_selection(Target::Compose, whole);
+        match self.get_selection(Target::Crop) {
             Ok(shown) if shown != whole => Err(Error::new(
                 ErrorKind::Format,
                 format!("show whole frames on {}", self.path()),

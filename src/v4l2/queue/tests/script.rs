@@ -16,12 +16,23 @@ pub(in crate::v4l2) const PLANE: PlaneFormat = PlaneFormat {
     bytesperline: 0,
 };
 
+/// A buffer of one plane.
+pub(in crate::v4l2) fn told(length: u32) -> BufferState {
+    BufferState {
+        flags: 0,
+        planes: vec![PlaneInfo {
+            length,
+            mem_offset: 0,
+        }],
+    }
+}
+
 /// Answers as it is told to, and notes what it is asked.
 #[derive(Default)]
 pub(in crate::v4l2) struct Script {
     pub(in crate::v4l2) asked: Mutex<Vec<String>>,
     pub(in crate::v4l2) granted: Mutex<Option<u32>>,
-    /// What QUERYBUF tells of buffers in any memory.
+    /// What QUERYBUF tells of buffers; of the driver's own, one plane unless there is this.
     pub(in crate::v4l2) state: Mutex<Option<BufferState>>,
     /// What EXPBUF exports; nothing unless there is one.
     pub(in crate::v4l2) exported: Mutex<Option<OwnedFd>>,
@@ -57,21 +68,15 @@ impl Script {
 }
 
 impl Driver for Script {
-    fn buffer_state(&self, _: MemoryType, _: u32) -> nix::Result<BufferState> {
-        let state = self.state.lock().unwrap().clone();
-        state.ok_or(Errno::ENOTTY)
-    }
-
     fn reqbufs(&self, _: MemoryType, count: u32) -> nix::Result<u32> {
         self.note(format!("reqbufs {count}"));
         Ok(self.granted.lock().unwrap().unwrap_or(count))
     }
 
-    fn querybuf(&self, _: u32) -> nix::Result<Vec<PlaneInfo>> {
-        Ok(vec![PlaneInfo {
-            length: LENGTH as u32,
-            mem_offset: 0,
-        }])
+    fn querybuf(&self, memory: MemoryType, _: u32) -> nix::Result<BufferState> {
+        let own = (memory == MemoryType::Mmap).then(|| told(LENGTH as u32));
+        let state = self.state.lock().unwrap().clone();
+        state.or(own).ok_or(Errno::ENOTTY)
     }
 
     fn expbuf(&self, _: u32, _: u32) -> nix::Result<OwnedFd> {
