@@ -7,11 +7,12 @@
 use std::fmt;
 
 use nix::errno::Errno;
+use strum::AsRefStr;
 
 use crate::base::text::escaped;
 
 /// What went wrong, coarse enough to map each kind to one Python exception.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr)]
 pub enum ErrorKind {
     /// There is no such device node, or nothing behind it.
     DeviceNotFound,

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
+use strum::AsRefStr;
 
 use crate::base::{Error, ErrorKind, Result};
 use crate::frame::{Frame, flags};
@@ -15,7 +16,8 @@ use crate::frame::{Frame, flags};
 const FRESH: Duration = Duration::from_secs(2);
 
 /// A clock of this machine's, as far as timestamps can tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, AsRefStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum CaptureClock {
     /// CLOCK_MONOTONIC
     Monotonic,
@@ -28,16 +30,6 @@ pub enum CaptureClock {
 }
 
 impl CaptureClock {
-    /// `monotonic`, `boottime`, `realtime` or `unknown`
-    pub fn name(&self) -> &'static str {
-        match self {
-            CaptureClock::Monotonic => "monotonic",
-            CaptureClock::Boottime => "boottime",
-            CaptureClock::Realtime => "realtime",
-            CaptureClock::Unknown(_) => "unknown",
-        }
-    }
-
     /// How old a frame was when it was dequeued; None if the clock is unknown.
     pub fn age(&self, seen: &Sighting) -> Option<Duration> {
         let now = match self {

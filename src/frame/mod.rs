@@ -22,4 +22,4 @@ pub use pixel_format::FourCc;
 pub(crate) use pixel_format::{Chroma, Known};
 pub use poison::{PAGE, Places, Poison};
 pub use pool::{Lease, Lent, Pool};
-pub use stream::{Appearance, Capability, Interval, Origin, PlaneLayout, Stream};
+pub use stream::{Appearance, Capability, Colorimetry, Interval, Origin, PlaneLayout, Stream};

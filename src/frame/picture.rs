@@ -125,7 +125,7 @@ pub fn picture(lease: &Lease, stream: &Stream, most: u32, mut rgb: Vec<u8>) -> R
     for (plane, payload) in lease.planes() {
         accesses.push((plane.read()?, payload));
     }
-    let matrix = Matrix::of(stream.origin.appearance);
+    let matrix = Matrix::of(stream.origin.appearance.unwrap_or_default().colours);
     let across = width as usize * 3;
     rgb.resize(across * height as usize, 0);
     let mut rows = vec![Vec::new(); arrays.len()];

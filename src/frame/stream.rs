@@ -58,7 +58,6 @@ pub struct PlaneLayout {
     /// Bytes: no frame has more in this plane.
     pub sizeimage: NonZeroU32,
     /// Bytes from a row to the next; None where that is unknown, 0 for compressed formats.
-    #[serde(default)]
     pub bytesperline: Option<u32>,
 }
 
@@ -67,6 +66,13 @@ pub struct PlaneLayout {
 pub struct Appearance {
     /// `enum v4l2_field`
     pub field: u32,
+    /// The colours.
+    pub colours: Colorimetry,
+}
+
+/// `enum v4l2_colorspace` and what goes with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Colorimetry {
     /// `enum v4l2_colorspace`
     pub colorspace: u32,
     /// `enum v4l2_xfer_func`

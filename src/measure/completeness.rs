@@ -1,7 +1,5 @@
 //! Whether a frame is whole, by what its stream's format, size and strides say.
 
-use std::fmt;
-
 use crate::frame::{BUF_FLAG_ERROR, BUF_FLAG_LAST, Frame, Layout, Payload, Rows};
 use crate::wire::Description;
 
@@ -24,11 +22,13 @@ enum Needs {
 }
 
 /// What a frame lacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Lack {
     /// It has no bytes.
+    #[error("it is empty")]
     Empty,
     /// It has fewer bytes of a plane than its rows take.
+    #[error("plane {plane} has {has} bytes, and its rows take {needs}")]
     Short {
         /// Planes before it.
         plane: usize,
@@ -38,27 +38,13 @@ pub enum Lack {
         needs: u64,
     },
     /// It has another number of planes than its stream.
+    #[error("it has {has} planes, and its stream {needs}")]
     Planes {
         /// The frame's.
         has: usize,
         /// The stream's.
         needs: usize,
     },
-}
-
-impl fmt::Display for Lack {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Lack::Empty => f.write_str("it is empty"),
-            Lack::Short { plane, has, needs } => write!(
-                f,
-                "plane {plane} has {has} bytes, and its rows take {needs}"
-            ),
-            Lack::Planes { has, needs } => {
-                write!(f, "it has {has} planes, and its stream {needs}")
-            }
-        }
-    }
 }
 
 impl Completeness {

@@ -96,31 +96,22 @@ struct Place {
 }
 
 /// Why a sequence can't tell of drops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     /// Frames had the same number, as all of v4l2loopback's have.
+    #[error("the sequence number is stuck at {at}")]
     Stuck {
         /// The number.
         at: u64,
     },
     /// A frame had a smaller number than the one before it.
+    #[error("the sequence number jumped back from {from} to {to}")]
     JumpedBack {
         /// The earlier frame's number.
         from: u64,
         /// The later frame's number.
         to: u64,
     },
-}
-
-impl std::fmt::Display for Unusable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Unusable::Stuck { at } => write!(f, "the sequence number is stuck at {at}"),
-            Unusable::JumpedBack { from, to } => {
-                write!(f, "the sequence number jumped back from {from} to {to}")
-            }
-        }
-    }
 }
 
 /// How many numbers lie from `last` to `next`; 0 if `next` is not ahead.

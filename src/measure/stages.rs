@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use strum::{AsRefStr, VariantArray};
 
 use crate::base::{Monotonic, Result};
 use crate::frame::{CaptureClock, Frame, Sighting, capture_clock};
 
 /// A stage of a frame's way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, VariantArray, AsRefStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Stage {
     /// From one frame's dequeueing or arrival to the next one's.
     Interval,
@@ -53,52 +55,6 @@ pub enum Stage {
     Acknowledged,
 }
 
-impl Stage {
-    /// All of them, by their numbers.
-    const ALL: [Stage; 17] = [
-        Stage::Interval,
-        Stage::Jitter,
-        Stage::CaptureAge,
-        Stage::Verify,
-        Stage::BeforeSocket,
-        Stage::IntoSocket,
-        Stage::UntilCompletion,
-        Stage::IntoBuffer,
-        Stage::IntoDump,
-        Stage::OnDevice,
-        Stage::UntilDelivered,
-        Stage::Held,
-        Stage::Transfer,
-        Stage::TransferCorrected,
-        Stage::EndToEnd,
-        Stage::EndToEndCorrected,
-        Stage::Acknowledged,
-    ];
-
-    /// The stage's name in results.
-    pub fn name(self) -> &'static str {
-        match self {
-            Stage::Interval => "interval",
-            Stage::Jitter => "jitter",
-            Stage::CaptureAge => "capture_age",
-            Stage::Verify => "verify",
-            Stage::BeforeSocket => "before_socket",
-            Stage::IntoSocket => "into_socket",
-            Stage::UntilCompletion => "until_completion",
-            Stage::IntoBuffer => "into_buffer",
-            Stage::IntoDump => "into_dump",
-            Stage::OnDevice => "on_device",
-            Stage::UntilDelivered => "until_delivered",
-            Stage::Held => "held",
-            Stage::Transfer => "transfer",
-            Stage::TransferCorrected => "transfer_corrected",
-            Stage::EndToEnd => "end_to_end",
-            Stage::EndToEndCorrected => "end_to_end_corrected",
-            Stage::Acknowledged => "acknowledged",
-        }
-    }
-}
-
 /// What the times of a stage come to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Times {
@@ -140,7 +96,7 @@ struct Total {
 #[derive(Debug, Clone, Default)]
 pub struct Stages {
     /// By the stages' numbers: cheap to copy for a look at a run that goes on.
-    totals: [Total; Stage::ALL.len()],
+    totals: [Total; Stage::VARIANTS.len()],
     /// None of a stage that was forgotten.
     histograms: BTreeMap<Stage, Option<Histogram<u64>>>,
     last_taken: Option<Monotonic>,
@@ -277,7 +233,7 @@ impl Stages {
 
     /// What the stages that were seen come to; without percentiles of what `so_far` gave.
     pub fn times(&self) -> impl Iterator<Item = (Stage, Times)> {
-        let totals = Stage::ALL.iter().zip(&self.totals);
+        let totals = Stage::VARIANTS.iter().zip(&self.totals);
         totals.filter_map(|(stage, total)| {
             let histogram = self.histograms.get(stage).and_then(Option::as_ref);
             let times = histogram.map(times).or_else(|| total.times());

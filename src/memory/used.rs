@@ -1,9 +1,11 @@
 //! Which kinds of memory frames are in.
 
 use serde::Deserialize;
+use strum::AsRefStr;
 
 /// The memory that frames are in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum MemoryUsed {
     /// DMABUFs from a heap, imported by the driver where there is one.
     DmaBuf,
@@ -11,17 +13,6 @@ pub enum MemoryUsed {
     Mmap,
     /// Plain shared memory.
     Memfd,
-}
-
-impl MemoryUsed {
-    /// `dmabuf`, `mmap` or `memfd`
-    pub fn name(self) -> &'static str {
-        match self {
-            MemoryUsed::DmaBuf => "dmabuf",
-            MemoryUsed::Mmap => "mmap",
-            MemoryUsed::Memfd => "memfd",
-        }
-    }
 }
 
 /// Whose memory to use with a device.

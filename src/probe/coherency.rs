@@ -8,6 +8,8 @@
 
 use std::collections::HashMap;
 
+use strum::AsRefStr;
+
 use crate::base::Result;
 use crate::frame::Lease;
 use crate::memory::{Mark, MemoryUsed, Sync, Witness, displace_caches};
@@ -16,7 +18,8 @@ use crate::source::{Source, camera::Camera};
 const MARK: Mark = Mark(1);
 
 /// What SYNC is to a memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, AsRefStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Coherency {
     /// What one writes the other reads, with SYNC and without: as far as was seen.
     Coherent,
@@ -29,16 +32,6 @@ pub enum Coherency {
 }
 
 impl Coherency {
-    /// What it is called.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Coherency::Coherent => "coherent",
-            Coherency::Cached => "cached",
-            Coherency::Lies(..) => "lies",
-            Coherency::Unknown(_) => "unknown",
-        }
-    }
-
     /// Why it lies, or is unknown.
     pub fn reason(&self) -> Option<String> {
         match self {
@@ -160,7 +153,7 @@ mod tests {
         let partly = seen(8, 3, 2, 1);
         assert_eq!(partly, Coherency::Lies(1, 7), "a line was not written");
         for unknown in [seen(8, 2, 2, 2), seen(0, 0, 0, 0)] {
-            assert_eq!(unknown.name(), "unknown", "nothing tells: {unknown:?}");
+            assert_eq!(unknown.as_ref(), "unknown", "nothing tells: {unknown:?}");
             assert!(unknown.reason().is_some(), "an unknown has a reason");
         }
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use strum::AsRefStr;
 
 pub use self::cards::{CardProbe, cards};
 pub use self::coherency::Coherency;
@@ -45,7 +46,8 @@ pub struct Wanted {
 }
 
 /// What a V4L2 node is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Node {
     /// Frames come from it.
     Capture,

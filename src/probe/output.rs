@@ -95,7 +95,7 @@ impl Showing {
         let dmabufs = format!("DMABUFs of {heap}");
         let queue = OutputQueue::request(Arc::clone(&device), memory, BUFFERS);
         let queue = queue.map_err(|error| match error {
-            QueueError::Errno(errno) => refused(&device, (memory, &dmabufs), Ioctl::ReqBufs, errno),
+            QueueError::Errno(errno) => refused(&device, (memory, &dmabufs), Ioctl::Reqbufs, errno),
             nonsense @ QueueError::Nonsense(_) => {
                 device.queue_error(&device.requesting(), nonsense)
             }
@@ -155,7 +155,7 @@ impl Showing {
             Err(NotQueued::Memory(error)) => Err(error),
             Err(NotQueued::Driver(errno)) => {
                 let from = (self.queue.memory(), self.dmabufs.as_str());
-                Err(refused(&self.device, from, Ioctl::QBuf, errno))
+                Err(refused(&self.device, from, Ioctl::Qbuf, errno))
             }
         }
     }

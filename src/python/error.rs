@@ -8,37 +8,14 @@ use crate::base::{Error, ErrorKind};
 use crate::measure::Measured;
 
 /// The name of the class in `v4l_dmabuf.errors`.
-fn class_name(error: &Error) -> &'static str {
+fn class_name(error: &Error) -> String {
+    let is_refused = error.errno_value() == Some(Errno::ECONNREFUSED);
     match error.kind() {
-        ErrorKind::DeviceNotFound => "DeviceNotFoundError",
-        ErrorKind::DevicePermission => "DevicePermissionError",
-        ErrorKind::DeviceBusy => "DeviceBusyError",
-        ErrorKind::NotACaptureDevice => "NotACaptureDeviceError",
-        ErrorKind::NotAnOutputDevice => "NotAnOutputDeviceError",
-        ErrorKind::DeviceGone => "DeviceGoneError",
-        ErrorKind::Device => "DeviceError",
-        ErrorKind::Format => "FormatError",
-        ErrorKind::HeapNotFound => "HeapNotFoundError",
-        ErrorKind::HeapPermission => "HeapPermissionError",
-        ErrorKind::HeapExhausted => "HeapExhaustedError",
-        ErrorKind::Heap => "HeapError",
-        ErrorKind::ImportRefused => "ImportRefusedError",
-        ErrorKind::ZeroCopy => "ZeroCopyError",
-        ErrorKind::Address => "AddressError",
-        ErrorKind::Connect if error.errno_value() == Some(Errno::ECONNREFUSED) => {
-            "ConnectRefusedError"
-        }
-        ErrorKind::Connect => "ConnectError",
-        ErrorKind::PeerLost => "PeerLostError",
-        ErrorKind::PeerTimeout => "PeerTimeoutError",
-        ErrorKind::Protocol => "ProtocolError",
-        ErrorKind::Truncated => "TruncatedError",
-        ErrorKind::Limit => "LimitError",
-        ErrorKind::Refused => "RefusedError",
-        ErrorKind::Integrity => "IntegrityError",
-        ErrorKind::Output => "OutputError",
-        ErrorKind::System => "SystemCallError",
-        ErrorKind::Interrupted => "Error",
+        ErrorKind::Connect if is_refused => "ConnectRefusedError".to_owned(),
+        ErrorKind::System => "SystemCallError".to_owned(),
+        // The interruption itself is what Python raised.
+        ErrorKind::Interrupted => "Error".to_owned(),
+        kind => format!("{}Error", kind.as_ref()),
     }
 }
 

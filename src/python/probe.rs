@@ -13,7 +13,7 @@ use super::observer::Link;
 use super::running;
 use crate::base::{Error, Result, Run, Stop};
 use crate::frame::CaptureClock;
-use crate::probe::{Coherency, DeviceProbe, Node, Wanted, Works};
+use crate::probe::{Coherency, DeviceProbe, Wanted, Works};
 
 /// Tries all that a device might capture into; gives a `v4l_dmabuf.probe.DeviceProbe`.
 #[pyfunction]
@@ -104,12 +104,7 @@ fn to_python<'py>(
     let formats: Vec<String> = probed.formats.iter().map(ToString::to_string).collect();
     let fields = PyDict::new(py);
     fields.set_item("device", device)?;
-    let direction = match probed.node {
-        Node::Capture => "capture",
-        Node::Output => "output",
-        Node::M2m => "m2m",
-    };
-    fields.set_item("direction", direction)?;
+    fields.set_item("direction", probed.node.as_ref())?;
     fields.set_item("driver", &probed.capability.driver)?;
     fields.set_item("card", &probed.capability.card)?;
     fields.set_item("bus", &probed.capability.bus_info)?;
@@ -130,7 +125,7 @@ fn set_works(fields: &Bound<'_, PyDict>, works: &Works) -> PyResult<()> {
             let why = format!("its mapping has no pages to send from ({})", errno.desc());
             fields.set_item("zero_copy_reason", why)?;
         }
-        fields.set_item("clock", captured.clock.name())?;
+        fields.set_item("clock", captured.clock.as_ref())?;
         if let CaptureClock::Unknown(why) = &captured.clock {
             fields.set_item("clock_reason", why)?;
         }
@@ -140,7 +135,7 @@ fn set_works(fields: &Bound<'_, PyDict>, works: &Works) -> PyResult<()> {
         ("device_reads", &works.reads),
     ] {
         let coherency = coherency.as_ref();
-        fields.set_item(name, coherency.map(Coherency::name))?;
+        fields.set_item(name, coherency.map(Coherency::as_ref))?;
         let reason = coherency.and_then(Coherency::reason);
         fields.set_item(format!("{name}_reason"), reason)?;
     }

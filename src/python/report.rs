@@ -44,7 +44,7 @@ pub fn to_python<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py,
         fields.set_item("sizeimage", stream.frame_bytes())?;
         fields.set_item("planes", stream.planes.len())?;
         fields.set_item("buffers", stream.buffers)?;
-        fields.set_item("memory", stream.memory.name())?;
+        fields.set_item("memory", stream.memory.as_ref())?;
         fields.set_item("heap", stream.heap.as_deref())?;
         fields.set_item("read_bytes_per_second", stream.read_rate)?;
     }
@@ -58,7 +58,7 @@ pub fn to_python<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py,
     };
     set_account(&fields, &account)?;
     if let Some(device) = &report.on_device {
-        fields.set_item("device_memory", device.memory.name())?;
+        fields.set_item("device_memory", device.memory.as_ref())?;
         fields.set_item("device_memory_reason", device.reason.as_deref())?;
         fields.set_item("device_shown", device.shown)?;
         fields.set_item("device_drops", device.drops)?;
@@ -92,11 +92,11 @@ pub fn to_python<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py,
         fields.set_item("most", times.most.as_secs_f64())?;
         fields.set_item("percentiles", percentiles)?;
         let times = module.getattr("Times")?.call((), Some(&fields))?;
-        stages.set_item(stage.name(), times)?;
+        stages.set_item(stage.as_ref(), times)?;
     }
     fields.set_item("stages", stages)?;
     if let Some(clock) = report.stages.clock() {
-        fields.set_item("clock", clock.name())?;
+        fields.set_item("clock", clock.as_ref())?;
         if let CaptureClock::Unknown(why) = clock {
             fields.set_item("clock_reason", why)?;
         }
@@ -146,7 +146,7 @@ pub fn details<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py, P
             .into_iter()
             .map(|(nanoseconds, count)| (nanoseconds as f64 / 1e9, count))
             .collect();
-        histograms.set_item(stage.name(), values)?;
+        histograms.set_item(stage.as_ref(), values)?;
     }
     details.set_item("histograms", histograms)?;
     let series = PyDict::new(py);

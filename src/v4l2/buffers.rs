@@ -179,7 +179,7 @@ impl Driver for Device {
         request.memory = memory as u32;
         // SAFETY: the request number fits the structure, which outlives the call.
         let call = |fd| unsafe { raw::reqbufs(fd, &mut request) };
-        self.node().ioctl(Ioctl::ReqBufs, call)?;
+        self.node().ioctl(Ioctl::Reqbufs, call)?;
         Ok(request.count)
     }
 
@@ -189,7 +189,7 @@ impl Driver for Device {
         // SAFETY: the request number fits the structure; it and the planes that it
         // points to outlive the call.
         let call = |fd| unsafe { raw::querybuf(fd, &mut buffer) };
-        self.node().ioctl(Ioctl::QueryBuf, call)?;
+        self.node().ioctl(Ioctl::Querybuf, call)?;
         let planes = self.planes(&buffer, &mut planes).map(|plane| PlaneInfo {
             length: plane.length,
             // SAFETY: the members of the union are integers.
@@ -209,7 +209,7 @@ impl Driver for Device {
         export.flags = (nix::libc::O_CLOEXEC | nix::libc::O_RDWR) as u32;
         // SAFETY: the request number fits the structure, which outlives the call.
         let call = |fd| unsafe { raw::expbuf(fd, &mut export) };
-        self.node().ioctl(Ioctl::ExpBuf, call)?;
+        self.node().ioctl(Ioctl::Expbuf, call)?;
         // SAFETY: the call succeeded, so the driver has made this fd for us alone.
         Ok(unsafe { OwnedFd::from_raw_fd(export.fd) })
     }
@@ -250,7 +250,7 @@ impl Driver for Device {
         // points to outlive the call. The driver takes its own references to the
         // DMABUFs, whose fds are borrowed for longer than the call.
         let call = |fd| unsafe { raw::qbuf(fd, &mut buffer) };
-        self.node().ioctl(Ioctl::QBuf, call)
+        self.node().ioctl(Ioctl::Qbuf, call)
     }
 
     fn dqbuf(&self, memory: MemoryType) -> nix::Result<Dequeued> {
@@ -259,7 +259,7 @@ impl Driver for Device {
         // SAFETY: the request number fits the structure; it and the planes that it
         // points to outlive the call.
         let call = |fd| unsafe { raw::dqbuf(fd, &mut buffer) };
-        match self.node().ioctl(Ioctl::DqBuf, call) {
+        match self.node().ioctl(Ioctl::Dqbuf, call) {
             Ok(()) => {}
             Err(Errno::EAGAIN) => return Ok(Dequeued::NotReady),
             Err(Errno::EPIPE) => return Ok(Dequeued::LastBuffer),
@@ -281,10 +281,10 @@ impl Driver for Device {
     }
 
     fn streamon(&self) -> nix::Result<()> {
-        self.stream(Ioctl::StreamOn, raw::streamon)
+        self.stream(Ioctl::Streamon, raw::streamon)
     }
 
     fn streamoff(&self) -> nix::Result<()> {
-        self.stream(Ioctl::StreamOff, raw::streamoff)
+        self.stream(Ioctl::Streamoff, raw::streamoff)
     }
 }

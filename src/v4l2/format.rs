@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::ioctl::{Ioctl, Node};
 use super::{BufType, Plain, device::Device, zeroed};
-use crate::frame::{Appearance, Capability, FourCc, Interval};
+use crate::frame::{Appearance, Capability, Colorimetry, FourCc, Interval};
 use crate::videodev2 as sys;
 
 mod raw {
@@ -64,7 +64,7 @@ impl Node {
     pub fn querycap(&self) -> nix::Result<Capability> {
         let mut cap: sys::v4l2_capability = zeroed();
         // SAFETY: the request number fits the structure, which outlives the call.
-        self.ioctl(Ioctl::QueryCap, |fd| unsafe { raw::querycap(fd, &mut cap) })?;
+        self.ioctl(Ioctl::Querycap, |fd| unsafe { raw::querycap(fd, &mut cap) })?;
         let of_node = cap.capabilities & sys::V4L2_CAP_DEVICE_CAPS != 0;
         Ok(Capability {
             driver: text(&cap.driver),
@@ -87,10 +87,10 @@ macro_rules! write_pix {
         $pix.height = $format.height;
         $pix.pixelformat = $format.pixel_format.0;
         $pix.field = $format.appearance.field;
-        $pix.colorspace = $format.appearance.colorspace;
-        $pix.xfer_func = $format.appearance.transfer as _;
-        $pix.__bindgen_anon_1.ycbcr_enc = $format.appearance.encoding as _;
-        $pix.quantization = $format.appearance.quantization as _;
+        $pix.colorspace = $format.appearance.colours.colorspace;
+        $pix.xfer_func = $format.appearance.colours.transfer as _;
+        $pix.__bindgen_anon_1.ycbcr_enc = $format.appearance.colours.encoding as _;
+        $pix.quantization = $format.appearance.colours.quantization as _;
     };
 }
 
@@ -104,11 +104,13 @@ macro_rules! read_pix {
             planes: $planes,
             appearance: Appearance {
                 field: $pix.field,
-                colorspace: $pix.colorspace,
-                transfer: $pix.xfer_func.into(),
-                // SAFETY: both members of the union are integers of one width.
-                encoding: unsafe { $pix.__bindgen_anon_1.ycbcr_enc }.into(),
-                quantization: $pix.quantization.into(),
+                colours: Colorimetry {
+                    colorspace: $pix.colorspace,
+                    transfer: $pix.xfer_func.into(),
+                    // SAFETY: both members of the union are integers of one width.
+                    encoding: unsafe { $pix.__bindgen_anon_1.ycbcr_enc }.into(),
+                    quantization: $pix.quantization.into(),
+                },
             },
         }
     };
@@ -202,7 +204,7 @@ impl Device {
         if kind.is_capture() {
             // SAFETY: the request number fits the structure, which outlives the call.
             let call = |fd| unsafe { raw::g_fmt(fd, &mut format) };
-            self.node().ioctl(Ioctl::GetFmt, call)?;
+            self.node().ioctl(Ioctl::GFmt, call)?;
             wanted.appearance = Appearance {
                 field: sys::V4L2_FIELD_ANY,
                 ..read_format(kind, &format).appearance
@@ -211,7 +213,7 @@ impl Device {
         write_format(kind, &mut format, &wanted);
         // SAFETY: the request number fits the structure, which outlives the call.
         let call = |fd| unsafe { raw::s_fmt(fd, &mut format) };
-        self.node().ioctl(Ioctl::SetFmt, call)?;
+        self.node().ioctl(Ioctl::SFmt, call)?;
         Ok(read_format(kind, &format))
     }
 
@@ -225,7 +227,7 @@ impl Device {
         };
         // SAFETY: the request number fits the structure, which outlives the call.
         let call = |fd| unsafe { raw::s_parm(fd, &mut parm) };
-        self.node().ioctl(Ioctl::SetParm, call)?;
+        self.node().ioctl(Ioctl::SParm, call)?;
         Ok(read_interval(&parm))
     }
 
@@ -235,7 +237,7 @@ impl Device {
         parm.type_ = self.buf_type().number();
         // SAFETY: the request number fits the structure, which outlives the call.
         let call = |fd| unsafe { raw::g_parm(fd, &mut parm) };
-        self.node().ioctl(Ioctl::GetParm, call).ok()?;
+        self.node().ioctl(Ioctl::GParm, call).ok()?;
         read_interval(&parm)
     }
 
@@ -250,7 +252,7 @@ impl Device {
         };
         // SAFETY: the request number fits the structure, which outlives the call.
         let call = |fd| unsafe { raw::g_ctrl(fd, &mut control) };
-        self.node().ioctl(Ioctl::GetCtrl, call).ok()?;
+        self.node().ioctl(Ioctl::GCtrl, call).ok()?;
         let count = u32::try_from(control.value).ok();
         count.filter(|count| *count > 0)
     }

@@ -2,65 +2,38 @@
 //! they are made.
 
 use std::ffi::c_int;
-use std::fmt;
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
 
 use nix::errno::Errno;
+use strum::VariantNames;
 
 use crate::base::Calls;
 
-macro_rules! ioctls {
-    ($($variant:ident = $name:literal,)*) => {
-        /// A V4L2 ioctl.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Ioctl {
-            $(
-                #[doc = concat!("`VIDIOC_", $name, "`")]
-                $variant,
-            )*
-        }
-
-        impl Ioctl {
-            /// The names of all, by their numbers.
-            pub const NAMES: &'static [&'static str] = &[$(concat!("VIDIOC_", $name)),*];
-
-            /// Its name, as in `VIDIOC_QBUF`.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Ioctl::$variant => concat!("VIDIOC_", $name),)*
-                }
-            }
-        }
-    };
-}
-
-ioctls! {
-    QueryCap = "QUERYCAP",
-    EnumFmt = "ENUM_FMT",
-    GetFmt = "G_FMT",
-    SetFmt = "S_FMT",
-    ReqBufs = "REQBUFS",
-    QueryBuf = "QUERYBUF",
-    QBuf = "QBUF",
-    ExpBuf = "EXPBUF",
-    DqBuf = "DQBUF",
-    StreamOn = "STREAMON",
-    StreamOff = "STREAMOFF",
-    GetParm = "G_PARM",
-    SetParm = "S_PARM",
-    GetCtrl = "G_CTRL",
-    SubscribeEvent = "SUBSCRIBE_EVENT",
-    DqEvent = "DQEVENT",
-    QueryDvTimings = "QUERY_DV_TIMINGS",
-    GetSelection = "G_SELECTION",
-    SetSelection = "S_SELECTION",
-}
-
-impl fmt::Display for Ioctl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+/// A V4L2 ioctl, shown by its name, as in `VIDIOC_QBUF`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, VariantNames)]
+#[strum(prefix = "VIDIOC_", serialize_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Ioctl {
+    Querycap,
+    EnumFmt,
+    GFmt,
+    SFmt,
+    Reqbufs,
+    Querybuf,
+    Qbuf,
+    Expbuf,
+    Dqbuf,
+    Streamon,
+    Streamoff,
+    GParm,
+    SParm,
+    GCtrl,
+    SubscribeEvent,
+    Dqevent,
+    QueryDvTimings,
+    GSelection,
+    SSelection,
 }
 
 /// An open node, to make ioctls on.
@@ -73,7 +46,7 @@ pub struct Node {
 impl Node {
     /// A node that was opened by `path`.
     pub fn new(file: File, path: &str) -> Self {
-        let calls = Calls::on(path, Ioctl::NAMES);
+        let calls = Calls::on(path, Ioctl::VARIANTS);
         Node { file, calls }
     }
 

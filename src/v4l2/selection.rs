@@ -56,7 +56,7 @@ impl Device {
         let mut selection = self.selection(target);
         // SAFETY: the request number fits the structure, which outlives the call.
         let call = |fd| unsafe { raw::g_selection(fd, &mut selection) };
-        self.node().ioctl(Ioctl::GetSelection, call)?;
+        self.node().ioctl(Ioctl::GSelection, call)?;
         let it = selection.r;
         Ok(Rectangle {
             left: it.left,
@@ -75,6 +75,6 @@ impl Device {
         selection.r.height = wanted.height;
         // SAFETY: the request number fits the structure, which outlives the call.
         let call = |fd| unsafe { raw::s_selection(fd, &mut selection) };
-        self.node().ioctl(Ioctl::SetSelection, call)
+        self.node().ioctl(Ioctl::SSelection, call)
     }
 }

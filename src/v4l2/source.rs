@@ -47,7 +47,7 @@ impl Device {
         let mut event: sys::v4l2_event = zeroed();
         // SAFETY: the request number fits the structure, which outlives the call.
         let call = |fd| unsafe { raw::dqevent(fd, &mut event) };
-        let told = self.node().ioctl(Ioctl::DqEvent, call).is_ok();
+        let told = self.node().ioctl(Ioctl::Dqevent, call).is_ok();
         // No other event is subscribed to.
         told && event.type_ == sys::V4L2_EVENT_SOURCE_CHANGE
     }

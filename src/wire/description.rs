@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WireError;
 use super::v2::StreamHeader;
-use crate::frame::{Appearance, FourCc, MAX_PLANES, PlaneLayout, Stream, field};
+use crate::frame::{Appearance, Colorimetry, FourCc, MAX_PLANES, PlaneLayout, Stream, field};
 
 /// Bytes of a description at most.
 pub const MAX_DESCRIPTION: usize = 64 * 1024;
@@ -30,25 +30,18 @@ pub struct Description {
     /// The sender's buffers.
     pub buffers: NonZeroU32,
     /// Seconds from frame to frame as a fraction, as the driver granted.
-    #[serde(default)]
     pub frame_interval: Option<(u32, NonZeroU32)>,
     /// `enum v4l2_field`
-    #[serde(default)]
     pub field: Option<u32>,
     /// What the colours mean, as the driver tells it.
-    #[serde(default)]
     pub colorimetry: Option<Colorimetry>,
     /// `V4L2_BUF_FLAG_TIMESTAMP_*` and `V4L2_BUF_FLAG_TSTAMP_SRC_*` of the buffers.
-    #[serde(default)]
     pub timestamp_flags: Option<u32>,
     /// The memory that the sender captures into: `dmabuf`, `mmap` or `memfd`.
-    #[serde(default)]
     pub memory: Option<String>,
     /// The heap that it is from.
-    #[serde(default)]
     pub heap: Option<String>,
     /// Whether frames leave without a copy.
-    #[serde(default)]
     pub zero_copy: Option<bool>,
     /// Whether frames carry checksums.
     #[serde(default)]
@@ -57,45 +50,23 @@ pub struct Description {
     #[serde(default)]
     pub unwritten: bool,
     /// The driver's name.
-    #[serde(default)]
     pub driver: Option<String>,
     /// The device's name.
-    #[serde(default)]
     pub card: Option<String>,
     /// Where the device sits.
-    #[serde(default)]
     pub bus: Option<String>,
     /// What the device can do: `V4L2_CAP_*`.
-    #[serde(default)]
     pub capabilities: Option<u32>,
     /// What sends, and its version.
-    #[serde(default)]
     pub tool: Option<String>,
-}
-
-/// `enum v4l2_colorspace` and what goes with it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Colorimetry {
-    /// `enum v4l2_colorspace`
-    pub colorspace: u32,
-    /// `enum v4l2_xfer_func`
-    pub transfer: u32,
-    /// `enum v4l2_ycbcr_encoding`, or of HSV.
-    pub encoding: u32,
-    /// `enum v4l2_quantization`
-    pub quantization: u32,
 }
 
 impl Description {
     /// How rows and colours are to be understood; None where the sender doesn't tell.
     pub fn appearance(&self) -> Option<Appearance> {
-        let colours = self.colorimetry?;
         Some(Appearance {
             field: self.field.unwrap_or(field::UNKNOWN),
-            colorspace: colours.colorspace,
-            transfer: colours.transfer,
-            encoding: colours.encoding,
-            quantization: colours.quantization,
+            colours: self.colorimetry?,
         })
     }
 
@@ -115,14 +86,9 @@ impl Description {
             buffers: stream.buffers,
             frame_interval: interval,
             field: origin.appearance.map(|it| it.field),
-            colorimetry: origin.appearance.map(|it| Colorimetry {
-                colorspace: it.colorspace,
-                transfer: it.transfer,
-                encoding: it.encoding,
-                quantization: it.quantization,
-            }),
+            colorimetry: origin.appearance.map(|it| it.colours),
             timestamp_flags: origin.timestamp_flags,
-            memory: Some(stream.memory.name().to_owned()),
+            memory: Some(stream.memory.as_ref().to_owned()),
             heap: stream.heap.clone(),
             zero_copy: Some(zero_copy),
             verify,

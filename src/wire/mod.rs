@@ -15,12 +15,11 @@ mod greeting;
 pub mod v2;
 pub mod v3;
 
-use std::fmt;
-
 use serde::Deserialize;
+use strum::FromRepr;
 
 pub use assembler::Assembler;
-pub use description::{Colorimetry, Description};
+pub use description::Description;
 pub use greeting::{Greeting, Said};
 
 /// `V4LB`: how every connection begins.
@@ -33,11 +32,12 @@ pub const PREAMBLE_SIZE: usize = 8;
 pub const VERSION_OFFSET: usize = 4;
 
 /// What to speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, FromRepr)]
 #[serde(try_from = "u32")]
+#[repr(u32)]
 pub enum Version {
     /// What older senders say; it means the same as version 2.
-    V1,
+    V1 = 1,
     /// The C reference's.
     V2,
     /// Ours.
@@ -47,11 +47,7 @@ pub enum Version {
 impl Version {
     /// The number on the wire.
     pub fn number(self) -> u32 {
-        match self {
-            Version::V1 => 1,
-            Version::V2 => 2,
-            Version::V3 => 3,
-        }
+        self as u32
     }
 
     /// As a connection begins with it.
@@ -78,33 +74,39 @@ impl TryFrom<u32> for Version {
 
     /// From the number on the wire.
     fn try_from(number: u32) -> Result<Self, WireError> {
-        match number {
-            1 => Ok(Version::V1),
-            2 => Ok(Version::V2),
-            3 => Ok(Version::V3),
-            other => Err(WireError::Version(other)),
-        }
+        Version::from_repr(number).ok_or(WireError::Version(number))
     }
 }
 
 /// Bytes that are not this protocol.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// The stream doesn't start with `V4LB`.
+    #[error("the stream starts with {0:#010x} instead of {expected:#010x} (V4LB)", expected = STREAM_MAGIC)]
     StreamMagic(u32),
     /// A frame doesn't start with `VRFM`.
+    #[error("the frame's header starts with {0:#010x} instead of {expected:#010x} (VRFM)", expected = v2::FRAME_MAGIC)]
     FrameMagic(u32),
     /// A version that we don't speak.
+    #[error("wire version {0} is not one of 1, 2 and 3")]
     Version(u32),
     /// A frame is the grants of its memory, as the C reference's `sender_zc` sends them.
+    #[error(
+        "it sends grants of its memory instead of frames (VHND), as the C reference's sender_zc \
+         does, which only receiver_zc takes"
+    )]
     Grants,
     /// The width or the height is 0.
+    #[error("the width or the height is 0")]
     ZeroExtent,
     /// `sizeimage` is 0.
+    #[error("sizeimage is 0")]
     ZeroSizeimage,
     /// `buffer_count` is 0.
+    #[error("buffer_count is 0")]
     ZeroBufferCount,
     /// A frame, or a plane of it, is bigger than the stream allows.
+    #[error("bytesused {bytesused} is more than the stream's sizeimage {sizeimage}")]
     Oversized {
         /// Bytes.
         bytesused: u32,
@@ -112,8 +114,10 @@ pub enum WireError {
         sizeimage: u32,
     },
     /// The description of the stream can't be understood, for this reason.
+    #[error("the description of the stream is unusable: {0}")]
     Description(String),
     /// A message came where it has no place.
+    #[error("a message of type {kind} came instead of {expected}")]
     Unexpected {
         /// The message's type.
         kind: u32,
@@ -121,6 +125,7 @@ pub enum WireError {
         expected: &'static str,
     },
     /// A message's length can't be.
+    #[error("a message of type {kind} can't have {length} bytes")]
     Length {
         /// The message's type.
         kind: u32,
@@ -128,6 +133,7 @@ pub enum WireError {
         length: u32,
     },
     /// A frame has more or fewer planes than the stream.
+    #[error("a frame of {frame} planes came in a stream of {stream}")]
     Planes {
         /// The frame's.
         frame: u32,
@@ -135,53 +141,8 @@ pub enum WireError {
         stream: usize,
     },
     /// A checksum of a kind that we don't know.
+    #[error("checksums of kind {0} are unknown")]
     ChecksumKind(u32),
-}
-
-impl fmt::Display for WireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            WireError::StreamMagic(magic) => write!(
-                f,
-                "the stream starts with {magic:#010x} instead of {STREAM_MAGIC:#010x} (V4LB)"
-            ),
-            WireError::FrameMagic(magic) => write!(
-                f,
-                "the frame's header starts with {magic:#010x} instead of {:#010x} (VRFM)",
-                v2::FRAME_MAGIC
-            ),
-            WireError::Version(version) => {
-                write!(f, "wire version {version} is not one of 1, 2 and 3")
-            }
-            WireError::Grants => f.write_str(
-                "it sends grants of its memory instead of frames (VHND), as the C reference's \
-                 sender_zc does, which only receiver_zc takes",
-            ),
-            WireError::ZeroExtent => f.write_str("the width or the height is 0"),
-            WireError::ZeroSizeimage => f.write_str("sizeimage is 0"),
-            WireError::ZeroBufferCount => f.write_str("buffer_count is 0"),
-            WireError::Oversized {
-                bytesused,
-                sizeimage,
-            } => write!(
-                f,
-                "bytesused {bytesused} is more than the stream's sizeimage {sizeimage}"
-            ),
-            WireError::Description(why) => {
-                write!(f, "the description of the stream is unusable: {why}")
-            }
-            WireError::Unexpected { kind, expected } => {
-                write!(f, "a message of type {kind} came instead of {expected}")
-            }
-            WireError::Length { kind, length } => {
-                write!(f, "a message of type {kind} can't have {length} bytes")
-            }
-            WireError::Planes { frame, stream } => {
-                write!(f, "a frame of {frame} planes came in a stream of {stream}")
-            }
-            WireError::ChecksumKind(kind) => write!(f, "checksums of kind {kind} are unknown"),
-        }
-    }
 }
 
 /// Writes fields one after the other.

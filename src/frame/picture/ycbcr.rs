@@ -1,6 +1,6 @@
 //! Y'CbCr as RGB, some pixels at a time.
 
-use crate::frame::Appearance;
+use crate::frame::Colorimetry;
 use crate::videodev2 as sys;
 
 /// How Y'CbCr becomes RGB: in 65,536ths.
@@ -16,19 +16,14 @@ pub(super) struct Matrix {
 
 impl Matrix {
     /// As the colorimetry says; BT.601 in its limited range where nobody tells.
-    pub fn of(appearance: Option<Appearance>) -> Self {
-        let Appearance {
-            colorspace,
-            encoding,
-            quantization,
-            ..
-        } = appearance.unwrap_or_default();
-        let is_709 = match encoding {
+    pub fn of(colours: Colorimetry) -> Self {
+        let colorspace = colours.colorspace;
+        let is_709 = match colours.encoding {
             sys::V4L2_YCBCR_ENC_709 => true,
             sys::V4L2_YCBCR_ENC_DEFAULT => colorspace == sys::V4L2_COLORSPACE_REC709,
             _ => false,
         };
-        let is_full = match quantization {
+        let is_full = match colours.quantization {
             sys::V4L2_QUANTIZATION_FULL_RANGE => true,
             sys::V4L2_QUANTIZATION_DEFAULT => colorspace == sys::V4L2_COLORSPACE_JPEG,
             _ => false,

@@ -165,7 +165,7 @@ impl OpenDevice {
             planes.all(|plane| plane.dmabuf().is_some())
         });
         let Some(first) = first else {
-            let refused = refused(Ioctl::QBuf, Errno::EINVAL);
+            let refused = refused(Ioctl::Qbuf, Errno::EINVAL);
             return Err(refused.cause("the frames' memory is no DMABUF"));
         };
         let count = u32::try_from(buffers.len()).ok().and_then(NonZeroU32::new);
@@ -175,7 +175,7 @@ impl OpenDevice {
             count.unwrap_or(NonZeroU32::MIN),
         );
         let mut queue = queue.map_err(|error| match error {
-            QueueError::Errno(errno) => refused(Ioctl::ReqBufs, errno),
+            QueueError::Errno(errno) => refused(Ioctl::Reqbufs, errno),
             QueueError::Nonsense(_) => device.queue_error(&device.requesting(), error),
         })?;
         let used: Vec<usize> = wanted
@@ -185,7 +185,7 @@ impl OpenDevice {
             .collect();
         queue
             .try_import(first, &used)
-            .map_err(|errno| refused(Ioctl::QBuf, errno))?;
+            .map_err(|errno| refused(Ioctl::Qbuf, errno))?;
         Ok(queue)
     }
 
@@ -231,7 +231,6 @@ fn wanted(description: &Description) -> Format {
             bytesperline: plane.bytesperline.or(stride).unwrap_or(0),
         }
     };
-    let colours = description.colorimetry;
     Format {
         width: *width,
         height: *height,
@@ -242,10 +241,7 @@ fn wanted(description: &Description) -> Format {
                 .field
                 .filter(|it| *it != field::UNKNOWN)
                 .unwrap_or(field::NONE),
-            colorspace: colours.map_or(0, |it| it.colorspace),
-            transfer: colours.map_or(0, |it| it.transfer),
-            encoding: colours.map_or(0, |it| it.encoding),
-            quantization: colours.map_or(0, |it| it.quantization),
+            colours: description.colorimetry.unwrap_or_default(),
         },
     }
 }

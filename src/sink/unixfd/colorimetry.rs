@@ -2,8 +2,8 @@
 //!
 //! Source: the kernel's "Colorspaces", and GStreamer's GstVideoColorimetry.
 
+use crate::frame::Colorimetry;
 use crate::videodev2 as sys;
-use crate::wire::Colorimetry;
 
 /// GStreamer's `range:matrix:transfer:primaries`, in its numbers; what a driver leaves open is
 /// what the kernel's `V4L2_MAP_*_DEFAULT` say. None where nothing is told.

@@ -128,7 +128,7 @@ fn import_heap(
         Pool::new(Vec::new())?,
     )
     .map_err(|error| match error {
-        QueueError::Errno(errno) => refused(Ioctl::ReqBufs, errno),
+        QueueError::Errno(errno) => refused(Ioctl::Reqbufs, errno),
         QueueError::Nonsense(_) => device.queue_error(&device.requesting(), error),
     })?;
     let mut rate = None;
@@ -143,7 +143,7 @@ fn import_heap(
         }
         queue
             .enqueue(prepared(Free::new(index, planes), places)?)
-            .map_err(|(_, errno)| refused(Ioctl::QBuf, errno))?;
+            .map_err(|(_, errno)| refused(Ioctl::Qbuf, errno))?;
     }
     log::info!(
         "memory: DMABUFs from {name}, {} x {} bytes",

@@ -56,7 +56,7 @@ impl Device {
             return self.error(&format!("{ioctl} on {path}"), errno);
         }
         let (cause, next) = match (ioctl, errno) {
-            (Ioctl::ReqBufs, _) => ("the driver does not import DMABUFs", "use -m mmap"),
+            (Ioctl::Reqbufs, _) => ("the driver does not import DMABUFs", "use -m mmap"),
             (_, Errno::EFAULT) => (
                 "the driver likely needs contiguous memory, which this heap does not give",
                 ANOTHER,

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::Device;
 use crate::base::{Error, ErrorKind, Result};
-use crate::frame::{Appearance, field};
+use crate::frame::field;
 use crate::v4l2::Format;
 use crate::v4l2::selection::{Rectangle, Target};
 
@@ -90,22 +90,16 @@ fn lacks(wanted: &Format, granted: &Format) -> Vec<String> {
             ));
         }
     }
-    let Appearance {
-        field,
-        colorspace,
-        transfer,
-        encoding,
-        quantization,
-    } = wanted.appearance;
-    let own = &granted.appearance;
-    if field != own.field {
+    let (wanted, own) = (wanted.appearance, granted.appearance);
+    if wanted.field != own.field {
         lacks.push(format!("fields \"{}\"", field::name(own.field)));
     }
+    let (wanted, own) = (wanted.colours, own.colours);
     let colours = [
-        ("colorspace", colorspace, own.colorspace),
-        ("transfer function", transfer, own.transfer),
-        ("Y'CbCr encoding", encoding, own.encoding),
-        ("quantization", quantization, own.quantization),
+        ("colorspace", wanted.colorspace, own.colorspace),
+        ("transfer function", wanted.transfer, own.transfer),
+        ("Y'CbCr encoding", wanted.encoding, own.encoding),
+        ("quantization", wanted.quantization, own.quantization),
     ];
     for (what, wanted, granted) in colours {
         // 0 is whatever the driver has.

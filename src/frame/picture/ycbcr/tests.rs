@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn a_row_of_any_length_is_converted_to_its_end() {
-    let matrix = Matrix::of(None);
+    let matrix = Matrix::of(Colorimetry::default());
     for width in 0..=65_u8 {
         let samples: Vec<[u8; 3]> = (0..width)
             .map(|x| [3, 7, 11].map(|by: u8| x.wrapping_mul(by)))
@@ -26,7 +26,7 @@ fn a_row_of_any_length_is_converted_to_its_end() {
 
 #[test]
 fn black_white_and_red_of_the_limited_range_are_those_of_rgb() {
-    let matrix = Matrix::of(None);
+    let matrix = Matrix::of(Colorimetry::default());
     assert_eq!(matrix.rgb(16, 128, 128), [0, 0, 0]);
     assert_eq!(matrix.rgb(235, 128, 128), [255, 255, 255]);
     assert_eq!(matrix.rgb(81, 90, 240), [254, 0, 0]);

@@ -23,7 +23,7 @@ fn stream(format: &str, size: (u32, u32), planes: &[(u32, u32)]) -> Description 
 
 fn coloured(format: &str, colorspace: u32) -> String {
     let mut stream = stream(format, (64, 48), &[(64 * 48 * 4, 0)]);
-    stream.colorimetry = Some(crate::wire::Colorimetry {
+    stream.colorimetry = Some(crate::frame::Colorimetry {
         colorspace,
         ..Default::default()
     });
