@@ -3,8 +3,7 @@
 //! The shapes are those that OpenCV has for a format. What a frame does not wholly have is no
 //! array: the bytes behind a short payload are an older frame's.
 
-use crate::frame::layout::{Shape, shape};
-use crate::frame::{Chroma, FourCc, Layout, PlaneLayout, Rows, Stream};
+use crate::frame::{Chroma, FourCc, Layout, PAIRED, PlaneLayout, Rows, Shape, Stream};
 
 /// What an element is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,17 +41,8 @@ pub struct Array {
     pub item: Item,
 }
 
-/// Formats of two bytes a pixel, of which the second is shared with the pixel beside it.
-const PAIRED: [&[u8; 4]; 4] = [b"YUYV", b"UYVY", b"YVYU", b"VYUY"];
-
 /// Formats of two bytes a pixel, the higher one first.
 const BIG_ENDIAN: [&[u8; 4]; 2] = [b"RGBR", b"RGBQ"];
-
-fn is_one_of(format: FourCc, names: &[&[u8; 4]]) -> bool {
-    names
-        .iter()
-        .any(|name| u32::from_le_bytes(**name) == format.0)
-}
 
 /// How the samples of a format are seen.
 enum Samples {
@@ -67,10 +57,10 @@ enum Samples {
 }
 
 fn samples(format: FourCc) -> Samples {
-    let big = format.is_big_endian() || is_one_of(format, &BIG_ENDIAN);
+    let big = format.is_big_endian() || format.is_one_of(&BIG_ENDIAN);
     let wide = if big { Item::U16Big } else { Item::U16Little };
-    match shape(format) {
-        Some(Shape::Packed(16)) if is_one_of(format, &PAIRED) => Samples::Channels(2),
+    match format.shape() {
+        Some(Shape::Packed(16)) if format.is_one_of(&PAIRED) => Samples::Channels(2),
         Some(Shape::Packed(8)) => Samples::Single(Item::U8),
         Some(Shape::Packed(16)) => Samples::Single(wide),
         Some(Shape::Packed(24)) => Samples::Channels(3),

@@ -1,11 +1,10 @@
 //! Where a frame's rows lie in its memory planes, as V4L2 lays raw formats out.
 //!
-//! Source: the kernel's "Image Formats". A format that isn't listed here is unknown, tiled
-//! ones above all: nothing is said of it rather than something wrong.
+//! Source: the kernel's "Image Formats".
 
 use std::num::NonZeroU32;
 
-use crate::frame::{Chroma, FourCc, Known, PlaneLayout};
+use crate::frame::{FourCc, PlaneLayout, formats::Shape};
 
 /// Rows of the same length, one below the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,116 +43,9 @@ pub enum Layout {
     Scattered,
 }
 
-/// What a pixel is made of.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Shape {
-    /// So many bits.
-    Packed(u32),
-    /// Bytes of a luma sample, the chroma, and whether planes have memory of their own.
-    Planar(u32, Chroma, bool),
-    Varies,
-}
-
-const fn chroma(planes: u32, samples: u32, across: u32, down: u32) -> Chroma {
-    Chroma {
-        planes,
-        samples,
-        across,
-        down,
-    }
-}
-
-/// Formats that ffmpeg has no name for, or only in one memory plane.
-const OTHERS: &[(&[u8; 4], Shape)] = {
-    use Shape::{Packed, Planar, Varies};
-    &[
-        (b"VYUY", Packed(16)),
-        (b"RGB1", Packed(8)),
-        (b"RGBQ", Packed(16)),
-        (b"BGRH", Packed(18)),
-        (b"Y444", Packed(16)),
-        (b"YUVO", Packed(16)),
-        (b"YUVP", Packed(16)),
-        (b"YUV3", Packed(24)),
-        (b"YUV4", Packed(32)),
-        (b"AYUV", Packed(32)),
-        (b"XYUV", Packed(32)),
-        (b"VUYA", Packed(32)),
-        (b"VUYX", Packed(32)),
-        (b"YUVA", Packed(32)),
-        (b"YUVX", Packed(32)),
-        (b"HSV3", Packed(24)),
-        (b"HSV4", Packed(32)),
-        (b"Y04 ", Packed(8)),
-        (b"Y06 ", Packed(8)),
-        (b"Y14 ", Packed(16)),
-        (b"Z16 ", Packed(16)),
-        (b"Y10P", Packed(10)),
-        (b"Y12P", Packed(12)),
-        (b"Y14P", Packed(14)),
-        (b"BG10", Packed(16)),
-        (b"GB10", Packed(16)),
-        (b"BA10", Packed(16)),
-        (b"RG10", Packed(16)),
-        (b"BG12", Packed(16)),
-        (b"GB12", Packed(16)),
-        (b"BA12", Packed(16)),
-        (b"RG12", Packed(16)),
-        (b"BG14", Packed(16)),
-        (b"GB14", Packed(16)),
-        (b"GR14", Packed(16)),
-        (b"RG14", Packed(16)),
-        (b"pBAA", Packed(10)),
-        (b"pGAA", Packed(10)),
-        (b"pgAA", Packed(10)),
-        (b"pRAA", Packed(10)),
-        (b"pBCC", Packed(12)),
-        (b"pGCC", Packed(12)),
-        (b"pgCC", Packed(12)),
-        (b"pRCC", Packed(12)),
-        (b"NV61", Planar(1, chroma(1, 2, 2, 1), false)),
-        (b"YUV9", Planar(1, chroma(2, 1, 4, 4), false)),
-        (b"YVU9", Planar(1, chroma(2, 1, 4, 4), false)),
-        (b"NM61", Planar(1, chroma(1, 2, 2, 1), true)),
-        (b"YM61", Planar(1, chroma(2, 1, 2, 1), true)),
-        (b"YM24", Planar(1, chroma(2, 1, 1, 1), true)),
-        (b"YM42", Planar(1, chroma(2, 1, 1, 1), true)),
-        (b"H265", Varies),
-        (b"AVC1", Varies),
-        (b"MPEG", Varies),
-        (b"MPG1", Varies),
-        (b"H263", Varies),
-        (b"XVID", Varies),
-        (b"VC1G", Varies),
-        (b"VC1L", Varies),
-        (b"VP80", Varies),
-        (b"VP90", Varies),
-        (b"AV1F", Varies),
-        (b"FWHT", Varies),
-        (b"dvsd", Varies),
-    ]
-};
-
-pub(super) fn shape(format: FourCc) -> Option<Shape> {
-    if let Some(known) = format.known_in_any_memory() {
-        return Some(match known {
-            Known::Packed(_, bits) => Shape::Packed(bits),
-            Known::Paired(_) => Shape::Packed(16),
-            Known::Planar(_, bytes, chroma) | Known::PlanarSwapped(_, bytes, chroma) => {
-                Shape::Planar(bytes, chroma, format.is_in_separate_memory())
-            }
-            Known::Stream(_) => Shape::Varies,
-        });
-    }
-    let mut others = OTHERS.iter();
-    others
-        .find(|(name, _)| u32::from_le_bytes(**name) == format.0)
-        .map(|(_, shape)| *shape)
-}
-
 /// Whether frames of a format have as many bytes as they need.
 pub fn is_compressed(format: FourCc) -> bool {
-    matches!(shape(format), Some(Shape::Varies))
+    matches!(format.shape(), Some(Shape::Varies))
 }
 
 /// Bytes of each memory plane of an unpadded frame. None for compressed and unknown formats, and
@@ -162,7 +54,7 @@ pub fn plane_sizes(width: u32, height: u32, format: FourCc) -> Option<Vec<NonZer
     if let Some(size) = format.frame_size(width, height) {
         return Some(vec![NonZeroU32::new(size)?]);
     }
-    let Some(Shape::Planar(bytes, chroma, true)) = shape(format) else {
+    let Some(Shape::Planar(bytes, chroma, true)) = format.shape() else {
         return None;
     };
     let (width, height) = (u64::from(width), u64::from(height));
@@ -192,7 +84,7 @@ impl Layout {
             bytes,
             count,
         };
-        match (shape(format), planes) {
+        match (format.shape(), planes) {
             (None, _) => Layout::Unknown,
             (Some(Shape::Varies), _) => Layout::Varies,
             (Some(Shape::Packed(bits)), [plane]) => {

@@ -2,8 +2,7 @@
 
 use crate::base::{Error, ErrorKind, Result};
 use crate::frame::array::{Array, Item, arrays};
-use crate::frame::layout::{Shape, shape};
-use crate::frame::{FourCc, Lease, Stream};
+use crate::frame::{FourCc, Lease, Shape, Stream};
 
 mod ycbcr;
 
@@ -101,7 +100,7 @@ fn pixels(format: FourCc) -> Option<Pixels> {
     if let Some((_, luma, chroma)) = PAIRED.iter().find(|(name, ..)| is(name)) {
         return Some(Pixels::Paired(*luma, *chroma));
     }
-    let is_planar = matches!(shape(little), Some(Shape::Planar(..)));
+    let is_planar = matches!(little.shape(), Some(Shape::Planar(..)));
     is_planar.then(|| Pixels::Planar(V_FIRST.iter().any(|name| is(name))))
 }
 

@@ -4,7 +4,7 @@
 //! picture that has its samples at the same places, and cropped; where there is no such
 //! picture there is no command, rather than one that shows something else.
 
-use crate::frame::{Chroma, Known, PlaneLayout};
+use crate::frame::{Chroma, PAIRED, PlaneLayout, Shape};
 use crate::wire::Description;
 
 /// The options that make ffplay and ffmpeg read a dump.
@@ -21,36 +21,29 @@ pub struct FfmpegOptions {
 impl FfmpegOptions {
     /// For a stream whose frames are of the described size. The error says why there are none.
     pub fn new(stream: &Description) -> Result<Self, String> {
-        let known = stream.pixel_format.known_in_any_memory();
-        let (name, components, swapped) = match known {
-            None => {
-                let format = stream.pixel_format;
-                return Err(format!("ffmpeg knows no way to read {format}"));
-            }
-            Some(Known::Stream(name)) => {
+        let format = stream.pixel_format;
+        let (shape, name) = format
+            .in_ffmpeg()
+            .ok_or_else(|| format!("ffmpeg knows no way to read {format}"))?;
+        let components = match shape {
+            Shape::Varies => {
                 return Ok(FfmpegOptions {
                     input: format!("-f {name}"),
                     filter: String::new(),
                     condition: None,
                 });
             }
-            Some(Known::Packed(name, bits)) => (name, Components::packed(bits, 1), false),
-            Some(Known::Paired(name)) => (name, Components::packed(32, 2), false),
-            Some(Known::Planar(name, bytes, chroma)) => {
-                (name, Components::planar(bytes, chroma), false)
-            }
-            Some(Known::PlanarSwapped(name, bytes, chroma)) => {
-                (name, Components::planar(bytes, chroma), true)
-            }
+            Shape::Packed(bits) if format.is_one_of(&PAIRED) => Components::packed(2 * bits, 2),
+            Shape::Packed(bits) => Components::packed(bits, 1),
+            Shape::Planar(bytes, chroma, _) => Components::planar(bytes, chroma),
         };
         let Picture {
             width,
             height,
             condition,
-        } = components.picture(stream).map_err(|why| {
-            let format = stream.pixel_format;
-            format!("no ffplay command shows these frames of {format}: {why}")
-        })?;
+        } = components
+            .picture(stream)
+            .map_err(|why| format!("no ffplay command shows these frames of {format}: {why}"))?;
         let mut filters = Vec::new();
         if (width, height) != (u128::from(stream.width), u128::from(stream.height)) {
             // Without `exact` odd sizes are rounded down to whole chroma samples.
@@ -64,7 +57,8 @@ impl FfmpegOptions {
                 stream.width, stream.height
             ));
         }
-        if swapped {
+        // ffmpeg has no name for V before U in planes of their own.
+        if format.is_one_of(&[b"YV12", b"YM21"]) {
             filters.push("swapuv".to_owned());
         }
         Ok(FfmpegOptions {
