@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use crate::base::Monotonic;
+use crate::base::{Monotonic, Result};
 use crate::frame::Poison;
-use crate::memory::Plane;
+use crate::memory::{Heap, Pages, Plane};
 
 /// The memory of one frame, bound to its number in the pool for good: the
 /// driver keeps an import cached for as long as an index brings the same DMABUF.
@@ -33,6 +33,18 @@ impl Free {
             planes,
             poison: None,
         })
+    }
+
+    /// As `new`, of planes of such sizes, in bytes, from a heap.
+    pub fn allocate(
+        index: u32,
+        heap: &Heap,
+        pages: Pages,
+        sizes: impl IntoIterator<Item = u32>,
+    ) -> Result<Self> {
+        let sizes = sizes.into_iter();
+        let planes = sizes.map(|size| heap.allocate_in(size as usize, pages));
+        Ok(Free::new(index, planes.collect::<Result<_>>()?))
     }
 
     /// Its number in the pool.

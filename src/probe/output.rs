@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use super::{BUFFERS, Coherency, FRAMES, PATIENCE, Works};
 use crate::base::{Blocking, Error, ErrorKind, Monotonic, OnStop, Result, Run, Woken};
 use crate::frame::{Frame, Free, Origin, Payload, Pool, Stream, Timestamp};
-use crate::memory::{Heap, HeapChoice, HeapName, MemoryMode, MemoryUsed};
+use crate::memory::{Heap, HeapChoice, HeapName, MemoryMode, MemoryUsed, Pages};
 use crate::source::camera::Capture;
 use crate::v4l2::output_queue::{NotQueued, OutputQueue};
 use crate::v4l2::{Direction, Format, Ioctl, MemoryType, Sent, device::Device, queue::QueueError};
@@ -190,9 +190,8 @@ fn refused(
 
 fn frames(granted: &Format, heap: &Heap) -> Result<Vec<Free>> {
     let buffer = |index| {
-        let sizes = granted.planes.iter().map(|it| it.sizeimage as usize);
-        let planes = sizes.map(|size| heap.allocate(size));
-        Ok(Free::new(index, planes.collect::<Result<_>>()?))
+        let sizes = granted.planes.iter().map(|it| it.sizeimage);
+        Free::allocate(index, heap, Pages::Huge, sizes)
     };
     (0..BUFFERS.get()).map(buffer).collect()
 }

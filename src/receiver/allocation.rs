@@ -48,101 +48,83 @@ impl Heaps {
     }
 
     /// Allocates the buffers of a stream, all of them from one heap.
-    pub(super) fn allocate(
-        self,
-        description: &Description,
-        count: NonZeroU32,
-        limit: u64,
-    ) -> Result<Buffers> {
-        let mut failure = match allocate_from(&self.first, description, count, limit) {
-            // Another heap has as little room below the limit.
-            Err(error) if error.kind() != ErrorKind::Limit => error,
-            result => return result,
-        };
+    pub(super) fn allocate(self, wanted: &Wanted<'_>) -> Result<Buffers> {
+        let mut tried = wanted.from(&self.first);
         for name in &self.others {
-            log::warn!("heap auto: trying {name}: {failure}");
-            let heap = Heap::open(name);
-            match heap.and_then(|heap| allocate_from(&heap, description, count, limit)) {
-                Ok(buffers) => return Ok(buffers),
-                Err(error) => failure = error,
+            match &tried {
+                // Another heap has as little room below the limit.
+                Err(failure) if failure.kind() != ErrorKind::Limit => {
+                    log::warn!("heap auto: trying {name}: {failure}");
+                    tried = Heap::open(name).and_then(|heap| wanted.from(&heap));
+                }
+                _ => break,
             }
         }
-        Err(failure)
+        tried
     }
 }
 
-fn allocate_from(
-    heap: &Heap,
-    description: &Description,
-    count: NonZeroU32,
-    limit: u64,
-) -> Result<Buffers> {
-    let (pages, bytes) = pages_within(limit, heap, description, count)?;
-    let buffer = |index| {
-        let sizes = description.planes.iter().map(|it| it.sizeimage.get());
-        let planes = sizes
-            .map(|size| heap.allocate_in(size as usize, pages))
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Free::new(index, planes))
-    };
-    let free = (0..count.get()).map(buffer).collect::<Result<_>>()?;
-    log::info!(
-        "memory: {count} x {} bytes from {}, {bytes} bytes in whole pages at most",
-        description.frame_bytes(),
-        heap.name()
-    );
-    Ok(Buffers {
-        free,
-        count,
-        memory: heap.memory_used(),
-        heap: heap.name().clone(),
-    })
+/// So many buffers of a stream, within a limit of bytes.
+pub(super) struct Wanted<'a> {
+    pub(super) description: &'a Description,
+    pub(super) count: NonZeroU32,
+    pub(super) limit: u64,
 }
 
-/// The largest pages that `count` buffers may be made of within the limit, and the bytes
-/// that they then take at most. Huge pages take more, and are worth having only within it.
-fn pages_within(
-    limit: u64,
-    heap: &Heap,
-    description: &Description,
-    count: NonZeroU32,
-) -> Result<(Pages, u64)> {
-    let takes = |pages| footprint(heap, description, count, pages);
-    [Pages::Huge, Pages::Usual]
-        .into_iter()
-        .filter_map(|pages| Some((pages, takes(pages)?)))
-        .find(|(_, bytes)| *bytes <= limit)
-        .ok_or_else(|| over_the_limit(description, count, takes(Pages::Usual), limit))
-}
+impl Wanted<'_> {
+    fn sizes(&self) -> impl Iterator<Item = u32> {
+        let planes = self.description.planes.iter();
+        planes.map(|it| it.sizeimage.get())
+    }
 
-/// Bytes that `count` buffers take from a heap; None if they are more than can be counted.
-fn footprint(
-    heap: &Heap,
-    description: &Description,
-    count: NonZeroU32,
-    pages: Pages,
-) -> Option<u64> {
-    let sizes = description.planes.iter().map(|it| it.sizeimage.get());
-    sizes
-        .map(|size| heap.footprint(usize::try_from(size).ok()?, pages))
-        .try_fold(0_u64, |sum, bytes| sum.checked_add(bytes? as u64))?
-        .checked_mul(count.get().into())
-}
+    fn from(&self, heap: &Heap) -> Result<Buffers> {
+        let (pages, bytes) = self.pages_within(heap)?;
+        let count = self.count;
+        let buffer = |index| Free::allocate(index, heap, pages, self.sizes());
+        let free = (0..count.get()).map(buffer).collect::<Result<_>>()?;
+        log::info!(
+            "memory: {count} x {} bytes from {}, {bytes} bytes in whole pages at most",
+            self.description.frame_bytes(),
+            heap.name()
+        );
+        Ok(Buffers {
+            free,
+            count,
+            memory: heap.memory_used(),
+            heap: heap.name().clone(),
+        })
+    }
 
-fn over_the_limit(
-    description: &Description,
-    count: NonZeroU32,
-    bytes: Option<u64>,
-    limit: u64,
-) -> Error {
-    let bytes = bytes.map_or("too many".to_owned(), |bytes| bytes.to_string());
-    Error::new(ErrorKind::Limit, "take the stream")
-        .cause(format!(
-            "its frames have {} bytes, {count} buffers of them take {bytes} bytes, and the limit \
-             is {limit}",
-            description.frame_bytes(),
-        ))
-        .next("raise --max-memory if you trust the sender")
+    /// The largest pages that the buffers may be made of within the limit, and the bytes
+    /// that they then take at most. Huge pages take more, and are worth having only within it.
+    fn pages_within(&self, heap: &Heap) -> Result<(Pages, u64)> {
+        [Pages::Huge, Pages::Usual]
+            .into_iter()
+            .filter_map(|pages| Some((pages, self.footprint(heap, pages)?)))
+            .find(|(_, bytes)| *bytes <= self.limit)
+            .ok_or_else(|| self.over_the_limit(self.footprint(heap, Pages::Usual)))
+    }
+
+    /// Bytes that the buffers take from a heap; None if they are more than can be counted.
+    fn footprint(&self, heap: &Heap, pages: Pages) -> Option<u64> {
+        self.sizes()
+            .map(|size| heap.footprint(usize::try_from(size).ok()?, pages))
+            .try_fold(0_u64, |sum, bytes| sum.checked_add(bytes? as u64))?
+            .checked_mul(self.count.get().into())
+    }
+
+    fn over_the_limit(&self, bytes: Option<u64>) -> Error {
+        let bytes = bytes.map_or("too many".to_owned(), |bytes| bytes.to_string());
+        Error::new(ErrorKind::Limit, "take the stream")
+            .cause(format!(
+                "its frames have {} bytes, {} buffers of them take {bytes} bytes, and the limit \
+                 is {}",
+                self.description.frame_bytes(),
+                self.count,
+                self.limit
+            ))
+            .next("raise --max-memory if you trust the sender")
+    }
 }
 
 #[cfg(test)]
@@ -167,10 +149,17 @@ mod tests {
         header
     }
 
+    fn wanted(description: &Description, limit: u64) -> Wanted<'_> {
+        Wanted {
+            description,
+            count: description.buffers.min(MAX_BUFFERS),
+            limit,
+        }
+    }
+
     fn buffers(description: &Description, limit: u64) -> Result<Buffers> {
         let memfd = HeapChoice::Named(HeapName::Memfd);
-        let count = description.buffers.min(MAX_BUFFERS);
-        Heaps::open(&memfd)?.allocate(description, count, limit)
+        Heaps::open(&memfd)?.allocate(&wanted(description, limit))
     }
 
     #[test]
@@ -186,7 +175,7 @@ mod tests {
     fn the_limit_counts_huge_pages_and_does_without_them() {
         let small = stream(32, &[1; 8]);
         let udmabuf = Heap::stand_in_for_udmabuf();
-        let within = |limit| pages_within(limit, &udmabuf, &small, MAX_BUFFERS).ok();
+        let within = |limit| wanted(&small, limit).pages_within(&udmabuf).ok();
         let (huge, usual) = (32 * 8 * (2 << 20), 32 * 8 * 4096);
         assert_eq!(within(huge), Some((Pages::Huge, huge)));
         assert_eq!(within(huge - 1), Some((Pages::Usual, usual)));

@@ -161,9 +161,12 @@ pub fn receive(
     let by_clients = socket.as_ref().map_or(0, |_| unixfd::HOLDS);
     let held = audience.reserve().saturating_add(by_device + by_clients);
     let wanted = description.buffers.min(MAX_BUFFERS).saturating_add(held);
-    let count = config.buffers.unwrap_or(wanted);
     let ready = heaps
-        .allocate(&description, count, config.max_memory)
+        .allocate(&allocation::Wanted {
+            description: &description,
+            count: config.buffers.unwrap_or(wanted),
+            limit: config.max_memory,
+        })
         .and_then(|mut buffers| {
             let device = match device {
                 None => None,

@@ -8,7 +8,7 @@ use crate::base::{Error, ErrorKind, Result};
 use crate::frame::{
     FourCc, Free, Interval, Origin, PlaneLayout, Stream, flags, is_compressed, plane_sizes,
 };
-use crate::memory::{self, Heap, HeapChoice, HeapName, read_rate};
+use crate::memory::{self, Heap, HeapChoice, HeapName, Pages, read_rate};
 use crate::source::camera::Capture;
 
 /// A stream's buffers, all free.
@@ -35,8 +35,8 @@ impl Buffers {
         };
         let free = (0..capture.buffers.get())
             .map(|index| {
-                let planes = sizes.iter().map(|size| heap.allocate(size.get() as usize));
-                Ok(Free::new(index, planes.collect::<Result<Vec<_>>>()?))
+                let sizes = sizes.iter().map(|size| size.get());
+                Free::allocate(index, &heap, Pages::Huge, sizes)
             })
             .collect::<Result<Vec<Free>>>()?;
         let read_rate = read_rate(free.first().map_or(&[], Free::planes))?;

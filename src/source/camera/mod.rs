@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use serde::Deserialize;
 
-use self::allocation::{Allocation, allocate, prepared};
+use self::allocation::{Allocation, prepared};
 use crate::base::{Error, Result, Run, WaitsFor, settings};
 use crate::frame::{FourCc, Free, Interval, Layout, Origin, Places, Pool, Stream, field};
 use crate::memory::{HeapChoice, MemoryMode, MemoryUsed, Plane, Witness};
@@ -147,7 +147,13 @@ impl Camera {
             queue,
             heap,
             read_rate,
-        } = allocate(&device, &format, capture, poisoned.as_ref())?;
+        } = allocation::Wanted {
+            device: &device,
+            format: &format,
+            capture,
+            places: poisoned.as_ref(),
+        }
+        .allocate()?;
         let stream = Stream {
             width: format.width,
             height: format.height,
