@@ -50,29 +50,37 @@ impl Connection {
         bytes: &mut [u8],
         deadline: Instant,
     ) -> Result<Received> {
-        self.receive(run, bytes.len(), OnStop::End, Some(deadline), |received| {
-            self.read(bytes, received)
-        })
+        self.fill(run, bytes, OnStop::End, Some(deadline))
     }
 
     /// Fills `bytes`. A stop ends it, whatever has come by then.
     pub fn receive_bytes(&self, run: &mut Run<'_>, bytes: &mut [u8]) -> Result<Received> {
-        self.receive(run, bytes.len(), OnStop::End, None, |received| {
-            self.read(bytes, received)
-        })
+        self.fill(run, bytes, OnStop::End, None)
     }
 
     /// Fills `bytes`, what lies before them having come. A stop doesn't end it, but what
     /// then trickles in has no more time than a silent peer.
     pub fn receive_rest(&self, run: &mut Run<'_>, bytes: &mut [u8]) -> Result<Received> {
-        self.receive(run, bytes.len(), OnStop::Finish, None, |received| {
-            self.read(bytes, received)
-        })
+        self.fill(run, bytes, OnStop::Finish, None)
     }
 
-    fn read(&self, bytes: &mut [u8], received: usize) -> nix::Result<usize> {
-        let rest = bytes.get_mut(received..).unwrap_or_default();
-        self.transport.receive_now(rest)
+    fn fill(
+        &self,
+        run: &mut Run<'_>,
+        bytes: &mut [u8],
+        on_stop: OnStop,
+        by: Option<Instant>,
+    ) -> Result<Received> {
+        self.receive(
+            run,
+            bytes.len(),
+            (on_stop, by),
+            |_| None,
+            |received| {
+                let rest = bytes.get_mut(received..).unwrap_or_default();
+                self.transport.receive_now(rest)
+            },
+        )
     }
 
     /// As `receive_rest`, straight from the socket into `view`.
@@ -88,7 +96,7 @@ impl Connection {
             let is_there = received == 0 && total <= SMALL;
             (is_end(received) && !is_there).then(|| (total - received).min(PIECE))
         };
-        self.receive_ahead(run, total, OnStop::Finish, None, ahead, |received| {
+        self.receive(run, total, (OnStop::Finish, None), ahead, |received| {
             let mut next = view.skip(received).ok_or(Errno::EINVAL)?;
             if is_end(received) {
                 return self.transport.receive_what_came(next.at_most(PIECE));
@@ -108,25 +116,13 @@ impl Connection {
         Ok(())
     }
 
+    /// Receives `total` bytes piece by piece, and waits before each, for a tick at most, until as
+    /// many have come as `ahead` says of the bytes that were received.
     fn receive(
         &self,
         run: &mut Run<'_>,
         total: usize,
-        on_stop: OnStop,
-        by: Option<Instant>,
-        receive: impl FnMut(usize) -> nix::Result<usize>,
-    ) -> Result<Received> {
-        self.receive_ahead(run, total, on_stop, by, |_| None, receive)
-    }
-
-    /// As `receive`, and waits before each piece, for a tick at most, until as many bytes have
-    /// come as `ahead` says of the bytes that were received.
-    fn receive_ahead(
-        &self,
-        run: &mut Run<'_>,
-        total: usize,
-        on_stop: OnStop,
-        by: Option<Instant>,
+        (on_stop, by): (OnStop, Option<Instant>),
         ahead: impl Fn(usize) -> Option<usize>,
         mut receive: impl FnMut(usize) -> nix::Result<usize>,
     ) -> Result<Received> {

@@ -33,54 +33,39 @@ pub struct FrameRecord {
     pub acknowledged: u64,
 }
 
+/// A column of the records: its name, its value, and what stands for a value of 0.
+type Column = (&'static str, fn(&FrameRecord) -> u64, &'static str);
+
 impl FrameRecord {
-    /// What a line of records has, in order.
-    pub const COLUMNS: [&'static str; 14] = [
-        "counter",
-        "sequence",
-        "flags",
-        "bytes",
-        "captured",
-        "dequeued",
-        "handed",
-        "sent",
-        "completed",
-        "header",
-        "complete",
-        "done",
-        "acknowledged",
-        "field",
+    /// What a line of records has, in order. What is 0 is unknown, but for the counts.
+    const COLUMNS: [Column; 14] = [
+        ("counter", |it| it.counter, "0"),
+        ("sequence", |it| it.sequence, "0"),
+        ("flags", |it| u64::from(it.flags), "0"),
+        ("bytes", |it| it.bytes, "0"),
+        ("captured", |it| it.captured, ""),
+        ("dequeued", |it| it.dequeued, ""),
+        ("handed", |it| it.handed, ""),
+        ("sent", |it| it.sent, ""),
+        ("completed", |it| it.completed, ""),
+        ("header", |it| it.header, ""),
+        ("complete", |it| it.complete, ""),
+        ("done", |it| it.done, ""),
+        ("acknowledged", |it| it.acknowledged, ""),
+        ("field", |it| u64::from(it.field), ""),
     ];
+
+    /// The names of what a line has, as a line.
+    pub fn names() -> String {
+        Self::COLUMNS.map(|(name, ..)| name).join(",")
+    }
 
     /// As a line of records: numbers, and nothing for what is unknown.
     pub fn line(&self) -> String {
-        let counts = [
-            self.counter,
-            self.sequence,
-            u64::from(self.flags),
-            self.bytes,
-        ];
-        let counts = counts.into_iter().map(|count| count.to_string());
-        let known = |value: u64| match value {
-            0 => String::new(),
-            known => known.to_string(),
+        let cell = |(_, of, zero): Column| match of(self) {
+            0 => zero.to_owned(),
+            value => value.to_string(),
         };
-        let times = self.times().into_iter().chain([u64::from(self.field)]);
-        let cells: Vec<String> = counts.chain(times.map(known)).collect();
-        cells.join(",")
-    }
-
-    fn times(&self) -> [u64; 9] {
-        [
-            self.captured,
-            self.dequeued,
-            self.handed,
-            self.sent,
-            self.completed,
-            self.header,
-            self.complete,
-            self.done,
-            self.acknowledged,
-        ]
+        Self::COLUMNS.map(cell).join(",")
     }
 }

@@ -129,7 +129,7 @@ impl Drop for Records {
 
 /// The line of names.
 fn names() -> String {
-    FrameRecord::COLUMNS.join(",") + "\n"
+    FrameRecord::names() + "\n"
 }
 
 /// What the thread does.
