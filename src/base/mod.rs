@@ -20,7 +20,7 @@ pub use blocking::{Blocking, Calls, UnderWay};
 pub use error::{Error, ErrorKind, Result};
 pub use hung::Thread;
 pub use monotonic::Monotonic;
-pub use output::{Contents, Failure, Output, PIECE};
+pub use output::{Contents, Output, PIECE};
 pub use poll::poll_until;
 pub(crate) use run::TICK;
 pub use run::{Observer, OnStop, Run, Stop, WaitsFor, Woken};

@@ -33,27 +33,26 @@ pub enum Contents {
 /// A file or a pipe, open for writing.
 #[derive(Debug)]
 pub struct Output {
-    /// None: a FIFO that nobody reads yet.
-    file: Option<File>,
+    /// Standard output is a stream, whatever it is: others write to it as well.
+    opened: Opened,
     /// Where it is; None for standard output.
     path: Option<PathBuf>,
     name: String,
     /// What it is, in words: its name, or what goes before that.
     title: String,
-    /// Whether it is a file that we opened: it may be emptied and cut back, as
-    /// standard output may not, where others write as well.
-    ours: bool,
     /// The option that names it.
     option: &'static str,
 }
 
-/// Why a write ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// The file refused.
-    Errno(Errno),
-    /// The run gave the work up.
-    Aborted,
+/// What is open for writing.
+#[derive(Debug)]
+pub enum Opened {
+    /// A file, which may be emptied and cut back.
+    File(File),
+    /// A pipe with a reader, a terminal or the like, not blocking.
+    Stream(File),
+    /// A FIFO that nobody reads yet.
+    Unread,
 }
 
 impl Output {
@@ -74,7 +73,7 @@ impl Output {
         let Some(opened) = run.wait_for(opening, OnStop::End)? else {
             return Ok(None);
         };
-        let (file, ours) = opened.map_err(|error| {
+        let opened = opened.map_err(|error| {
             Error::new(ErrorKind::Output, format!("open {title}"))
                 .object(&name)
                 .io(&error)
@@ -82,15 +81,14 @@ impl Output {
                     "choose a path in a folder that exists and is yours to write ({option})"
                 ))
         })?;
-        if file.is_none() {
+        if matches!(opened, Opened::Unread) {
             log::info!("{name} is a FIFO that nobody reads yet: waiting for a reader meanwhile");
         }
         Ok(Some(Output {
-            file,
+            opened,
             path: Some(path.to_owned()),
             name,
             title,
-            ours,
             option,
         }))
     }
@@ -108,17 +106,13 @@ impl Output {
                     .io(&error)
             })?;
         let is_pipe = file.metadata().is_ok_and(|it| it.file_type().is_fifo());
-        let file = if is_pipe {
-            non_blocking(&file).unwrap_or(file)
-        } else {
-            file
-        };
+        let own = is_pipe.then(|| non_blocking(&file)).flatten();
+        let file = own.unwrap_or(file);
         Ok(Output {
-            file: Some(file),
+            opened: Opened::Stream(file),
             path: None,
             title: name.clone(),
             name,
-            ours: false,
             option,
         })
     }
@@ -128,22 +122,17 @@ impl Output {
         &self.name
     }
 
-    /// What it is, in words.
-    pub fn title(&self) -> &str {
-        &self.title
-    }
-
     /// The call that it may hang in.
     pub fn call(&self) -> String {
-        match self.file {
-            Some(_) => format!("write(2) to {}", self.name),
-            None => format!("open(2) of {}", self.name),
+        match self.opened {
+            Opened::Unread => format!("open(2) of {}", self.name),
+            _ => format!("write(2) to {}", self.name),
         }
     }
 
     /// Empties a file of ours; None on a stop.
     pub fn empty(self, run: &mut Run<'_>) -> Result<Option<Self>> {
-        let Some(file) = self.file.as_ref().filter(|_| self.ours) else {
+        let Opened::File(file) = &self.opened else {
             return Ok(Some(self));
         };
         let failed = |error: &std::io::Error| {
@@ -164,37 +153,33 @@ impl Output {
 
     /// Whether it is a file of ours, and not standard output or a pipe.
     pub fn is_file(&self) -> bool {
-        self.ours
+        matches!(self.opened, Opened::File(_))
     }
 
     /// Has a file of ours go by its name and `.1`, in place of what did, and begins another.
     pub fn set_aside(&mut self) -> Result<()> {
-        let Some(path) = self.path.as_ref().filter(|_| self.ours) else {
+        let (Some(path), Opened::File(_)) = (&self.path, &self.opened) else {
             return Ok(());
         };
         let mut aside = path.clone().into_os_string();
         aside.push(".1");
         let made = std::fs::rename(path, aside).and_then(|()| open_now(path, Contents::Emptied));
-        let (file, _) = made.map_err(|error| {
+        self.opened = made.map_err(|error| {
             let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
             self.error("set aside", errno)
         })?;
-        self.file = file;
         Ok(())
     }
 
     /// Waits for a FIFO's reader, unless the work is to leave off.
     pub fn wait_for_reader(&mut self, reins: &Reins) -> Result<()> {
-        while let (None, Some(path)) = (&self.file, &self.path) {
-            match open_now(path, Contents::Kept) {
-                Ok((file, _)) => self.file = file,
-                Err(error) => {
-                    return Err(Error::new(ErrorKind::Output, format!("open {}", self.name))
-                        .object(&self.name)
-                        .io(&error));
-                }
-            }
-            if self.file.is_none() {
+        while let (Opened::Unread, Some(path)) = (&self.opened, &self.path) {
+            self.opened = open_now(path, Contents::Kept).map_err(|error| {
+                Error::new(ErrorKind::Output, format!("open {}", self.name))
+                    .object(&self.name)
+                    .io(&error)
+            })?;
+            if matches!(self.opened, Opened::Unread) {
                 let waited = reins.wait(&[], PollTimeout::from(READER_PAUSE));
                 waited.map_err(|errno| self.error("wait for a reader of", errno))?;
                 if reins.is_aborted() {
@@ -206,21 +191,21 @@ impl Output {
     }
 
     /// Writes `length` bytes by `write`, which is told what to skip and says how many went.
-    /// With what ended it comes how many bytes did.
+    /// With what ended it comes how many bytes did; ECANCELED: the run gave the work up.
     pub fn write(
         &mut self,
         length: usize,
         reins: &Reins,
         mut write: impl FnMut(BorrowedFd<'_>, usize) -> nix::Result<usize>,
-    ) -> std::result::Result<(), (Failure, usize)> {
-        let Some(file) = &self.file else {
-            return Err((Failure::Aborted, 0));
+    ) -> std::result::Result<(), (Errno, usize)> {
+        let (Opened::File(file) | Opened::Stream(file)) = &self.opened else {
+            return Err((Errno::ECANCELED, 0));
         };
         let mut written = 0;
         while written < length {
-            let failure = |errno| (Failure::Errno(errno), written);
+            let failure = |errno| (errno, written);
             if reins.is_aborted() {
-                return Err((Failure::Aborted, written));
+                return Err(failure(Errno::ECANCELED));
             }
             match write(file.as_fd(), written) {
                 // A file that takes nothing and says no error would loop for ever.
@@ -242,7 +227,7 @@ impl Output {
 
     /// Cuts a file of ours back to what is whole in it.
     pub fn cut_back(&self, bytes: u64) {
-        let Some(file) = self.file.as_ref().filter(|_| self.ours) else {
+        let Opened::File(file) = &self.opened else {
             return;
         };
         if let Err(error) = file.set_len(bytes) {
@@ -252,9 +237,11 @@ impl Output {
 
     /// Closes it: some file systems tell only then that a write failed.
     pub fn close(mut self) -> Result<()> {
-        match self.file.take().map(nix::unistd::close) {
-            None | Some(Ok(())) => Ok(()),
-            Some(Err(errno)) => Err(self.error("close", errno)),
+        match std::mem::replace(&mut self.opened, Opened::Unread) {
+            Opened::File(file) | Opened::Stream(file) => {
+                nix::unistd::close(file).map_err(|errno| self.error("close", errno))
+            }
+            Opened::Unread => Ok(()),
         }
     }
 
@@ -276,9 +263,13 @@ impl Output {
     }
 }
 
-/// Opens what is there to be written without waiting for a reader, and says whether it is a
-/// file. No file: a FIFO that nobody reads.
-fn open_now(path: &Path, contents: Contents) -> std::io::Result<(Option<File>, bool)> {
+/// Whether there is a FIFO.
+pub fn is_fifo(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|it| it.file_type().is_fifo())
+}
+
+/// Opens what is there to be written, or makes an empty file, without waiting for a reader.
+pub fn open_now(path: &Path, contents: Contents) -> std::io::Result<Opened> {
     let truncate = match contents {
         Contents::Kept => 0,
         Contents::Emptied => O_TRUNC,
@@ -290,17 +281,10 @@ fn open_now(path: &Path, contents: Contents) -> std::io::Result<(Option<File>, b
         .custom_flags(O_NONBLOCK | truncate)
         .open(path);
     match opened {
-        Ok(file) => {
-            let is_file = file.metadata()?.file_type().is_file();
-            Ok((Some(file), is_file))
-        }
-        Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
-            let is_fifo = std::fs::metadata(path).is_ok_and(|it| it.file_type().is_fifo());
-            if is_fifo {
-                Ok((None, false))
-            } else {
-                Err(error)
-            }
+        Ok(file) if file.metadata()?.is_file() => Ok(Opened::File(file)),
+        Ok(file) => Ok(Opened::Stream(file)),
+        Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) && is_fifo(path) => {
+            Ok(Opened::Unread)
         }
         Err(error) => Err(error),
     }

@@ -6,11 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-
-use crate::base::{
-    Background, Contents, Error, ErrorKind, Failure, Output, Reins, Result, Run, Work,
-};
+use crate::base::{Background, Contents, Error, ErrorKind, Output, Reins, Result, Run, Work};
 use crate::measure::FrameRecord;
 
 /// Bytes of lines that are written at once.
@@ -195,7 +191,7 @@ impl Writing {
         let written = self.output.write(lines.len(), reins, |file, written| {
             nix::unistd::write(file, rest(written))
         });
-        let Err((failure, written)) = written else {
+        let Err((errno, written)) = written else {
             self.bytes += lines.len() as u64;
             return Ok(());
         };
@@ -204,9 +200,6 @@ impl Writing {
         let whole = head.iter().rposition(|byte| *byte == b'\n');
         self.bytes += whole.map_or(0, |end| end as u64 + 1);
         self.output.cut_back(self.bytes);
-        Err(match failure {
-            Failure::Errno(errno) => self.output.error("write", errno),
-            Failure::Aborted => self.output.error("write", Errno::ECANCELED),
-        })
+        Err(self.output.error("write", errno))
     }
 }

@@ -4,16 +4,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::libc::O_NONBLOCK;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::{AccessFlags, access};
 
-use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run, TICK, Woken};
+use crate::base::output::{Opened, is_fifo, open_now};
+use crate::base::{Blocking, Contents, Error, ErrorKind, OnStop, Result, Run, TICK, Woken};
 
 /// How often to look whether a FIFO has a reader by now.
 const READER_PAUSE: Duration = Duration::from_millis(50);
@@ -30,16 +29,12 @@ pub fn check(path: &Path, run: &mut Run<'_>) -> Result<()> {
             // Its reader would take an open and a close for the end of the report.
             return Ok(access(&own, AccessFlags::W_OK)?);
         }
-        open_now(&own).map(drop)
+        open_now(&own, Contents::Kept).map(drop)
     })?;
     match run.wait_for(checking, OnStop::End)? {
         None => Ok(()),
         Some(checked) => checked.map_err(|error| failed(path, &error)),
     }
-}
-
-fn is_fifo(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|it| it.file_type().is_fifo())
 }
 
 /// Writes `text` there. Once a stop was requested, or with `is_last`, it waits for nobody who
@@ -48,12 +43,14 @@ pub fn write(path: &Path, text: String, is_last: bool, run: &mut Run<'_>) -> Res
     let name = path.display().to_string();
     loop {
         let own = path.to_owned();
-        let opening = Blocking::start(format!("open(2) of {name}"), move || open_now(&own))?;
+        let opening = Blocking::start(format!("open(2) of {name}"), move || {
+            open_now(&own, Contents::Kept)
+        })?;
         let Some(opened) = run.wait_for(opening, OnStop::Finish)? else {
             return Err(unread(path));
         };
         match opened.map_err(|error| failed(path, &error))? {
-            Opened::File => {
+            Opened::File(_) => {
                 let own = path.to_owned();
                 let writing =
                     Blocking::start(format!("write(2) to {name}"), move || replace(&own, &text))?;
@@ -155,38 +152,6 @@ mod pipe {
         // SAFETY: the ioctl writes one int, which `bytes` is.
         let told = unsafe { fionread(pipe.as_raw_fd(), &raw mut bytes) };
         told.map_or(0, |_| usize::try_from(bytes).unwrap_or(0))
-    }
-}
-
-/// What is at a path.
-enum Opened {
-    /// A file, which is to be replaced.
-    File,
-    /// A pipe with a reader, a terminal or the like, not blocking.
-    Stream(File),
-    /// A FIFO that nobody reads.
-    Unread,
-}
-
-/// Opens what is there, or makes an empty file.
-fn open_now(path: &Path) -> std::io::Result<Opened> {
-    let opened = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .custom_flags(O_NONBLOCK)
-        .open(path);
-    match opened {
-        Ok(file) if file.metadata()?.is_file() => Ok(Opened::File),
-        Ok(file) => Ok(Opened::Stream(file)),
-        Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
-            if is_fifo(path) {
-                Ok(Opened::Unread)
-            } else {
-                Err(error)
-            }
-        }
-        Err(error) => Err(error),
     }
 }
 

@@ -12,8 +12,7 @@ use nix::errno::Errno;
 use nix::poll::PollFd;
 
 use crate::base::{
-    Background, Contents, Error, ErrorKind, Failure, Monotonic, Output, PIECE, Reins, Result, Run,
-    Work,
+    Background, Contents, Error, ErrorKind, Monotonic, Output, PIECE, Reins, Result, Run, Work,
 };
 use crate::frame::Lease;
 use crate::link::Meanwhile;
@@ -189,8 +188,8 @@ impl Work for Writing {
         for (plane, payload) in lease.planes() {
             let access = plane.read()?;
             let view = access.view(payload.offset, payload.length)?;
-            if let Err(failure) = self.write_view(view, reins) {
-                return Err(self.give_up(failure));
+            if let Err(errno) = self.write_view(view, reins) {
+                return Err(self.give_up(errno));
             }
             access.end()?;
         }
@@ -205,7 +204,7 @@ impl Work for Writing {
 }
 
 impl Writing {
-    fn write_view(&mut self, view: View<'_>, reins: &Reins) -> std::result::Result<(), Failure> {
+    fn write_view(&mut self, view: View<'_>, reins: &Reins) -> std::result::Result<(), Errno> {
         let Writing { output, bounce, .. } = self;
         let mut unpinnable = false;
         let written = output.write(view.length(), reins, |file, written| {
@@ -231,18 +230,14 @@ impl Writing {
                 output.name()
             );
         }
-        written.map_err(|(failure, _)| failure)
+        written.map_err(|(errno, _)| errno)
     }
 
     /// Cuts a file back to its whole frames, and tells what there is.
-    fn give_up(&self, failure: Failure) -> Error {
+    fn give_up(&self, errno: Errno) -> Error {
         self.output.cut_back(self.bytes);
         let verb = format!("write frame {} to", self.frames + 1);
-        let error = match failure {
-            Failure::Errno(errno) => self.output.error(&verb, errno),
-            Failure::Aborted => self.output.error(&verb, Errno::ECANCELED),
-        };
-        error.cause(format!(
+        self.output.error(&verb, errno).cause(format!(
             "it holds {} whole frames, {} bytes",
             self.frames, self.bytes
         ))

@@ -1,6 +1,10 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::libc::O_NONBLOCK;
+
 use super::*;
 use crate::base::{Observer, Stop};
 
