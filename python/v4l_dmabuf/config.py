@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
@@ -83,13 +83,50 @@ FEED = "feed"
 _API = "no option: of the Python API alone"
 
 
-def _check_records(records: Any, limit: int | None) -> None:
-    if limit is not None and records is None:
-        raise ValueError("records_limit is of records, and there are none: name a file for them")
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What comes of a stream beside its frames, and how long it lasts."""
+
+    records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
+    """The file that a line a frame is written to: comma-separated, with names in the first line,
+    times in nanoseconds of each side's CLOCK_MONOTONIC."""
+    records_limit: Annotated[int | None, _Bytes, _RECORDS_LIMIT] = None
+    """Bytes that the records may take: at half of them the file is set aside, its name with
+    ``.1``, in place of what was, and another begun. What was given up is counted."""
+    duration: Annotated[float | None, _Positive, _DURATION] = None
+    """Seconds after which the stream ends, from its first frame; None for never."""
+    report: Annotated[str | os.PathLike[str] | None, _Path, _REPORT] = None
+    """The file that the result is written to, as JSON: see docs/result.schema.json."""
+    labels: Annotated[Mapping[str, str], _Labels, _LABELS] = field(default_factory=dict)
+    """What the result can't know by itself, such as the VMM's version; for ``report``."""
+
+    def __post_init__(self) -> None:
+        take_all(self)
+        if self.records_limit is not None and self.records is None:
+            raise ValueError(
+                "records_limit is of records, and there are none: name a file for them"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Captured:
+class Shown:
+    """A page that shows the stream."""
+
+    view: Annotated[str | int | None, _Listening, _VIEW] = None
+    """Where to show the stream on a page while it goes on: ``[ADDRESS:]PORT``, on this machine
+    alone where there is no address."""
+    view_fps: Annotated[float, _Positive, _VIEW_FPS] = 5.0
+    """Pictures a second on that page at most."""
+    view_width: Annotated[int, _Count, _VIEW_WIDTH] = 320
+    """Pixels of these in a row at most: every so manieth of the frame's is taken."""
+
+
+LAST = tuple(one.name for cls in (Shown, Recorded) for one in fields(cls))
+"""The settings that commands tell of last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captured(Recorded):
     """What to capture."""
 
     device: Annotated[
@@ -129,7 +166,7 @@ class _Captured:
     """Frames a second to ask the driver for; None leaves the rate as it is."""
 
     def __post_init__(self) -> None:
-        take_all(self)
+        super().__post_init__()
         if self.device in {"test", "test:still", FEED}:
             if self.memory == "mmap":
                 raise ValueError(
@@ -143,7 +180,7 @@ class _Captured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaptureConfig(_Captured):
+class CaptureConfig(Captured):
     """What to capture, for this program alone.
 
     Raises:
@@ -156,26 +193,10 @@ class CaptureConfig(_Captured):
     """What becomes of frames that the program has no time for, where it iterates: left to the
     driver to drop (``block``), or dropped here, so that the freshest (``drop-oldest``) or the one
     that waits (``drop-newest``) is next."""
-    records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
-    """The file that a line a frame is written to: comma-separated, with names in the first line,
-    times in nanoseconds of CLOCK_MONOTONIC."""
-    records_limit: Annotated[int | None, _Bytes, _RECORDS_LIMIT] = None
-    """Bytes that the records may take: at half of them the file is set aside, its name with
-    ``.1``, in place of what was, and another begun. What was given up is counted."""
-    duration: Annotated[float | None, _Positive, _DURATION] = None
-    """Seconds after which the stream ends, from its first frame; None for never."""
-    report: Annotated[str | os.PathLike[str] | None, _Path, _REPORT] = None
-    """The file that the result is written to, as JSON: see docs/result.schema.json."""
-    labels: Annotated[Mapping[str, str], _Labels, _LABELS] = field(default_factory=dict)
-    """What the result can't know by itself, such as the VMM's version; for ``report``."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_records(self.records, self.records_limit)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SenderConfig(_Captured):
+class SenderConfig(Captured, Shown):
     """What to capture, and where to send it.
 
     Raises:
@@ -230,29 +251,9 @@ class SenderConfig(_Captured):
     """Seconds for which to try to connect while nothing listens; 0 for once."""
     peer_timeout: Annotated[float, _Positive, _PEER_TIMEOUT] = 30.0
     """Seconds that the receiver may take nothing."""
-    view: Annotated[str | int | None, _Listening, _VIEW] = None
-    """Where to show the stream on a page while it goes on: ``[ADDRESS:]PORT``, on this machine
-    alone where there is no address."""
-    view_fps: Annotated[float, _Positive, _VIEW_FPS] = 5.0
-    """Pictures a second on that page at most."""
-    view_width: Annotated[int, _Count, _VIEW_WIDTH] = 320
-    """Pixels of these in a row at most: every so manieth of the frame's is taken."""
-    records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
-    """The file that a line a frame is written to: comma-separated, with names in the first line,
-    times in nanoseconds of each side's CLOCK_MONOTONIC."""
-    records_limit: Annotated[int | None, _Bytes, _RECORDS_LIMIT] = None
-    """Bytes that the records may take: at half of them the file is set aside, its name with
-    ``.1``, in place of what was, and another begun. What was given up is counted."""
-    duration: Annotated[float | None, _Positive, _DURATION] = None
-    """Seconds after which the stream ends, from its first frame; None for never."""
-    report: Annotated[str | os.PathLike[str] | None, _Path, _REPORT] = None
-    """The file that the result is written to, as JSON: see docs/result.schema.json."""
-    labels: Annotated[Mapping[str, str], _Labels, _LABELS] = field(default_factory=dict)
-    """What the result can't know by itself, such as the VMM's version; for ``report``."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_records(self.records, self.records_limit)
         if self.verify and self.protocol != 3:
             raise ValueError(
                 f"protocol {self.protocol} carries no checksums, so verify needs protocol 3"
@@ -260,7 +261,7 @@ class SenderConfig(_Captured):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReceiverConfig:
+class ReceiverConfig(Shown, Recorded):
     """Where to listen, and what to do with what comes.
 
     Raises:
@@ -338,29 +339,6 @@ class ReceiverConfig:
     """Bytes that a stream's buffers may take here, in whole pages."""
     peer_timeout: Annotated[float, _Positive, _PEER_TIMEOUT] = 30.0
     """Seconds that the sender may be silent."""
-    view: Annotated[str | int | None, _Listening, _VIEW] = None
-    """Where to show the stream on a page while it goes on: ``[ADDRESS:]PORT``, on this machine
-    alone where there is no address."""
-    view_fps: Annotated[float, _Positive, _VIEW_FPS] = 5.0
-    """Pictures a second on that page at most."""
-    view_width: Annotated[int, _Count, _VIEW_WIDTH] = 320
-    """Pixels of these in a row at most: every so manieth of the frame's is taken."""
-    records: Annotated[str | os.PathLike[str] | None, _Path, _RECORDS] = None
-    """The file that a line a frame is written to: comma-separated, with names in the first line,
-    times in nanoseconds of each side's CLOCK_MONOTONIC."""
-    records_limit: Annotated[int | None, _Bytes, _RECORDS_LIMIT] = None
-    """Bytes that the records may take: at half of them the file is set aside, its name with
-    ``.1``, in place of what was, and another begun. What was given up is counted."""
-    duration: Annotated[float | None, _Positive, _DURATION] = None
-    """Seconds after which the stream ends, from its first frame; None for never."""
-    report: Annotated[str | os.PathLike[str] | None, _Path, _REPORT] = None
-    """The file that the result is written to, as JSON: see docs/result.schema.json."""
-    labels: Annotated[Mapping[str, str], _Labels, _LABELS] = field(default_factory=dict)
-    """What the result can't know by itself, such as the VMM's version; for ``report``."""
-
-    def __post_init__(self) -> None:
-        take_all(self)
-        _check_records(self.records, self.records_limit)
 
 
 Config = SenderConfig | ReceiverConfig | CaptureConfig

@@ -15,6 +15,12 @@ class _Recorded(TypedDict, total=False):
     labels: Mapping[str, str]
 
 
+class _Shown(TypedDict, total=False):
+    view: str | int | None
+    view_fps: float
+    view_width: int
+
+
 class CaptureKeywords(_Recorded, total=False):
     """The fields of `CaptureConfig`."""
 
@@ -29,12 +35,9 @@ class CaptureKeywords(_Recorded, total=False):
     on_overrun: Overrun
 
 
-class SenderKeywords(CaptureKeywords, total=False):
+class SenderKeywords(CaptureKeywords, _Shown, total=False):
     """The fields of `SenderConfig`."""
 
-    view: str | int | None
-    view_fps: float
-    view_width: int
     address: str
     port: int
     protocol: Literal[1, 2, 3]
@@ -44,12 +47,9 @@ class SenderKeywords(CaptureKeywords, total=False):
     peer_timeout: float
 
 
-class ReceiverKeywords(_Recorded, total=False):
+class ReceiverKeywords(_Shown, _Recorded, total=False):
     """The fields of `ReceiverConfig`."""
 
-    view: str | int | None
-    view_fps: float
-    view_width: int
     port: int
     listen: str
     heap: str | os.PathLike[str]

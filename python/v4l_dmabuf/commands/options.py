@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 from v4l_dmabuf import _core
-from v4l_dmabuf.config import ReceiverConfig, SenderConfig
+from v4l_dmabuf.config import LAST, ReceiverConfig, SenderConfig
 from v4l_dmabuf.option import Option
 from v4l_dmabuf.receiver import Receiver
 from v4l_dmabuf.sender import Sender
@@ -38,12 +38,16 @@ class Options:
         self._settings = settings(config_class)
         self._defaults = {field.name: field.default for field in fields(config_class)}
         # What must be told comes first.
-        by_need = sorted(self._settings, key=lambda name: self._defaults[name] is not MISSING)
+        by_need = sorted(self._settings, key=self._place)
         for name in by_need:
             setting = self._settings[name]
             if setting.option is not None:
                 self._add(name, setting, setting.option)
         self._add_common()
+
+    def _place(self, name: str) -> tuple[bool, int]:
+        last = 1 + LAST.index(name) if name in LAST else 0
+        return self._defaults[name] is not MISSING, last
 
     def _add(self, name: str, setting: Setting, option: Option) -> None:
         long = option.long or "--" + name.replace("_", "-")
