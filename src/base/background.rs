@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollTimeout, poll};
 
+use crate::base::bell::Ring;
 use crate::base::{Bell, Error, ErrorKind, OnStop, Result, Run, UnderWay, Woken, spawn};
 
 /// How long what is under way may go without progress once a stop was requested.
@@ -39,7 +40,7 @@ pub struct Reins {
     aborted: AtomicBool,
     abort: Bell,
     /// Wakes the run.
-    news: Bell,
+    news: Arc<Bell>,
     /// Steps that were made.
     steps: AtomicU64,
 }
@@ -49,7 +50,7 @@ impl Reins {
         Ok(Reins {
             aborted: AtomicBool::new(false),
             abort: Bell::new()?,
-            news: Bell::new()?,
+            news: Arc::new(Bell::new()?),
             steps: AtomicU64::new(0),
         })
     }
@@ -80,15 +81,6 @@ impl Reins {
     }
 }
 
-/// Wakes the run when the thread ends, however it does.
-struct Ended(Arc<Reins>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.0.news.ring();
-    }
-}
-
 /// The thread and what is lent to it.
 pub struct Background<W: Work> {
     /// None: there will be no more.
@@ -109,7 +101,7 @@ impl<W: Work> Background<W> {
         let own = Arc::clone(&reins);
         spawn("output", move || {
             // Dropped in the opposite order: who is woken finds what there is.
-            let _ended = Ended(Arc::clone(&own));
+            let _ended = Ring(Arc::clone(&own.news));
             let results = results;
             if let Err(error) = go_on(work, &taken, &results, &own) {
                 // Nobody may wait any more.

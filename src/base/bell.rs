@@ -1,6 +1,7 @@
 //! What one thread wakes another one's wait with.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -35,6 +36,15 @@ impl Bell {
     /// For a wait: readable while it rings.
     pub fn poll_fd(&self) -> PollFd<'_> {
         PollFd::new(self.as_fd(), PollFlags::POLLIN)
+    }
+}
+
+/// Rings a bell when it is dropped, even by a panic: whoever waits for a thread is woken.
+pub struct Ring(pub Arc<Bell>);
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.0.ring();
     }
 }
 

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 
 use nix::poll::PollFd;
 
+use crate::base::bell::Ring;
 use crate::base::{Bell, Error, ErrorKind, Result, lock, spawn};
 
 /// The calls that have not returned yet, in the order in which they began.
@@ -91,15 +92,6 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         lock(&UNDER_WAY).retain(|(number, _)| *number != self.0);
-    }
-}
-
-/// Wakes whoever waits for a call when it is dropped, even by a panic.
-struct Ring(Arc<Bell>);
-
-impl Drop for Ring {
-    fn drop(&mut self) {
-        self.0.ring();
     }
 }
 

@@ -52,6 +52,11 @@ impl Connection {
         Ok(again.map(|transport| Connection::on(transport, self.patience)))
     }
 
+    /// An error of what is done with the peer, as in `send to`.
+    pub fn error(&self, kind: ErrorKind, what: impl std::fmt::Display) -> Error {
+        Error::new(kind, format!("{what} {}", self.peer)).object(&self.peer)
+    }
+
     /// The peer's address.
     pub fn peer(&self) -> &str {
         &self.peer
@@ -142,12 +147,10 @@ impl Connection {
         match self.transport.receive_now(&mut [0; 4096]) {
             Ok(0) => Err(self.lost_to("the receiver closed the connection")),
             Ok(_) if may_speak => Ok(()),
-            Ok(_) => Err(
-                Error::new(ErrorKind::Protocol, format!("send to {}", self.peer))
-                    .object(&self.peer)
-                    .cause("it answered, which a receiver of versions 1 and 2 never does")
-                    .next("check address and port"),
-            ),
+            Ok(_) => Err(self
+                .error(ErrorKind::Protocol, "send to")
+                .cause("it answered, which a receiver of versions 1 and 2 never does")
+                .next("check address and port")),
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(()),
             Err(errno) => Err(self.lost(errno)),
         }
@@ -183,8 +186,7 @@ impl Connection {
     }
 
     fn timeout(&self, what: &str) -> Error {
-        Error::new(ErrorKind::PeerTimeout, format!("send to {}", self.peer))
-            .object(&self.peer)
+        self.error(ErrorKind::PeerTimeout, "send to")
             .errno(Errno::ETIMEDOUT)
             .cause(format!("{what} for {} s", self.patience.as_secs_f64()))
             .next("see whether it still runs; --peer-timeout sets how long to wait")
@@ -199,8 +201,7 @@ impl Connection {
     }
 
     fn lost_to(&self, what: &str) -> Error {
-        Error::new(ErrorKind::PeerLost, format!("send to {}", self.peer))
-            .object(&self.peer)
+        self.error(ErrorKind::PeerLost, "send to")
             .errno(Errno::EPIPE)
             .cause(what)
             .next("its own output says why")

@@ -19,7 +19,6 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg};
 use crate::base::{Monotonic, Result};
 use crate::frame::Lease;
 use crate::link::{socket, socket::Gather};
-use crate::memory::View;
 
 /// `SO_EE_ORIGIN_ZEROCOPY` of <linux/errqueue.h>
 const ORIGIN_ZEROCOPY: u8 = 5;
@@ -67,7 +66,7 @@ impl InFlight {
     /// Takes a frame in, to be sent by `send`; tells how many bytes that are.
     pub(super) fn begin(&mut self, lease: Lease, header: Header) -> Result<usize> {
         let transfer = Transfer::new(lease, header)?;
-        let bytes = transfer.bytes()?;
+        let bytes = transfer.gather()?.length();
         self.transfers.push(transfer);
         Ok(bytes)
     }
@@ -76,11 +75,7 @@ impl InFlight {
     /// waiting; tells how many bytes the socket took.
     pub(super) fn send(&mut self, sent: usize) -> nix::Result<usize> {
         let transfer = self.transfers.last_mut().ok_or(Errno::EINVAL)?;
-        let payloads = transfer.payloads().map_err(|_| Errno::EFAULT)?;
-        let what = Gather {
-            header: &transfer.header.bytes,
-            payloads: &payloads,
-        };
+        let what = transfer.gather().map_err(|_| Errno::EFAULT)?;
         // SAFETY: the transfer owns the header and a lease. Nobody writes to a leased buffer,
         // and both are let go of by `complete` alone, which waits for the completion of this
         // call, whose number is noted below. A transfer that is given up before leaks its
@@ -95,11 +90,7 @@ impl InFlight {
     /// As `send`, by copying.
     pub(super) fn send_copy(&self, sent: usize) -> nix::Result<usize> {
         let transfer = self.transfers.last().ok_or(Errno::EINVAL)?;
-        let payloads = transfer.payloads().map_err(|_| Errno::EFAULT)?;
-        let what = Gather {
-            header: &transfer.header.bytes,
-            payloads: &payloads,
-        };
+        let what = transfer.gather().map_err(|_| Errno::EFAULT)?;
         socket::send_now(self.socket.as_fd(), &what, sent)
     }
 
@@ -208,19 +199,13 @@ impl Transfer {
         })
     }
 
-    fn payloads(&self) -> Result<Vec<View<'_>>> {
+    fn gather(&self) -> Result<Gather<'_>> {
         let planes = self.lease.planes();
-        planes
-            .map(|(plane, payload)| plane.view(payload.offset, payload.length))
-            .collect()
-    }
-
-    fn bytes(&self) -> Result<usize> {
-        let what = Gather {
+        let payloads = planes.map(|(plane, payload)| plane.view(payload.offset, payload.length));
+        Ok(Gather {
             header: &self.header.bytes,
-            payloads: &self.payloads()?,
-        };
-        Ok(what.length())
+            payloads: payloads.collect::<Result<_>>()?,
+        })
     }
 
     /// Lets go of the frame if the kernel is done with every byte of it.

@@ -190,8 +190,6 @@ impl Connection {
     }
 
     fn broken(&self, errno: Errno) -> Error {
-        Error::new(ErrorKind::PeerLost, format!("receive from {}", self.peer()))
-            .object(self.peer())
-            .errno(errno)
+        self.error(ErrorKind::PeerLost, "receive from").errno(errno)
     }
 }

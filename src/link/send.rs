@@ -70,11 +70,7 @@ impl Send for CopyingSend<'_> {
 impl Connection {
     /// Sends `bytes`.
     pub fn send_bytes(&self, run: &mut Run<'_>, bytes: &[u8]) -> Result<()> {
-        let what = Gather {
-            header: bytes,
-            payloads: &[],
-        };
-        self.send(run, what, None, &mut Nothing)
+        self.send(run, Gather::of(bytes), None, &mut Nothing)
     }
 
     /// Sends a header and its payload, in one call if the socket has room.

@@ -17,15 +17,21 @@ fn count(result: libc::ssize_t) -> nix::Result<usize> {
 }
 
 /// A header and the payload that follows it, plane by plane.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Gather<'a> {
     /// Its bytes.
     pub header: &'a [u8],
     /// A range a plane, no more than a frame can have.
-    pub payloads: &'a [View<'a>],
+    pub payloads: Vec<View<'a>>,
 }
 
-impl Gather<'_> {
+impl<'a> Gather<'a> {
+    /// Bytes without a payload.
+    pub fn of(header: &'a [u8]) -> Self {
+        let payloads = Vec::new();
+        Gather { header, payloads }
+    }
+
     /// Bytes of both.
     pub fn length(&self) -> usize {
         let payloads = self.payloads.iter().map(|payload| payload.length());
@@ -86,7 +92,7 @@ pub fn send_now(socket: BorrowedFd<'_>, what: &Gather<'_>, sent: usize) -> nix::
 /// # use v4l_dmabuf::link::socket::{Gather, send_zero_copy};
 /// let socket = std::net::TcpStream::connect("127.0.0.1:9000").unwrap();
 /// let header = vec![0; 48]; // freed long before the kernel is done with it
-/// let what = Gather { header: &header, payloads: &[] };
+/// let what = Gather { header: &header, payloads: Vec::new() };
 /// send_zero_copy(socket.as_fd(), &what, 0);
 /// ```
 pub unsafe fn send_zero_copy(

@@ -78,10 +78,8 @@ fn a_source_that_has_failed_does_not_keep_the_sender_awake() {
     )
     .unwrap()
     .unwrap();
-    let what = Gather {
-        header: &vec![7; BYTES],
-        payloads: &[],
-    };
+    let bytes = vec![7; BYTES];
+    let what = Gather::of(&bytes);
     connection.send(&mut run, what, None, &mut source).unwrap();
     drop(connection);
     assert_eq!(receiver.join().unwrap(), BYTES);

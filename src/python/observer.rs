@@ -102,15 +102,6 @@ impl Link {
     }
 }
 
-/// Wakes the Python thread when it is dropped: the run is over, even by a panic.
-pub struct Over(pub Arc<Link>);
-
-impl Drop for Over {
-    fn drop(&mut self) {
-        self.0.news.ring();
-    }
-}
-
 /// The run's end of the link.
 pub struct Linked<'a> {
     /// By what it is asked.

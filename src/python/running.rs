@@ -17,9 +17,9 @@ use pyo3::prelude::*;
 
 use super::exit::{Entering, Entry};
 use super::log;
-use super::observer::{Link, Linked, Over};
+use super::observer::{Link, Linked};
 use super::signals::Signals;
-use crate::base::{Error, ErrorKind, Run, Stop, blocking};
+use crate::base::{Error, ErrorKind, Run, Stop, bell::Ring, blocking};
 use crate::measure::{Measured, Measuring};
 
 /// How often progress is told.
@@ -64,7 +64,7 @@ pub fn run<T: Send + 'static>(
         .name("v4l-dmabuf-run".to_owned())
         .spawn(move || {
             // Dropped in the opposite order: who is woken finds the result, or its absence.
-            let _over = Over(Arc::clone(&own));
+            let _over = Ring(Arc::clone(&own.news));
             let sender = sender;
             own.enter_thread();
             // Signals are for the threads that Python knows, and interrupt no call of the run's.

@@ -19,8 +19,7 @@ const END_PATIENCE: Duration = Duration::from_millis(200);
 
 /// An error about what the peer sent, or did not.
 fn peer_error(kind: ErrorKind, connection: &Connection, what: &str) -> Error {
-    let error = Error::new(kind, format!("receive {what} from {}", connection.peer()))
-        .object(connection.peer());
+    let error = connection.error(kind, format_args!("receive {what} from"));
     match kind {
         ErrorKind::PeerTimeout => error
             .errno(Errno::ETIMEDOUT)

@@ -1,7 +1,6 @@
 //! The sender: a source's frames, one after the other, onto a connection.
 
 mod ending;
-mod greeting;
 pub mod intake;
 mod next_frame;
 
@@ -16,7 +15,7 @@ use crate::base::{Monotonic, Result, Run, settings};
 use crate::link;
 use crate::measure::{Expected, FrameRecord, Ledger, Measuring, Resolve, Stage, Verified};
 use crate::sender::{intake::Intake, intake::Taken};
-use crate::session::control::SenderEnd;
+use crate::session::{control::SenderEnd, handshake};
 use crate::sink::{
     Fate, Passing, Sink, audience::Audience, consumer::Overrun, consumer::Passage, network,
     network::Framing, network::Network, network::ZeroCopyMode,
@@ -125,7 +124,8 @@ fn send_from(
     source::end_with(torn_down, result, run)
 }
 
-/// Connects, and tells the receiver what comes. None on a stop.
+/// Connects, and tells the receiver what comes from a source, which was to have so many buffers.
+/// None on a stop.
 fn begin<'m>(
     config: &SenderConfig,
     (source, wanted): (&dyn Source, NonZeroU32),
@@ -152,9 +152,17 @@ fn begin<'m>(
         return Ok(None);
     };
     log::info!("connected to {}", connection.peer());
-    let control = match greeting::greet(&framing, &connection, &description, run)? {
-        greeting::Greeted::Stopped => return Ok(None),
-        greeting::Greeted::By(control) => control,
+    let control = match &framing {
+        Framing::V2(version, header) => {
+            let mut hello = version.preamble().to_vec();
+            hello.extend_from_slice(&header.encode());
+            connection.send_bytes(run, &hello)?;
+            None
+        }
+        Framing::V3 { .. } => match handshake::offer(&connection, &description, run)? {
+            None => return Ok(None),
+            control => control,
+        },
     };
     measured.borrow_mut().version = Some(framing.version());
     if config.on_overrun != Overrun::Block {

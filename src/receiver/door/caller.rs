@@ -98,10 +98,7 @@ impl Caller {
 
     /// Sends a message that is small beside a new socket's room. Whether it went whole.
     pub(super) fn say(&self, message: &[u8]) -> bool {
-        let what = socket::Gather {
-            header: message,
-            payloads: &[],
-        };
+        let what = socket::Gather::of(message);
         socket::send_now(self.socket.as_fd(), &what, 0) == Ok(message.len())
     }
 

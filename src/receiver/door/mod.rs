@@ -136,13 +136,10 @@ impl Door {
         run: &mut Run<'_>,
     ) -> Result<Option<Socket>> {
         let missing = |cause: &str| {
-            Error::new(
-                ErrorKind::PeerLost,
-                format!("open a control connection with {}", connection.peer()),
-            )
-            .object(connection.peer())
-            .cause(cause)
-            .next("the sender's own output says why")
+            connection
+                .error(ErrorKind::PeerLost, "open a control connection with")
+                .cause(cause)
+                .next("the sender's own output says why")
         };
         loop {
             let polled = [self.poll_fd(), connection.poll_hang_up()];

@@ -17,12 +17,9 @@ pub use offering::offer;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn wrong(connection: &Connection, what: &str, error: &WireError) -> Error {
-    Error::new(
-        ErrorKind::Protocol,
-        format!("{what} with {}", connection.peer()),
-    )
-    .object(connection.peer())
-    .cause(error.to_string())
+    connection
+        .error(ErrorKind::Protocol, format_args!("{what} with"))
+        .cause(error.to_string())
 }
 
 /// A message, what it is not being unknown to us. None on a stop.
@@ -32,9 +29,8 @@ fn receive_message(
     what: &str,
     deadline: Instant,
 ) -> Result<Option<(u32, Vec<u8>)>> {
-    let peer = connection.peer();
     let ended = |received: Received| {
-        let error = |kind| Error::new(kind, format!("{what} with {peer}")).object(peer);
+        let error = |kind| connection.error(kind, format_args!("{what} with"));
         match received {
             Received::All => Ok(true),
             Received::Stopped => Ok(false),

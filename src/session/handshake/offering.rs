@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{PATIENCE, receive_message, wrong};
-use crate::base::{Error, ErrorKind, Result, Run};
+use crate::base::{ErrorKind, Result, Run};
 use crate::link::Connection;
 use crate::session::control::SenderEnd;
 use crate::wire::{Description, Version, v3::kind, v3::message, v3::text};
@@ -36,12 +36,9 @@ pub fn offer(
             None => return Ok(None),
             Some((kind::ACCEPT, body)) => break body,
             Some((kind::REFUSE, why)) => {
-                return Err(Error::new(
-                    ErrorKind::Refused,
-                    format!("send to {}", connection.peer()),
-                )
-                .object(connection.peer())
-                .cause(format!("the receiver refuses: {}", text(&why))));
+                return Err(connection
+                    .error(ErrorKind::Refused, "send to")
+                    .cause(format!("the receiver refuses: {}", text(&why))));
             }
             Some(_) => {}
         }

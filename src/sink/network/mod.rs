@@ -15,7 +15,7 @@ use crate::base::{Error, ErrorKind, Monotonic, Result, Run};
 use crate::frame::{Lease, Payload};
 use crate::link::{Connection, Header, InFlight, Meanwhile, socket::Gather};
 use crate::measure::{Measuring, Stage};
-use crate::memory::{Access, Plane, View};
+use crate::memory::{Access, Plane};
 
 pub use framing::Framing;
 pub use zero_copy::{ZeroCopyMode, choose};
@@ -108,11 +108,10 @@ impl<'m> Network<'m> {
             .collect::<Result<Vec<(Access<&Plane>, Payload)>>>()?;
         let payloads = accesses
             .iter()
-            .map(|(access, payload)| access.view(payload.offset, payload.length))
-            .collect::<Result<Vec<View<'_>>>>()?;
+            .map(|(access, payload)| access.view(payload.offset, payload.length));
         let what = Gather {
             header: &header.bytes,
-            payloads: &payloads,
+            payloads: payloads.collect::<Result<_>>()?,
         };
         self.connection
             .send(run, what, self.in_flight.as_mut(), meanwhile)?;

@@ -106,39 +106,23 @@ impl Ping {
     }
 }
 
-impl Pong {
-    /// As it goes on the wire, the message's header included.
-    pub fn encode(&self) -> Vec<u8> {
-        let values = [self.number, self.received, self.sent];
-        message(kind::PONG, &fields(&values, ""))
-    }
+/// A message of numbers alone, in the order of their fields.
+macro_rules! numbers {
+    ($message:ident, $kind:ident, $($field:ident),*) => {
+        impl $message {
+            /// As a message.
+            pub fn encode(&self) -> Vec<u8> {
+                message(kind::$kind, &fields(&[$(self.$field),*], ""))
+            }
 
-    /// From the wire.
-    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
-        let ([number, received, sent], _) = read_fields(kind::PONG, body)?;
-        Ok(Pong {
-            number,
-            received,
-            sent,
-        })
-    }
+            /// From its body. More than is known to us may follow.
+            pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+                let ([$($field),*], _) = read_fields(kind::$kind, body)?;
+                Ok($message { $($field),* })
+            }
+        }
+    };
 }
 
-impl Ack {
-    /// As it goes on the wire, the message's header included.
-    pub fn encode(&self) -> Vec<u8> {
-        let values = [self.counter, self.header, self.complete, self.done];
-        message(kind::ACK, &fields(&values, ""))
-    }
-
-    /// From the wire.
-    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
-        let ([counter, header, complete, done], _) = read_fields(kind::ACK, body)?;
-        Ok(Ack {
-            counter,
-            header,
-            complete,
-            done,
-        })
-    }
-}
+numbers!(Pong, PONG, number, received, sent);
+numbers!(Ack, ACK, counter, header, complete, done);
