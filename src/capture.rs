@@ -34,7 +34,8 @@ pub struct CaptureConfig {
     pub records_limit: Option<u64>,
 }
 
-/// Captures until `frames` have come, the source ends, or a stop.
+/// Captures until `frames` have come, the source ends, or a stop. An error of kind `Stopped` if a
+/// stop comes before there is a source.
 pub fn capture(
     config: &CaptureConfig,
     frames: Option<NonZeroU64>,
@@ -44,13 +45,9 @@ pub fn capture(
 ) -> Result<()> {
     measured.borrow_mut().is_capture = true;
     let records = (config.records.as_deref(), config.records_limit);
-    let Some(ledger) = Ledger::open(records, measured, run)? else {
-        return Ok(());
-    };
+    let ledger = Ledger::open(records, measured, run)?;
     let capture = config.capture.with_more_buffers(audience.reserve());
-    let Some(source) = config.input.open(&capture, run)? else {
-        return Ok(());
-    };
+    let source = config.input.open(&capture, run)?;
     {
         let mut measured = measured.borrow_mut();
         measured.stream = Some(source.stream().clone());

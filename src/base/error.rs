@@ -66,6 +66,8 @@ pub enum ErrorKind {
     System,
     /// The caller interrupted the run; only `Observer::tick` causes it.
     Interrupted,
+    /// A stop came before there was anything to end: no failure of a run.
+    Stopped,
 }
 
 /// A failed operation, told so that it can be acted on.
@@ -93,6 +95,11 @@ impl Error {
             cause: None,
             next: None,
         }
+    }
+
+    /// The error of what a stop came before.
+    pub fn stopped() -> Self {
+        Error::new(ErrorKind::Stopped, "go on").cause("a stop came")
     }
 
     /// The path or address that the operation is about, for programs
@@ -165,6 +172,14 @@ impl Error {
             .flatten()
             .collect();
         parts.join("; ")
+    }
+}
+
+/// How a run went whose stop is no failure.
+pub fn unless_stopped(result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::Stopped => Ok(()),
+        result => result,
     }
 }
 

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::libc::{O_NONBLOCK, O_TRUNC};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
-use crate::base::{Blocking, Error, ErrorKind, OnStop, Reins, Result, Run};
+use crate::base::{Blocking, Error, ErrorKind, Reins, Result, Run};
 
 /// How often to look whether a FIFO has a reader by now, in milliseconds.
 const READER_PAUSE: u16 = 50;
@@ -56,24 +56,21 @@ pub enum Opened {
 }
 
 impl Output {
-    /// Opens a file, or a FIFO; None on a stop. `what` goes before its name in words, and
+    /// Opens a file, or a FIFO. `what` goes before its name in words, and
     /// `option` is what names it.
     pub fn open(
         path: &Path,
         contents: Contents,
         (what, option): (&str, &'static str),
         run: &mut Run<'_>,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Self> {
         let name = path.display().to_string();
         let title = format!("{what}{name}");
         let wanted = path.to_owned();
         let opening = Blocking::start(format!("open(2) of {name}"), move || {
             open_now(&wanted, contents)
         })?;
-        let Some(opened) = run.wait_for(opening, OnStop::End)? else {
-            return Ok(None);
-        };
-        let opened = opened.map_err(|error| {
+        let opened = run.result_of(opening)?.map_err(|error| {
             Error::new(ErrorKind::Output, format!("open {title}"))
                 .object(&name)
                 .io(&error)
@@ -84,13 +81,13 @@ impl Output {
         if matches!(opened, Opened::Unread) {
             log::info!("{name} is a FIFO that nobody reads yet: waiting for a reader meanwhile");
         }
-        Ok(Some(Output {
+        Ok(Output {
             opened,
             path: Some(path.to_owned()),
             name,
             title,
             option,
-        }))
+        })
     }
 
     /// Standard output.
@@ -130,10 +127,10 @@ impl Output {
         }
     }
 
-    /// Empties a file of ours; None on a stop.
-    pub fn empty(self, run: &mut Run<'_>) -> Result<Option<Self>> {
+    /// Empties a file of ours.
+    pub fn empty(self, run: &mut Run<'_>) -> Result<Self> {
         let Opened::File(file) = &self.opened else {
-            return Ok(Some(self));
+            return Ok(self);
         };
         let failed = |error: &std::io::Error| {
             Error::new(ErrorKind::Output, format!("empty {}", self.name))
@@ -144,11 +141,8 @@ impl Output {
         let emptying = Blocking::start(format!("ftruncate(2) of {}", self.name), move || {
             file.set_len(0)
         })?;
-        match run.wait_for(emptying, OnStop::End)? {
-            None => Ok(None),
-            Some(Ok(())) => Ok(Some(self)),
-            Some(Err(error)) => Err(failed(&error)),
-        }
+        run.result_of(emptying)?.map_err(|error| failed(&error))?;
+        Ok(self)
     }
 
     /// Whether it is a file of ours, and not standard output or a pipe.

@@ -285,6 +285,13 @@ impl<'a> Run<'a> {
         )
     }
 
+    /// What a call comes to that can't be polled for. An error of kind `Stopped` if a stop came
+    /// first: the call is then left to end by itself.
+    pub fn result_of<T: Send + 'static>(&mut self, blocking: Blocking<T>) -> Result<T> {
+        let result = self.wait_for(blocking, OnStop::End)?;
+        result.ok_or_else(Error::stopped)
+    }
+
     /// Waits for a call that can't be polled for. None if a stop came first, where stops are
     /// heeded: the call is then left to end by itself.
     pub fn wait_for<T: Send + 'static>(

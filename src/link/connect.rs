@@ -16,14 +16,13 @@ use crate::base::{Error, ErrorKind, OnStop, Result, Run, Woken};
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Connects to the first address of `host` that answers, which it is tried to for a time: whoever
-/// is to listen there may not yet. From then on the peer may take nothing for `patience`. None on
-/// a stop.
+/// is to listen there may not yet. From then on the peer may take nothing for `patience`.
 pub fn connect(
     run: &mut Run<'_>,
     host: &str,
     port: u16,
     (within, patience): (Duration, Duration),
-) -> Result<Option<Connection>> {
+) -> Result<Connection> {
     // What is longer than the clock goes is for ever.
     let until = Instant::now().checked_add(within);
     let mut has_told = false;
@@ -38,7 +37,7 @@ pub fn connect(
                     log::info!("waiting for a receiver: {error}");
                 }
                 if run.wait(&[], Some(again), OnStop::End)? == Woken::Stopped {
-                    return Ok(None);
+                    return Err(Error::stopped());
                 }
             }
             tried => return tried,
@@ -46,20 +45,12 @@ pub fn connect(
     }
 }
 
-fn try_each(
-    run: &mut Run<'_>,
-    host: &str,
-    port: u16,
-    patience: Duration,
-) -> Result<Option<Connection>> {
-    let Some(addresses) = resolve(run, host, port)? else {
-        return Ok(None);
-    };
+fn try_each(run: &mut Run<'_>, host: &str, port: u16, patience: Duration) -> Result<Connection> {
     let mut failure = resolve_error(host);
-    for address in addresses {
+    for address in resolve(run, host, port)? {
         match connect_to(run, address, patience, patience) {
-            Ok(tcp) => return Ok(tcp.map(|tcp| Connection::new(tcp, patience))),
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+            Ok(tcp) => return Ok(Connection::new(tcp, patience)),
+            Err(error) if error.kind() != ErrorKind::Connect => return Err(error),
             Err(error) => {
                 log::debug!("{error}");
                 failure = error;
@@ -69,14 +60,14 @@ fn try_each(
     Err(failure)
 }
 
-/// Connects to `address` within a time; None on a stop. From then on the peer may take
+/// Connects to `address` within a time. From then on the peer may take
 /// nothing for `patience`.
 pub(super) fn connect_to(
     run: &mut Run<'_>,
     address: SocketAddr,
     within: Duration,
     patience: Duration,
-) -> Result<Option<Tcp>> {
+) -> Result<Tcp> {
     let failed = |error: &std::io::Error| connect_error(address, error);
     let socket = tcp_socket(&address).map_err(|error| failed(&error))?;
     match socket.connect(&address.into()) {
@@ -89,10 +80,8 @@ pub(super) fn connect_to(
                         return Err(failed(&error));
                     }
                 }
-                Woken::TimedOut => {
-                    return Err(failed(&Errno::ETIMEDOUT.into()));
-                }
-                Woken::Stopped => return Ok(None),
+                Woken::TimedOut => return Err(failed(&Errno::ETIMEDOUT.into())),
+                Woken::Stopped => return Err(Error::stopped()),
             }
         }
         Err(error) => return Err(failed(&error)),
@@ -100,15 +89,13 @@ pub(super) fn connect_to(
     socket
         .set_tcp_user_timeout(Some(patience))
         .and_then(|()| Tcp::new(socket, address))
-        .map(Some)
         .map_err(|error| failed(&error))
 }
 
 fn connect_error(address: SocketAddr, error: &std::io::Error) -> Error {
     let next = match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ECONNREFUSED) => {
-            "nothing listens there: start the receiver first, and check \
-                                      address and port"
+            "nothing listens there: start the receiver first, and check address and port"
         }
         Some(Errno::ETIMEDOUT) => {
             "nothing answers there: check the address, the route and firewalls"

@@ -46,10 +46,10 @@ impl Connection {
         }
     }
 
-    /// A second connection to the same peer, within a time; None on a stop.
-    pub fn connect_again(&self, run: &mut Run<'_>, within: Duration) -> Result<Option<Self>> {
+    /// A second connection to the same peer, within a time.
+    pub fn connect_again(&self, run: &mut Run<'_>, within: Duration) -> Result<Self> {
         let again = self.transport.connect_again(run, within, self.patience)?;
-        Ok(again.map(|transport| Connection::on(transport, self.patience)))
+        Ok(Connection::on(again, self.patience))
     }
 
     /// An error of what is done with the peer, as in `send to`.

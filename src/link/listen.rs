@@ -30,15 +30,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds the first address of `host`; None on a stop. `::` takes IPv4 as well.
-    pub fn bind(run: &mut Run<'_>, host: &str, port: u16) -> Result<Option<Self>> {
-        let Some(addresses) = resolve(run, host, port)? else {
-            return Ok(None);
-        };
+    /// Binds the first address of `host`. `::` takes IPv4 as well.
+    pub fn bind(run: &mut Run<'_>, host: &str, port: u16) -> Result<Self> {
         let mut failure = resolve_error(host);
-        for address in addresses {
+        for address in resolve(run, host, port)? {
             match bind_to(address) {
-                Ok((socket, local)) => return Ok(Some(Listener { socket, local })),
+                Ok((socket, local)) => return Ok(Listener { socket, local }),
                 Err(error) => failure = listen_error(address, &error),
             }
         }

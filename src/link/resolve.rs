@@ -2,21 +2,18 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run};
+use crate::base::{Blocking, Error, ErrorKind, Result, Run};
 
-/// The addresses of `host`, which may be a literal or a name; None on a stop.
-pub(super) fn resolve(run: &mut Run<'_>, host: &str, port: u16) -> Result<Option<Vec<SocketAddr>>> {
+/// The addresses of `host`, which may be a literal or a name.
+pub(super) fn resolve(run: &mut Run<'_>, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let wanted = host.to_owned();
     let lookup = Blocking::start(format!("getaddrinfo(3) of {host}"), move || {
         (wanted.as_str(), port)
             .to_socket_addrs()
             .map(Vec::from_iter)
     })?;
-    let Some(resolved) = run.wait_for(lookup, OnStop::End)? else {
-        return Ok(None);
-    };
-    match resolved {
-        Ok(addresses) if !addresses.is_empty() => Ok(Some(addresses)),
+    match run.result_of(lookup)? {
+        Ok(addresses) if !addresses.is_empty() => Ok(addresses),
         Ok(_) => Err(resolve_error(host).cause("the name has no address")),
         Err(error) => Err(resolve_error(host).io(&error)),
     }

@@ -54,9 +54,9 @@ impl Transport for Tcp {
         run: &mut Run<'_>,
         within: Duration,
         patience: Duration,
-    ) -> Result<Option<Box<dyn Transport>>> {
+    ) -> Result<Box<dyn Transport>> {
         let again = connect_to(run, self.address, within, patience)?;
-        Ok(again.map(|tcp| Box::new(tcp) as Box<dyn Transport>))
+        Ok(Box::new(again))
     }
 
     fn into_socket(self: Box<Self>) -> Socket {

@@ -76,7 +76,6 @@ fn a_source_that_has_failed_does_not_keep_the_sender_awake() {
         port,
         (Duration::ZERO, Duration::from_secs(20)),
     )
-    .unwrap()
     .unwrap();
     let bytes = vec![7; BYTES];
     let what = Gather::of(&bytes);
@@ -115,8 +114,8 @@ impl Transport for Local {
         _: &mut Run<'_>,
         _: Duration,
         _: Duration,
-    ) -> Result<Option<Box<dyn Transport>>> {
-        Ok(None)
+    ) -> Result<Box<dyn Transport>> {
+        Err(crate::Error::stopped())
     }
 
     fn into_socket(self: Box<Self>) -> Socket {
@@ -169,7 +168,7 @@ fn with_peer(
     let mut observer = Nobody;
     let mut run = Run::new(&stop, &mut observer);
     let connection = connect(&mut run, "127.0.0.1", port, (Duration::ZERO, patience));
-    let mut connection = connection.unwrap().unwrap();
+    let mut connection = connection.unwrap();
     let (peer, _) = listener.accept().unwrap();
     go_on(&stop, &mut run, &mut connection, peer);
 }
@@ -279,9 +278,7 @@ fn what_an_accepted_peer_is_told_waits_for_no_acknowledgement() {
     let stop = Stop::new().unwrap();
     let mut observer = Nobody;
     let mut run = Run::new(&stop, &mut observer);
-    let listener = Listener::bind(&mut run, "127.0.0.1", port)
-        .unwrap()
-        .unwrap();
+    let listener = Listener::bind(&mut run, "127.0.0.1", port).unwrap();
     let _peer = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let polled = [listener.poll_fd()];
     run.wait(&polled, None, OnStop::End).unwrap();

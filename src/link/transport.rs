@@ -18,14 +18,14 @@ pub trait Transport: AsFd + Debug + Send {
     /// Where the peer is, for people.
     fn peer(&self) -> String;
 
-    /// A second connection to the same peer; None on a stop. That one may be silent for
+    /// A second connection to the same peer. That one may be silent for
     /// `patience` from then on.
     fn connect_again(
         &self,
         run: &mut Run<'_>,
         within: Duration,
         patience: Duration,
-    ) -> Result<Option<Box<dyn Transport>>>;
+    ) -> Result<Box<dyn Transport>>;
 
     /// The socket, for those who do without the run's waits.
     fn into_socket(self: Box<Self>) -> Socket;

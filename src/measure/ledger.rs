@@ -51,27 +51,21 @@ pub struct Ledger<'m> {
 
 impl<'m> Ledger<'m> {
     /// With a file of records, if there is to be one, and the bytes that it may take with the one
-    /// before it. None on a stop.
+    /// before it.
     pub fn open(
         (path, limit): (Option<&Path>, Option<u64>),
         measured: &'m Measuring,
         run: &mut Run<'_>,
-    ) -> Result<Option<Self>> {
-        let records = match path {
-            None => None,
-            Some(path) => match Records::open(path, limit, run)? {
-                None => return Ok(None),
-                records => records,
-            },
-        };
-        Ok(Some(Ledger {
+    ) -> Result<Self> {
+        let records = path.map(|path| Records::open(path, limit, run));
+        Ok(Ledger {
             measured,
             open: VecDeque::new(),
-            records,
+            records: records.transpose()?,
             next: 0,
             acknowledged: 0,
             was_passed_over: false,
-        }))
+        })
     }
 
     /// A frame has gone as far as this side sees it by itself.

@@ -30,13 +30,10 @@ pub struct Records {
 }
 
 impl Records {
-    /// Opens the file anew; None on a stop. Once it has half of the limit it is set aside, as
+    /// Opens the file anew. Once it has half of the limit it is set aside, as
     /// `.1`, and what was aside before is given up.
-    pub fn open(path: &Path, limit: Option<u64>, run: &mut Run<'_>) -> Result<Option<Self>> {
-        let Some(output) = Output::open(path, Contents::Emptied, ("the records ", OPTION), run)?
-        else {
-            return Ok(None);
-        };
+    pub fn open(path: &Path, limit: Option<u64>, run: &mut Run<'_>) -> Result<Self> {
+        let output = Output::open(path, Contents::Emptied, ("the records ", OPTION), run)?;
         let name = output.name().to_owned();
         if limit.is_some() && !output.is_file() {
             return Err(
@@ -63,7 +60,7 @@ impl Records {
             name,
         };
         records.hand_over();
-        Ok(Some(records))
+        Ok(records)
     }
 
     /// Adds a frame's line. If the disk can't keep up it waits, and a stop ends that.

@@ -12,7 +12,7 @@ use super::frames::Consumer;
 use super::observer::Link;
 use super::place::{Lent, Place};
 use super::running::{self, GivenUp, Outcome};
-use crate::base::{Result, Run, Stop, lock};
+use crate::base::{Result, Run, Stop, error::unless_stopped, lock};
 use crate::measure::{Measured, Measuring};
 use crate::report::file;
 use crate::sink::audience::Audience;
@@ -151,7 +151,7 @@ impl<State: Send + 'static> Endpoint<State> {
         let made = Arc::new(Mutex::new(None));
         let own = Arc::clone(&made);
         let outcome = self.beside(py, None, Stops::Kept, move |_, run| {
-            *lock(&own) = View::listen(run, &host, port, shown)?;
+            *lock(&own) = Some(View::listen(run, &host, port, shown)?);
             Ok(())
         })?;
         told(py, outcome.raised, outcome.result, &Measured::default())?;
@@ -239,7 +239,7 @@ fn told(
     let failed = |error| super::error::to_python(py, &error, report);
     match (raised, result) {
         (Some(raised), _) => Err(raised),
-        (None, Ok(result)) => result.map_err(failed),
+        (None, Ok(result)) => unless_stopped(result).map_err(failed),
         (None, Err(GivenUp(_))) => Err(failed(running::aborted())),
     }
 }

@@ -14,7 +14,7 @@ fn class_name(error: &Error) -> String {
         ErrorKind::Connect if is_refused => "ConnectRefusedError".to_owned(),
         ErrorKind::System => "SystemCallError".to_owned(),
         // The interruption itself is what Python raised.
-        ErrorKind::Interrupted => "Error".to_owned(),
+        ErrorKind::Interrupted | ErrorKind::Stopped => "Error".to_owned(),
         kind => format!("{}Error", kind.as_ref()),
     }
 }

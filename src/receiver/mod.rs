@@ -105,7 +105,8 @@ fn dump<'de, D: Deserializer<'de>>(
 /// Receives until `frames` have come, the sender ends the stream, or a stop. The audience gets
 /// what comes whole.
 ///
-/// All that can be refused without a sender is refused before one is waited for.
+/// All that can be refused without a sender is refused before one is waited for. An error of kind
+/// `Stopped` if a stop comes before there is a stream.
 pub fn receive(
     config: &ReceiverConfig,
     frames: Option<NonZeroU64>,
@@ -117,43 +118,28 @@ pub fn receive(
     let heaps = Heaps::open(&config.heap)?;
     let mut outputs = Vec::new();
     for (target, when_full) in &config.dumps {
-        match target.open(run)? {
-            None => return Ok(()),
-            Some(output) => outputs.push((output, *when_full)),
-        }
+        outputs.push((target.open(run)?, *when_full));
     }
-    let device = match config.output_device() {
-        Some(target) => match OpenDevice::open(target, run)? {
-            None => return Ok(()),
-            device => device,
-        },
-        None => None,
-    };
+    let device = config.output_device();
+    let device = device.map(|target| OpenDevice::open(target, run));
+    let device = device.transpose()?;
     let socket = config.unixfd.as_deref().map(OpenSocket::open).transpose()?;
     let records = (config.records.as_deref(), config.records_limit);
-    let Some(ledger) = Ledger::open(records, measured, run)? else {
-        return Ok(());
-    };
+    let ledger = Ledger::open(records, measured, run)?;
     let listener = match listener {
         Some(listener) => listener,
-        None => match listen(config, run)? {
-            Some(listener) => listener,
-            None => return Ok(()),
-        },
+        None => listen(config, run)?,
     };
     let door = Door::open(
         listener,
         PATIENCE.min(config.peer_timeout),
         config.peer_timeout,
     )?;
-    let Some(offer) = door.offer(run)? else {
-        return Ok(());
-    };
     let Offer {
         connection,
         version,
         description,
-    } = offer;
+    } = door.offer(run)?;
     log::info!("connection from {}", connection.peer());
     // All of it before the sender is told to begin: afterwards it would make the first frames
     // late.
@@ -171,24 +157,19 @@ pub fn receive(
             let device = match device {
                 None => None,
                 Some(device) => {
-                    let free = std::mem::take(&mut buffers.free);
-                    let Some((ready, free)) = device.prepare(&description, free, run)? else {
-                        return Ok(None);
-                    };
+                    let (ready, free) = device.prepare(&description, buffers.free, run)?;
                     buffers.free = free;
                     Some(ready)
                 }
             };
             let socket = socket.map(|it| it.prepare(&description)).transpose()?;
-            let Some(sinks) = begin(outputs, run)? else {
-                return Ok(None);
-            };
+            let sinks = begin(outputs, run)?;
             let read_rate = read_rate(buffers.free.first().map_or(&[], Free::planes))?;
-            Ok(Some((buffers, device, socket, sinks, read_rate)))
+            Ok((buffers, device, socket, sinks, read_rate))
         });
     let (buffers, device, socket, mut sinks, read_rate) = match ready {
-        Ok(Some(ready)) => ready,
-        Ok(None) => return Ok(()),
+        Ok(ready) => ready,
+        Err(error) if error.kind() == ErrorKind::Stopped => return Err(error),
         Err(error) => {
             let error = match error.kind() {
                 ErrorKind::Limit => error.object(connection.peer()),
@@ -202,10 +183,7 @@ pub fn receive(
     };
     let control = match version {
         Version::V1 | Version::V2 => None,
-        Version::V3 => match accept(&door, &connection, run)? {
-            None => return Ok(()),
-            control => control,
-        },
+        Version::V3 => Some(accept(&door, &connection, run)?),
     };
     let own = Stream {
         width: description.width,
@@ -254,28 +232,21 @@ pub fn receive(
     .receive_all(connection, stream, frames, run)
 }
 
-/// A stream is about to come: empties the files of its dumps. None on a stop.
-fn begin(
-    outputs: Vec<(Output, WhenFull)>,
-    run: &mut Run<'_>,
-) -> Result<Option<Vec<Box<dyn Sink>>>> {
+/// A stream is about to come: empties the files of its dumps.
+fn begin(outputs: Vec<(Output, WhenFull)>, run: &mut Run<'_>) -> Result<Vec<Box<dyn Sink>>> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     for (output, when_full) in outputs {
-        match output.empty(run)? {
-            None => return Ok(None),
-            Some(output) => sinks.push(Box::new(Dump::begin(output, when_full)?)),
-        }
+        sinks.push(Box::new(Dump::begin(output.empty(run)?, when_full)?));
     }
-    Ok(Some(sinks))
+    Ok(sinks)
 }
 
-/// Accepts a stream, and waits for its control connection. None on a stop.
-fn accept(door: &Door, connection: &Connection, run: &mut Run<'_>) -> Result<Option<ReceiverEnd>> {
+/// Accepts a stream, and waits for its control connection.
+fn accept(door: &Door, connection: &Connection, run: &mut Run<'_>) -> Result<ReceiverEnd> {
     let name = door.name_stream()?;
     connection.send_bytes(run, &message(kind::ACCEPT, &name))?;
     let deadline = Instant::now() + PATIENCE;
-    let control = door.control(connection, deadline, run)?;
-    control.map(ReceiverEnd::start).transpose()
+    ReceiverEnd::start(door.control(connection, deadline, run)?)
 }
 
 /// Tells the sender why there will be no stream. What that comes to is less than the reason.
@@ -290,12 +261,10 @@ fn refuse(connection: &Connection, run: &mut Run<'_>, why: &Error) -> Result<()>
     }
 }
 
-/// Binds and listens; None on a stop.
-pub fn listen(config: &ReceiverConfig, run: &mut Run<'_>) -> Result<Option<Listener>> {
+/// Binds and listens.
+pub fn listen(config: &ReceiverConfig, run: &mut Run<'_>) -> Result<Listener> {
     let listener = Listener::bind(run, &config.listen, config.port)?;
-    if let Some(listener) = &listener {
-        log::info!("listening on {}", listener.local());
-    }
+    log::info!("listening on {}", listener.local());
     Ok(listener)
 }
 

@@ -123,7 +123,7 @@ fn a_slow_dump_that_may_drop_slows_nobody_and_its_account_adds_up() {
         receive(
             &config,
             None,
-            listener,
+            Some(listener),
             &Audience::default(),
             &measured,
             &mut run,

@@ -68,7 +68,8 @@ pub struct SenderConfig {
 /// Sends until `frames` are sent, the source or the receiver ends, or a stop. The audience sees
 /// what is sent.
 ///
-/// The first frame is fresh: streaming starts after the receiver is there.
+/// The first frame is fresh: streaming starts after the receiver is there. An error of kind
+/// `Stopped` if a stop comes before that.
 pub fn send(
     config: &SenderConfig,
     frames: Option<NonZeroU64>,
@@ -89,13 +90,9 @@ fn send_stream(
     run: &mut Run<'_>,
 ) -> Result<()> {
     let capture = config.capture.with_more_buffers(audience.reserve());
-    match config.input.open(&capture, run)? {
-        None => Ok(()),
-        Some(source) => {
-            let wanted = capture.buffers;
-            send_from((source, wanted), config, frames, audience, measured, run)
-        }
-    }
+    let source = config.input.open(&capture, run)?;
+    let wanted = capture.buffers;
+    send_from((source, wanted), config, frames, audience, measured, run)
 }
 
 /// Sends the frames of a source, which was to have so many buffers, and lets it go.
@@ -108,7 +105,7 @@ fn send_from(
     run: &mut Run<'_>,
 ) -> Result<()> {
     let begun = begin(config, (source.as_ref(), wanted), audience, measured, run);
-    let Ok(Some(mut sending)) = begun else {
+    let Ok(mut sending) = begun else {
         let torn_down = source::tear_down(source, ())?;
         return source::end_with(torn_down, begun.map(|_| ()), run);
     };
@@ -125,18 +122,15 @@ fn send_from(
 }
 
 /// Connects, and tells the receiver what comes from a source, which was to have so many buffers.
-/// None on a stop.
 fn begin<'m>(
     config: &SenderConfig,
     (source, wanted): (&dyn Source, NonZeroU32),
     audience: &'m Audience,
     measured: &'m Measuring,
     run: &mut Run<'_>,
-) -> Result<Option<Sending<'m>>> {
+) -> Result<Sending<'m>> {
     let records = (config.records.as_deref(), config.records_limit);
-    let Some(ledger) = Ledger::open(records, measured, run)? else {
-        return Ok(None);
-    };
+    let ledger = Ledger::open(records, measured, run)?;
     {
         let mut measured = measured.borrow_mut();
         measured.stream = Some(source.stream().clone());
@@ -148,9 +142,6 @@ fn begin<'m>(
     let framing = Framing::new(config.protocol, &description)?;
     let patience = (config.connect_for, config.peer_timeout);
     let connection = link::connect(run, &config.address, config.port, patience)?;
-    let Some(connection) = connection else {
-        return Ok(None);
-    };
     log::info!("connected to {}", connection.peer());
     let control = match &framing {
         Framing::V2(version, header) => {
@@ -159,10 +150,7 @@ fn begin<'m>(
             connection.send_bytes(run, &hello)?;
             None
         }
-        Framing::V3 { .. } => match handshake::offer(&connection, &description, run)? {
-            None => return Ok(None),
-            control => control,
-        },
+        Framing::V3 { .. } => Some(handshake::offer(&connection, &description, run)?),
     };
     measured.borrow_mut().version = Some(framing.version());
     if config.on_overrun != Overrun::Block {
@@ -178,14 +166,14 @@ fn begin<'m>(
         needed,
         wanted,
     );
-    Ok(Some(Sending {
+    Ok(Sending {
         measured,
         audience,
         network,
         control,
         ledger,
         duration: config.duration,
-    }))
+    })
 }
 
 /// A stream that is being sent.

@@ -46,10 +46,10 @@ impl From<PathBuf> for DumpTarget {
 }
 
 impl DumpTarget {
-    /// Opens it; None on a stop. What a file holds stays until a stream comes.
-    pub fn open(&self, run: &mut Run<'_>) -> Result<Option<Output>> {
+    /// Opens it. What a file holds stays until a stream comes.
+    pub fn open(&self, run: &mut Run<'_>) -> Result<Output> {
         match self {
-            DumpTarget::Stdout => Output::stdout(OPTION).map(Some),
+            DumpTarget::Stdout => Output::stdout(OPTION),
             DumpTarget::File(path) => Output::open(path, Contents::Kept, ("", OPTION), run),
         }
     }

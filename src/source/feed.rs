@@ -170,8 +170,8 @@ impl Feed {
     }
 
     /// Opens it as a source, once the program has said by its first frame what the stream is.
-    /// None on a stop, and if the program gives nothing.
-    pub(super) fn open(&self, capture: &Capture, run: &mut Run<'_>) -> Result<Option<FeedSource>> {
+    /// An error of kind `Stopped` on a stop, and if the program gives nothing.
+    pub(super) fn open(&self, capture: &Capture, run: &mut Run<'_>) -> Result<FeedSource> {
         loop {
             let (passed_on, first, wants_buffers, is_finished) = {
                 let state = self.lock();
@@ -181,7 +181,7 @@ impl Feed {
             let source = match (passed_on, wants_buffers) {
                 (Some(stream), _) => Some(FeedSource::passing_on(self, stream, first)?),
                 (None, true) => Some(FeedSource::with_buffers(self, capture)?),
-                (None, false) if is_finished => return Ok(None),
+                (None, false) if is_finished => return Err(Error::stopped()),
                 (None, false) => None,
             };
             if let Some(source) = source {
@@ -190,11 +190,11 @@ impl Feed {
                     pool: source.pool.clone(),
                 });
                 self.0.news.ring();
-                return Ok(Some(source));
+                return Ok(source);
             }
             let bell = PollFd::new(self.0.bell.as_fd(), PollFlags::POLLIN);
             if run.wait(&[bell], None, OnStop::End)? == Woken::Stopped {
-                return Ok(None);
+                return Err(Error::stopped());
             }
             self.0.bell.hush();
         }

@@ -32,15 +32,12 @@ impl<'de> Deserialize<'de> for Input {
 }
 
 impl Input {
-    /// Opens it. None on a stop.
-    pub fn open(&self, capture: &Capture, run: &mut Run<'_>) -> Result<Option<Box<dyn Source>>> {
+    /// Opens it.
+    pub fn open(&self, capture: &Capture, run: &mut Run<'_>) -> Result<Box<dyn Source>> {
         match self {
             Input::Device(path) => Camera::open_beside(path, capture.clone(), run),
-            Input::Test(picture) => Ok(Some(Box::new(TestSource::new(capture, *picture)?))),
-            Input::Feed(feed) => {
-                let source = feed.open(capture, run)?;
-                Ok(source.map(|source| Box::new(source) as Box<dyn Source>))
-            }
+            Input::Test(picture) => Ok(Box::new(TestSource::new(capture, *picture)?)),
+            Input::Feed(feed) => Ok(Box::new(feed.open(capture, run)?)),
         }
     }
 }

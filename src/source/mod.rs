@@ -54,14 +54,14 @@ pub trait Source: Send {
 /// A source that was asked to start, and what came of that.
 pub type Started = (Box<dyn Source>, Result<()>);
 
-/// Opens a source of that name. None on a stop: whatever is opened is then let go of again.
+/// Opens a source of that name. On a stop whatever is opened is let go of again.
 pub fn open(
     name: &str,
     open: impl FnOnce() -> Result<Box<dyn Source>> + Send + 'static,
     run: &mut Run<'_>,
-) -> Result<Option<Box<dyn Source>>> {
+) -> Result<Box<dyn Source>> {
     let opening = Blocking::start(format!("opening of {name}"), open)?;
-    run.wait_for(opening, OnStop::End)?.transpose()
+    run.result_of(opening)?
 }
 
 /// Starts a source. None on a stop: the source is then let go of.

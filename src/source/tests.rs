@@ -88,7 +88,7 @@ fn a_stop_ends_the_wait_for_a_device_that_hangs_when_it_is_opened_or_started() {
             },
             run,
         );
-        assert!(opened.unwrap().is_none());
+        assert_eq!(opened.map(drop).unwrap_err().kind(), ErrorKind::Stopped);
     });
     let (_let_go, source) = hanging();
     stopping(&stop, |run| assert!(start(source, run).unwrap().is_none()));

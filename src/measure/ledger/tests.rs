@@ -31,7 +31,7 @@ fn ledger<'m>(
     measured: &'m Measuring,
     run: &mut Run<'_>,
 ) -> Result<Ledger<'m>> {
-    Ledger::open((records, None), measured, run).map(|ledger| ledger.expect("no stop"))
+    Ledger::open((records, None), measured, run)
 }
 
 fn record(counter: u64) -> FrameRecord {

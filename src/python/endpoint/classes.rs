@@ -196,7 +196,7 @@ methods! {
     fn listen(&self, py: Python<'_>) -> PyResult<()> {
         self.0.part(py, |state, _, run| {
             if state.listener.is_none() {
-                state.listener = receiver::listen(&state.config, run)?;
+                state.listener = Some(receiver::listen(&state.config, run)?);
             }
             Ok(())
         })

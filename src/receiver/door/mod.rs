@@ -102,15 +102,14 @@ impl Door {
         })
     }
 
-    /// Waits for the first stream that is offered; None on a stop. An error if what is
-    /// offered is none.
-    pub(super) fn offer(&self, run: &mut Run<'_>) -> Result<Option<Offer>> {
+    /// Waits for the first stream that is offered. An error if what is offered is none.
+    pub(super) fn offer(&self, run: &mut Run<'_>) -> Result<Offer> {
         loop {
             if run.wait(&[self.poll_fd()], None, OnStop::End)? == Woken::Stopped {
-                return Ok(None);
+                return Err(Error::stopped());
             }
             match self.next()? {
-                Some(News::Offer(offer)) => return offer.map(|offer| Some(*offer)),
+                Some(News::Offer(offer)) => return offer.map(|offer| *offer),
                 Some(News::Failed(error)) => return Err(error),
                 Some(News::Bound(_)) | None => {}
             }
@@ -127,14 +126,13 @@ impl Door {
         Ok(id)
     }
 
-    /// Waits for the control connection of the stream that was let in, until `deadline`;
-    /// None on a stop.
+    /// Waits for the control connection of the stream that was let in, until `deadline`.
     pub(super) fn control(
         &self,
         connection: &Connection,
         deadline: Instant,
         run: &mut Run<'_>,
-    ) -> Result<Option<Socket>> {
+    ) -> Result<Socket> {
         let missing = |cause: &str| {
             connection
                 .error(ErrorKind::PeerLost, "open a control connection with")
@@ -145,10 +143,10 @@ impl Door {
             let polled = [self.poll_fd(), connection.poll_hang_up()];
             let woken = run.wait(&polled, Some(deadline), OnStop::End)?;
             if woken == Woken::Stopped {
-                return Ok(None);
+                return Err(Error::stopped());
             }
             match self.next()? {
-                Some(News::Bound(control)) => return Ok(Some(control)),
+                Some(News::Bound(control)) => return Ok(control),
                 Some(News::Failed(error)) => return Err(error),
                 // It lets in one stream.
                 Some(News::Offer(_)) | None => {}

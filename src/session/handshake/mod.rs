@@ -22,18 +22,18 @@ fn wrong(connection: &Connection, what: &str, error: &WireError) -> Error {
         .cause(error.to_string())
 }
 
-/// A message, what it is not being unknown to us. None on a stop.
+/// A message, what it is not being unknown to us.
 fn receive_message(
     connection: &Connection,
     run: &mut Run<'_>,
     what: &str,
     deadline: Instant,
-) -> Result<Option<(u32, Vec<u8>)>> {
+) -> Result<(u32, Vec<u8>)> {
     let ended = |received: Received| {
         let error = |kind| connection.error(kind, format_args!("{what} with"));
         match received {
-            Received::All => Ok(true),
-            Received::Stopped => Ok(false),
+            Received::All => Ok(()),
+            Received::Stopped => Err(Error::stopped()),
             Received::Closed(_) => {
                 Err(error(ErrorKind::PeerLost).cause("it closed the connection"))
             }
@@ -43,9 +43,7 @@ fn receive_message(
         }
     };
     let mut header = [0; MESSAGE_HEADER_SIZE];
-    if !ended(connection.receive_by(run, &mut header, deadline)?)? {
-        return Ok(None);
-    }
+    ended(connection.receive_by(run, &mut header, deadline)?)?;
     let header = MessageHeader::decode(&header).map_err(|error| wrong(connection, what, &error))?;
     if header.length > MAX_MESSAGE {
         let error = WireError::Length {
@@ -55,8 +53,6 @@ fn receive_message(
         return Err(wrong(connection, what, &error));
     }
     let mut body = vec![0; header.length as usize];
-    if !ended(connection.receive_by(run, &mut body, deadline)?)? {
-        return Ok(None);
-    }
-    Ok(Some((header.kind, body)))
+    ended(connection.receive_by(run, &mut body, deadline)?)?;
+    Ok((header.kind, body))
 }

@@ -11,12 +11,12 @@ use crate::wire::{Description, Version, v3::kind, v3::message, v3::text};
 const SPEAKS_2: &str = "it may be busy with another stream, or speak wire version 2 only, as the \
                         C reference does: use --protocol 2";
 
-/// Offers a stream, and binds a control connection to it. None on a stop.
+/// Offers a stream, and binds a control connection to it.
 pub fn offer(
     connection: &Connection,
     description: &Description,
     run: &mut Run<'_>,
-) -> Result<Option<SenderEnd>> {
+) -> Result<SenderEnd> {
     const WHAT: &str = "agree on a stream";
     let body = description
         .encode()
@@ -33,29 +33,21 @@ pub fn offer(
             _ => error,
         })?;
         match answer {
-            None => return Ok(None),
-            Some((kind::ACCEPT, body)) => break body,
-            Some((kind::REFUSE, why)) => {
+            (kind::ACCEPT, body) => break body,
+            (kind::REFUSE, why) => {
                 return Err(connection
                     .error(ErrorKind::Refused, "send to")
                     .cause(format!("the receiver refuses: {}", text(&why))));
             }
-            Some(_) => {}
+            _ => {}
         }
     };
-    let Some(control) = connection.connect_again(run, PATIENCE)? else {
-        return Ok(None);
-    };
+    let control = connection.connect_again(run, PATIENCE)?;
     let mut bind = Version::V3.preamble().to_vec();
     bind.extend_from_slice(&message(kind::BIND, &id));
     control.send_bytes(run, &bind)?;
-    loop {
-        match receive_message(&control, run, "open a control connection", deadline)? {
-            None => return Ok(None),
-            Some((kind::BOUND, _)) => break,
-            Some(_) => {}
-        }
-    }
+    const BINDS: &str = "open a control connection";
+    while receive_message(&control, run, BINDS, deadline)?.0 != kind::BOUND {}
     let limits = (connection.patience(), connection.busy()?);
-    SenderEnd::start(control.into_socket(), limits, run).map(Some)
+    SenderEnd::start(control.into_socket(), limits, run)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use super::showing::Queued;
-use crate::base::{Blocking, ErrorKind, OnStop, Result, Run};
+use crate::base::{Blocking, ErrorKind, Result, Run};
 use crate::frame::{Appearance, Free, Layout, PlaneLayout, field};
 use crate::memory::MemoryMode;
 use crate::sink::consumer::Overrun;
@@ -53,17 +53,14 @@ pub struct Ready {
 }
 
 impl OpenDevice {
-    /// Opens it, on a thread of its own: a device may take its time. None on a stop.
-    pub fn open(target: OutputTarget, run: &mut Run<'_>) -> Result<Option<Self>> {
+    /// Opens it, on a thread of its own: a device may take its time.
+    pub fn open(target: OutputTarget, run: &mut Run<'_>) -> Result<Self> {
         let path = target.path.clone();
         let opening = Blocking::start(format!("opening of {}", path.display()), move || {
             Device::open(&path, Direction::Output)
         })?;
-        let opened = run.wait_for(opening, OnStop::End)?.transpose()?;
-        Ok(opened.map(|device| OpenDevice {
-            target,
-            device: Arc::new(device),
-        }))
+        let device = Arc::new(run.result_of(opening)??);
+        Ok(OpenDevice { target, device })
     }
 
     /// How many frames it may have: those that the driver gets at a time, and one that waits.
@@ -73,20 +70,20 @@ impl OpenDevice {
     }
 
     /// Sets the stream's format, and finds out whose memory the driver takes; `buffers` are those
-    /// that the frames will be in, and come back. None on a stop.
+    /// that the frames will be in, and come back.
     pub fn prepare(
         self,
         description: &Description,
         buffers: Vec<Free>,
         run: &mut Run<'_>,
-    ) -> Result<Option<(Ready, Vec<Free>)>> {
+    ) -> Result<(Ready, Vec<Free>)> {
         let wanted = wanted(description);
         let name = format!("setup of {}", self.device.path());
         let preparing = Blocking::start(name, move || {
             let ready = self.prepared(&wanted, &buffers)?;
             Ok((ready, buffers))
         })?;
-        run.wait_for(preparing, OnStop::End)?.transpose()
+        run.result_of(preparing)?
     }
 
     fn prepared(self, wanted: &Format, buffers: &[Free]) -> Result<Ready> {

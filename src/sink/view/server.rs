@@ -21,22 +21,19 @@ pub struct View {
 }
 
 impl View {
-    /// Listens at an address of this machine, at any free port for port 0; None on a stop.
-    pub fn listen(run: &mut Run<'_>, host: &str, port: u16, shown: Shown) -> Result<Option<Self>> {
-        let bound = Listener::bind(run, host, port)
+    /// Listens at an address of this machine, at any free port for port 0.
+    pub fn listen(run: &mut Run<'_>, host: &str, port: u16, shown: Shown) -> Result<Self> {
+        let listener = Listener::bind(run, host, port)
             .map_err(|error| error.next("choose another address or port (--view)"))?;
-        let Some(listener) = bound else {
-            return Ok(None);
-        };
         let local = listener.local();
         let viewers = Arc::new(Viewers::new(host, shown)?);
         let own = Arc::clone(&viewers);
         let accepting = spawn("view", move || accept(&listener, &own))?;
-        Ok(Some(View {
+        Ok(View {
             viewers,
             local,
             accepting: Mutex::new(Some(accepting)),
-        }))
+        })
     }
 
     /// The port.

@@ -90,12 +90,12 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// As `open`, on a thread of its own: a device may take its time. None on a stop.
+    /// As `open`, on a thread of its own: a device may take its time.
     pub fn open_beside(
         path: &Path,
         capture: Capture,
         run: &mut Run<'_>,
-    ) -> Result<Option<Box<dyn Source>>> {
+    ) -> Result<Box<dyn Source>> {
         let own = path.to_owned();
         let open = move || {
             let camera = Camera::open(&own, &capture)?;

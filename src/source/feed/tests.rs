@@ -12,11 +12,10 @@ impl Observer for Nobody {
     }
 }
 
-fn open(feed: &Feed) -> Option<FeedSource> {
+fn open(feed: &Feed) -> Result<FeedSource> {
     let stop = Stop::new().unwrap();
     let mut observer = Nobody;
     feed.open(&Capture::in_memfds(2), &mut Run::new(&stop, &mut observer))
-        .unwrap()
 }
 
 fn sequence(source: &mut FeedSource) -> Option<u64> {
@@ -98,15 +97,13 @@ fn what_was_given_comes_before_the_end() {
 fn who_gives_nothing_has_no_stream_and_who_waits_is_stopped() {
     let feed = Feed::new().unwrap();
     feed.finish();
-    assert!(open(&feed).is_none());
+    let opened = open(&feed).map(drop);
+    assert_eq!(opened.unwrap_err().kind(), ErrorKind::Stopped);
     let feed = Feed::new().unwrap();
     let stop = Stop::new().unwrap();
     stop.request();
     let mut observer = Nobody;
     let mut run = Run::new(&stop, &mut observer);
-    assert!(
-        feed.open(&Capture::in_memfds(2), &mut run)
-            .unwrap()
-            .is_none()
-    );
+    let opened = feed.open(&Capture::in_memfds(2), &mut run).map(drop);
+    assert_eq!(opened.unwrap_err().kind(), ErrorKind::Stopped);
 }
