@@ -285,6 +285,14 @@ impl<'a> Run<'a> {
         )
     }
 
+    /// An error of kind `Stopped` once a stop is due.
+    pub fn heed_stop(&mut self) -> Result<()> {
+        if self.is_stopped() {
+            return Err(Error::stopped());
+        }
+        Ok(())
+    }
+
     /// What a call comes to that can't be polled for. An error of kind `Stopped` if a stop came
     /// first: the call is then left to end by itself.
     pub fn result_of<T: Send + 'static>(&mut self, blocking: Blocking<T>) -> Result<T> {

@@ -14,44 +14,25 @@ use nix::errno::Errno;
 use super::{Plane, View, ViewMut};
 use crate::base::{Error, ErrorKind, Result};
 
-const SYNC_READ: u64 = 1;
-const SYNC_WRITE: u64 = 2;
-
 mod raw {
     // struct dma_buf_sync is a single u64 of flags.
     nix::ioctl_write_ptr!(sync, b'b', 0, u64);
 }
 
-/// What the CPU is going to do.
+/// What the CPU is going to do: `DMA_BUF_SYNC_READ`, `DMA_BUF_SYNC_WRITE`.
 #[derive(Debug, Clone, Copy)]
+#[repr(u64)]
 pub(super) enum Direction {
-    Read,
-    Write,
+    Read = 1,
+    Write = 2,
 }
 
-/// Which end of an access.
+/// Which end of an access: `DMA_BUF_SYNC_START`, `DMA_BUF_SYNC_END`.
 #[derive(Debug, Clone, Copy)]
+#[repr(u64)]
 pub(super) enum Edge {
-    Start,
-    End,
-}
-
-impl Edge {
-    fn flags(self) -> u64 {
-        match self {
-            Edge::Start => 0,
-            Edge::End => 4,
-        }
-    }
-}
-
-impl Direction {
-    fn flags(self) -> u64 {
-        match self {
-            Direction::Read => SYNC_READ,
-            Direction::Write => SYNC_WRITE,
-        }
-    }
+    Start = 0,
+    End = 4,
 }
 
 /// A CPU access under way, by a shared borrow to read or an exclusive one to write. Ends when
@@ -119,7 +100,7 @@ pub(super) fn synchronize(plane: &Plane, direction: Direction, edge: Edge) -> Re
     let Some(dmabuf) = plane.dmabuf() else {
         return Ok(());
     };
-    sync_ioctl(dmabuf, direction.flags() | edge.flags()).map_err(|errno| {
+    sync_ioctl(dmabuf, direction as u64 | edge as u64).map_err(|errno| {
         Error::new(
             ErrorKind::Heap,
             "synchronize a DMABUF for the CPU (DMA_BUF_IOCTL_SYNC)",

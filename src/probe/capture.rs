@@ -13,12 +13,8 @@ use crate::measure::{Completeness, Lack};
 use crate::source::{self, Next, Source, camera::Camera, camera::Capture};
 use crate::wire::Description;
 
-/// Captures a few frames. None on a stop.
-pub(super) fn capture_into(
-    path: &Path,
-    capture: &Capture,
-    run: &mut Run<'_>,
-) -> Result<Option<Works>> {
+/// Captures a few frames.
+pub(super) fn capture_into(path: &Path, capture: &Capture, run: &mut Run<'_>) -> Result<Works> {
     let (own, wanted) = (path.to_owned(), capture.clone());
     let call = format!("opening and start of {}", path.display());
     let opening = Blocking::start(call, move || {
@@ -28,21 +24,16 @@ pub(super) fn capture_into(
         camera.start()?;
         Ok((camera, zero_copy, writes))
     })?;
-    let Some(opened) = run.wait_for(opening, OnStop::End)? else {
-        return Ok(None);
-    };
-    let (mut camera, zero_copy, mut writes) = opened?;
+    let (mut camera, zero_copy, mut writes) = run.result_of(opening)??;
     let watched = watch(&mut camera, writes.as_mut(), run);
     let stream = camera.stream().clone();
     // Many devices are one program's at a time: the next memory is tried when this one is gone.
     let teardown = source::tear_down(Box::new(camera), ())?;
-    let gone = run.wait_for(teardown, OnStop::End)?;
+    let gone = run.result_of(teardown);
     let seen = watched?;
-    if gone.is_none() || run.is_stopped() {
-        return Ok(None);
-    }
+    gone.and_then(|()| run.heed_stop())?;
     seen.is_a_stream(path)?;
-    Ok(Some(Works {
+    Ok(Works {
         stream,
         captured: Some(Captured {
             zero_copy,
@@ -52,7 +43,7 @@ pub(super) fn capture_into(
         error_frames: seen.corrupt,
         writes: writes.map(|it| it.verdict()),
         reads: None,
-    }))
+    })
 }
 
 /// The frames that came.

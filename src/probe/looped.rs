@@ -123,12 +123,10 @@ impl Looped {
         }
     }
 
-    /// Whether a device converts frames from a memory, and into it. None on a stop.
-    pub(super) fn convert(&mut self, wanted: &Capture, run: &mut Run<'_>) -> Result<Option<Works>> {
+    /// Whether a device converts frames from a memory, and into it.
+    pub(super) fn convert(&mut self, wanted: &Capture, run: &mut Run<'_>) -> Result<Works> {
         let own = drivers_own(wanted);
-        let Some(back) = self.shown(&own, wanted, run)? else {
-            return Ok(None);
-        };
+        let back = self.shown(&own, wanted, run)?;
         if back.frames == 0 {
             let path = self.way.output();
             let patience = PATIENCE.as_secs();
@@ -142,25 +140,26 @@ impl Looped {
             );
         }
         let reads = self.try_reads(wanted, run)?;
-        Ok((!run.is_stopped()).then_some(Works {
+        run.heed_stop()?;
+        Ok(Works {
             stream: back.stream,
             captured: None,
             frames: back.frames,
             error_frames: 0,
             writes: back.writes,
             reads,
-        }))
+        })
     }
 
-    /// Whether the output device reads what the CPU writes into DMABUFs like these. None on a
-    /// stop, and of the driver's own memory.
+    /// Whether the output device reads what the CPU writes into DMABUFs like these. None of
+    /// the driver's own memory.
     pub(super) fn reads(
         &mut self,
         wanted: &Capture,
         run: &mut Run<'_>,
     ) -> Result<Option<Coherency>> {
         match self.try_reads(wanted, run) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => {
+            Err(error) if !matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Stopped) => {
                 Ok(Some(Coherency::Unknown(error.to_string())))
             }
             told => told,
@@ -173,18 +172,12 @@ impl Looped {
         }
         let own = drivers_own(wanted);
         if self.is_exact.is_none() {
-            let Some(back) = self.shown(&own, &own, run)? else {
-                return Ok(None);
-            };
-            self.is_exact = Some(back.is_exact());
+            self.is_exact = Some(self.shown(&own, &own, run)?.is_exact());
         }
         if self.is_exact == Some(false) {
             return Ok(Some(Coherency::Unknown(self.way.is_inexact())));
         }
-        let Some(back) = self.shown(wanted, &own, run)? else {
-            return Ok(None);
-        };
-        Ok(Some(match back {
+        Ok(Some(match self.shown(wanted, &own, run)? {
             Back { lines, first, .. } if first < lines => Coherency::Lies(lines - first, lines),
             Back { stale, .. } if stale > 0 => Coherency::Cached,
             Back { lines, second, .. } if lines > 0 && second == lines => Coherency::Coherent,
@@ -192,8 +185,8 @@ impl Looped {
         }))
     }
 
-    /// Shows marked frames from a memory, and takes what comes back into another. None on a stop.
-    fn shown(&self, from: &Capture, into: &Capture, run: &mut Run<'_>) -> Result<Option<Back>> {
+    /// Shows marked frames from a memory, and takes what comes back into another.
+    fn shown(&self, from: &Capture, into: &Capture, run: &mut Run<'_>) -> Result<Back> {
         let (way, from, into) = (self.way.clone(), from.clone(), into.clone());
         let call = format!("opening and start of {}", way.output());
         let opening = Blocking::start(call, move || {
@@ -208,16 +201,14 @@ impl Looped {
                 writes,
             })
         })?;
-        let Some(opened) = run.wait_for(opening, OnStop::End)? else {
-            return Ok(None);
-        };
-        let mut looped = opened?;
+        let mut looped = run.result_of(opening)??;
         let back = looped.look(run);
         let call = format!("stop of {}", self.way.output());
         let teardown = Blocking::start(call, move || drop(looped))?;
-        let gone = run.wait_for(teardown, OnStop::End)?;
+        let gone = run.result_of(teardown);
         let back = back?;
-        Ok(gone.and(back).filter(|_| !run.is_stopped()))
+        gone.and_then(|()| run.heed_stop())?;
+        Ok(back)
     }
 }
 
@@ -237,8 +228,7 @@ struct Loop {
 }
 
 impl Loop {
-    /// None on a stop.
-    fn look(&mut self, run: &mut Run<'_>) -> Result<Option<Back>> {
+    fn look(&mut self, run: &mut Run<'_>) -> Result<Back> {
         let mut back = Back {
             stream: self.camera.stream().clone(),
             frames: 0,
@@ -281,7 +271,7 @@ impl Loop {
                 back.second = back.second.max(held(&lease, SECOND)?.0);
             }
         }
-        Ok((!run.is_stopped()).then_some(back))
+        Ok(back)
     }
 
     /// The next frame that comes back, while what the device is done with is marked and shown

@@ -17,7 +17,7 @@ use strum::AsRefStr;
 pub use self::cards::{CardProbe, cards};
 pub use self::coherency::Coherency;
 use self::looped::Looped;
-use crate::base::{Blocking, Error, ErrorKind, OnStop, Result, Run};
+use crate::base::{Blocking, ErrorKind, Result, Run};
 use crate::frame::{Capability, CaptureClock, FourCc, Stream};
 use crate::memory::{HeapChoice, HeapName, MemoryMode};
 use crate::source::camera::Capture;
@@ -106,13 +106,7 @@ pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DevicePr
     let looking = Blocking::start(format!("opening of {}", path.display()), move || {
         look_at(&own, &looked_for)
     })?;
-    let Some(looked) = run.wait_for(looking, OnStop::End)? else {
-        return Err(
-            Error::new(ErrorKind::Interrupted, format!("probe {}", path.display()))
-                .cause("it was stopped"),
-        );
-    };
-    let mut probed = looked?;
+    let mut probed = run.result_of(looking)??;
     let mut looped = match (probed.node, &wanted.looped_from) {
         (Node::M2m, _) => Some(Looped::m2m(path)),
         (_, output) => output.as_deref().map(|output| Looped::new(output, path)),
@@ -136,20 +130,21 @@ pub fn probe(path: &Path, wanted: &Wanted, run: &mut Run<'_>) -> Result<DevicePr
             fps: None,
             verify: false,
         };
-        let mut tried = match (probed.node, &mut looped) {
+        let tried = match (probed.node, &mut looped) {
             (Node::Output, _) => output::show_from(path, &capture, run),
             (Node::M2m, Some(looped)) => looped.convert(&capture, run),
             _ => capture::capture_into(path, &capture, run),
         };
-        let is_capture = probed.node == Node::Capture;
-        if let (Ok(Some(works)), Some(looped), true) = (&mut tried, &mut looped, is_capture) {
-            works.reads = looped.reads(&capture, run)?;
-        }
+        let tried = match (tried, &mut looped, probed.node) {
+            (Ok(works), Some(looped), Node::Capture) => looped
+                .reads(&capture, run)
+                .map(|reads| Works { reads, ..works }),
+            (tried, ..) => tried,
+        };
         match tried {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
-            Ok(None) => break,
-            Ok(Some(works)) => probed.memories.push((name, Ok(works))),
-            Err(error) => probed.memories.push((name, Err(error))),
+            Err(error) if error.kind() == ErrorKind::Stopped => break,
+            tried => probed.memories.push((name, tried)),
         }
     }
     Ok(probed)

@@ -28,27 +28,22 @@ pub(super) struct Showing {
     pub(super) pool: Pool,
 }
 
-/// Shows a few frames of zeros. None on a stop.
-pub(super) fn show_from(path: &Path, wanted: &Capture, run: &mut Run<'_>) -> Result<Option<Works>> {
+/// Shows a few frames of zeros.
+pub(super) fn show_from(path: &Path, wanted: &Capture, run: &mut Run<'_>) -> Result<Works> {
     let (own, wanted) = (path.to_owned(), wanted.clone());
     let call = format!("opening and start of {}", path.display());
     let opening = Blocking::start(call, move || {
         let device = Device::open(&own, Direction::Output)?;
         Showing::start(device, &wanted, |_| Ok(()))
     })?;
-    let Some(opened) = run.wait_for(opening, OnStop::End)? else {
-        return Ok(None);
-    };
-    let mut showing = opened?;
+    let mut showing = run.result_of(opening)??;
     let seen = watch(&mut showing, run);
     let stream = showing.stream.clone();
     let is_imported = stream.memory == MemoryUsed::DmaBuf;
     let teardown = Blocking::start(format!("stop of {}", path.display()), move || drop(showing))?;
-    let gone = run.wait_for(teardown, OnStop::End)?;
+    let gone = run.result_of(teardown);
     let (frames, error_frames) = seen?;
-    if gone.is_none() || run.is_stopped() {
-        return Ok(None);
-    }
+    gone.and_then(|()| run.heed_stop())?;
     if frames == 0 {
         let shown = path.display();
         let patience = PATIENCE.as_secs();
@@ -61,7 +56,7 @@ pub(super) fn show_from(path: &Path, wanted: &Capture, run: &mut Run<'_>) -> Res
                 .next("check that its output is connected, and has timings (v4l2-ctl --all)"),
         );
     }
-    Ok(Some(Works {
+    Ok(Works {
         stream,
         captured: None,
         frames,
@@ -74,7 +69,7 @@ pub(super) fn show_from(path: &Path, wanted: &Capture, run: &mut Run<'_>) -> Res
                     .to_owned(),
             )
         }),
-    }))
+    })
 }
 
 impl Showing {

@@ -56,7 +56,16 @@ pub fn to_python<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py,
     } else {
         Account::of_receiver(report)
     };
-    set_account(&fields, &account)?;
+    fields.set_item("captured", account.captured)?;
+    fields.set_item("sent", account.sent)?;
+    fields.set_item("driver_drops", account.driver_drops)?;
+    fields.set_item("sender_drops", account.sender_drops)?;
+    fields.set_item("left_over", account.left_over)?;
+    fields.set_item("received", account.received)?;
+    fields.set_item("lost", account.lost)?;
+    fields.set_item("receiver_drops", account.receiver_drops)?;
+    fields.set_item("spoiled", account.spoiled)?;
+    fields.set_item("unwritten", account.unwritten)?;
     if let Some(device) = &report.on_device {
         fields.set_item("device_memory", device.memory.as_ref())?;
         fields.set_item("device_memory_reason", device.reason.as_deref())?;
@@ -116,24 +125,6 @@ pub fn to_python<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py,
 
 fn lengths(bursts: &Bursts) -> std::collections::BTreeMap<u64, u64> {
     bursts.lengths().collect()
-}
-
-fn set_account(fields: &Bound<'_, PyDict>, account: &Account) -> PyResult<()> {
-    for (name, count) in [
-        ("captured", account.captured),
-        ("sent", account.sent),
-        ("driver_drops", account.driver_drops),
-        ("sender_drops", account.sender_drops),
-        ("left_over", account.left_over),
-        ("received", account.received),
-        ("lost", account.lost),
-        ("receiver_drops", account.receiver_drops),
-        ("spoiled", account.spoiled),
-        ("unwritten", account.unwritten),
-    ] {
-        fields.set_item(name, count)?;
-    }
-    Ok(())
 }
 
 /// What a result has beside the report: histograms, series, samples, the sender's

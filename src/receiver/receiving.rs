@@ -268,10 +268,11 @@ impl Receiving<'_> {
             received: report.frames,
             spoiled: report.verified.as_ref().map_or(0, |it| it.spoiled),
             had_enough: result.is_ok() && report.end.is_none(),
-            failure: match result {
-                Ok(()) => String::new(),
-                Err(error) => error.to_string(),
-            },
+            failure: result
+                .as_ref()
+                .err()
+                .map(Error::to_string)
+                .unwrap_or_default(),
         });
         match &report.end {
             Some(End { failure, .. }) if !failure.is_empty() => Err(Error::new(

@@ -99,10 +99,11 @@ impl Sending<'_> {
             driver_drops: report.sequence.drops(),
             sender_drops: report.sender_drops.total(),
             left_over: report.left_over,
-            failure: match result {
-                Ok(()) => String::new(),
-                Err(error) => error.to_string(),
-            },
+            failure: result
+                .as_ref()
+                .err()
+                .map(Error::to_string)
+                .unwrap_or_default(),
         };
         drop(report);
         let connection = self.network.connection();

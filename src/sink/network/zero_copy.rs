@@ -28,7 +28,7 @@ pub fn choose(mode: ZeroCopyMode, source: &dyn Source, measured: &Measuring) -> 
         (_, Some(heap)) => format!("buffers of {heap}"),
         (_, None) => "these buffers".to_owned(),
     };
-    let chosen = match (mode, source.can_pin()) {
+    let (zero_copy, why) = match (mode, source.can_pin()) {
         (ZeroCopyMode::Off, _) => (false, "not wanted".to_owned()),
         (_, Ok(())) => (true, format!("the network can refer to {memory}")),
         (ZeroCopyMode::Auto, Err(errno)) => {
@@ -46,14 +46,12 @@ pub fn choose(mode: ZeroCopyMode, source: &dyn Source, measured: &Measuring) -> 
             );
         }
     };
-    let (zero_copy, why) = &chosen;
-    let how = if *zero_copy {
+    let how = if zero_copy {
         "without a copy"
     } else {
         "by copying"
     };
     log::info!("sending {how}: {why}");
-    let zero_copy = *zero_copy;
-    measured.borrow_mut().zero_copy.chosen = Some(chosen);
+    measured.borrow_mut().zero_copy.chosen = Some((zero_copy, why));
     Ok(zero_copy)
 }
