@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from v4l_dmabuf import _core
-from v4l_dmabuf.commands.display import claim_standard_streams
+from v4l_dmabuf.commands.display import claim_standard_streams, print_text
 from v4l_dmabuf.commands.forms import (
     UNUSABLE,
     Forms,
     failed,
     guarded,
     need,
-    print_text,
     write_text,
 )
 from v4l_dmabuf.verdicts import Suite

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 from v4l_dmabuf.text import escaped
@@ -27,6 +28,21 @@ def claim_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 -- a number, for good
+
+
+def print_text(text: str) -> None:
+    """Write to standard output, whatever of ``text`` its encoding lacks."""
+    if sys.stdout is None:
+        raise OSError("cannot write to standard output: it is closed")
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in its buffer would fail again when the interpreter ends.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OSError(f"cannot write to standard output: {error.strerror}") from error
 
 
 class Display:

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from v4l_dmabuf.commands.display import print_text
 from v4l_dmabuf.text import escaped
 from v4l_dmabuf.verdicts import Suite, junit, ktap, lava
 
@@ -55,21 +56,6 @@ def need(parser: argparse.ArgumentParser, modules: Sequence[str], extra: str) ->
     if missing:
         brings = f"pip install 'v4l-dmabuf[{extra}]' brings them"
         parser.error(f"{' and '.join(missing)} not installed: {brings}")
-
-
-def print_text(text: str) -> None:
-    """Write to standard output, whatever of ``text`` its encoding lacks."""
-    if sys.stdout is None:
-        raise OSError("cannot write to standard output: it is closed")
-    encoding = sys.stdout.encoding or "utf-8"
-    try:
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        sys.stdout.flush()
-    except OSError as error:
-        # What is left in its buffer would fail again when the interpreter ends.
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OSError(f"cannot write to standard output: {error.strerror}") from error
 
 
 def write_text(path: str, text: str) -> None:

@@ -7,13 +7,12 @@ Exit status: 0 something works with each device that was asked for; 1 not so; 2 
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from v4l_dmabuf import _core
-from v4l_dmabuf.commands.display import claim_standard_streams, log_to_stderr
+from v4l_dmabuf.commands.display import claim_standard_streams, log_to_stderr, print_text
 from v4l_dmabuf.errors import Error, NotACaptureDeviceError
 from v4l_dmabuf.probe import CardProbe, DeviceProbe, MemoryProbe, cards, devices, probe
 from v4l_dmabuf.text import escaped
@@ -79,31 +78,17 @@ def probe_main(arguments: Sequence[str] | None = None) -> int:
     else:
         tables = [*map(_table, probes), *([_card_table(displays)] if displays else [])]
         text = "\n".join("".join(f"{escaped(line)}\n" for line in table) for table in tables)
-    if not _print(text):
+    try:
+        print_text(text)
+    except OSError as error:
+        # Who closes a pipe has seen enough.
+        if not isinstance(error.__cause__, BrokenPipeError):
+            _LOGGER.error("%s", error)  # noqa: TRY400 -- one line for one error
         return 1
     if options.cards:
         return 0 if any(card.imports for card in displays) else 1
     works = all(any(memory.works for memory in probed.memories) for probed in probes)
     return 0 if probes and works and not errors else 1
-
-
-def _print(text: str) -> bool:
-    if sys.stdout is None:
-        _LOGGER.error("cannot write to standard output: it is closed")
-        return False
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        failure = error
-    else:
-        return True
-    # Python would complain again at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    # Who closes a pipe has seen enough.
-    if not isinstance(failure, BrokenPipeError):
-        _LOGGER.error("cannot write to standard output: %s", failure.strerror)
-    return False
 
 
 def _probe_all(options: argparse.Namespace) -> tuple[list[DeviceProbe], list[Error]]:

@@ -2,41 +2,13 @@
 
 from collections.abc import Iterable
 from html import escape
+from importlib import resources
 from string import Template
 
 from v4l_dmabuf.compare.comparability import Difference
 from v4l_dmabuf.compare.comparison import Comparison, Row
 from v4l_dmabuf.compare.markdown import Names, cells, conclusion, figure, interval, plain
 from v4l_dmabuf.compare.plots import pictures
-
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff;
-       max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-svg { width: 100%; height: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd;
-         vertical-align: top; overflow-wrap: anywhere; }
-td.number { text-align: right; white-space: nowrap; }
-.verdict { display: inline-block; padding: 0 .5rem; border-radius: .3rem; color: #fff;
-           background: #777; white-space: nowrap; }
-.better { background: #1a7f37; } .worse { background: #c62828; } .same { background: #34618e; }
-.note { color: #666; font-size: .9em; }
-</style>
-</head>
-<body>
-<h1>$title <span class="verdict $kind">$verdict</span></h1>
-<p>$conclusion</p>
-$body
-</body>
-</html>
-""")
 
 
 def page(comparison: Comparison, names: Names) -> str:
@@ -53,7 +25,8 @@ def page(comparison: Comparison, names: Names) -> str:
         _differences("What else differs, and may explain it", comparison.explanations, names),
         _runs(comparison, names),
     ]
-    return _PAGE.substitute(
+    template = resources.files("v4l_dmabuf.compare").joinpath("page.html").read_text("utf-8")
+    return Template(template).substitute(
         title=escape(f"{names[1]} against {names[0]}"),
         kind=_kind(comparison.verdict),
         verdict=escape(comparison.verdict),
