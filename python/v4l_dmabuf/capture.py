@@ -22,4 +22,4 @@ class Capture(Streaming[CaptureConfig]):
     ) -> None:
         super().__init__()
         self.config = configuration(CaptureConfig, config, fields)
-        self._runs = Runs(core.Capture(as_json(self.config)), self.config, "capture")
+        self._runs = Runs(core.Endpoint.capture(as_json(self.config)), self.config, "capture")

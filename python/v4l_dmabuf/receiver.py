@@ -22,7 +22,7 @@ class Receiver(Streaming[ReceiverConfig]):
     ) -> None:
         super().__init__()
         self.config = configuration(ReceiverConfig, config, fields)
-        self._receiver = core.Receiver(as_json(self.config))
+        self._receiver = core.Endpoint.receiver(as_json(self.config))
         self._runs = Runs(self._receiver, self.config, "receiver")
 
     def listen(self) -> None:

@@ -16,7 +16,6 @@ percentiles; ``offset`` and ``clock`` the result has. What it raises ends the ru
 Run = Callable[[int | None, Progress | None], Report]
 """Runs the core."""
 
-Core = _core.Sender | _core.Receiver | _core.Capture
 """What runs."""
 
 _LOGGER = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ _LOGGER = logging.getLogger(__name__)
 class Runs:
     """The runs of an endpoint, one after another."""
 
-    def __init__(self, core: Core, config: Config, role: str) -> None:
+    def __init__(self, core: _core.Endpoint, config: Config, role: str) -> None:
         self.core = core
         self._config = config
         self._role = role

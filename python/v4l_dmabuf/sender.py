@@ -51,7 +51,7 @@ class Sender(Endpoint[SenderConfig]):
             raise ValueError(f"device is {FEED!r} with a source, not {config.device!r}")
         self.config = config
         self._source = source
-        self._sender = core.Sender(as_json(self.config))
+        self._sender = core.Endpoint.sender(as_json(self.config))
         self._runs = Runs(self._sender, self.config, "sender")
 
     def run(self, frames: int | None = None, progress: Progress | None = None) -> Report:

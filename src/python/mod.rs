@@ -27,7 +27,7 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use super::endpoint::{Capture, Receiver, Sender};
+    use super::endpoint::Endpoint;
     #[pymodule_export]
     use super::exit::Whole;
     #[pymodule_export]

@@ -53,7 +53,7 @@ class View:
 
 def show(
     address: str,
-    core: _core.Capture | _core.Sender | _core.Receiver,
+    core: _core.Endpoint,
     *,
     fps: float,
     width: int,
