@@ -1,152 +1,24 @@
 """The page of a stream: what it shows is the newest frame, and what looks on costs nothing."""
 
-import http.client
 import itertools
 import json
 import logging
 import signal
 import socket
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chromium import Chromium
-from comparing import Document, real
 from preload import preloaded
 from reference import pattern
-from streams import Ends, streaming
-from support import BIN, LOCALHOST, Command, free_port, receiver, receiver_command, sender_command
-from v4l_dmabuf import Feed, Receiver, Sender
+from support import LOCALHOST, Command, free_port, receiver, receiver_command, sender_command
+from v4l_dmabuf import Receiver, Sender
 from v4l_dmabuf.errors import AddressError, Error
-
-__all__ = ["real"]
-
-WIDTH, HEIGHT = 64, 48
-FORMATS = ("YUYV", "UYVY", "NV12", "RGB3", "GREY", "Y16 ")
-SIZES = {"YUYV": 2, "UYVY": 2, "NV12": 1.5, "RGB3": 3, "GREY": 1, "Y16 ": 2}
-
-
-def rgb(luma: int, u: int, v: int) -> tuple[int, int, int]:
-    """Convert by BT.601 in its limited range, in 65,536ths."""
-    y, u, v = (luma - 16) * 76309, u - 128, v - 128
-    parts = (y + 104597 * v, y - 25675 * u - 53279 * v, y + 132201 * u)
-    red, green, blue = (max(0, min(255, (part + 32768) >> 16)) for part in parts)
-    return red, green, blue
-
-
-def pixel(pixel_format: str, frame: bytes, x: int, y: int) -> tuple[int, int, int]:
-    """Give a pixel of a frame, without padding, in RGB."""
-    at = y * WIDTH + x
-    if pixel_format == "GREY":
-        return (frame[at],) * 3
-    if pixel_format == "Y16 ":
-        return (frame[2 * at + 1],) * 3
-    if pixel_format == "RGB3":
-        red, green, blue = frame[3 * at : 3 * at + 3]
-        return red, green, blue
-    if pixel_format == "NV12":
-        chroma = WIDTH * HEIGHT + y // 2 * WIDTH + x // 2 * 2
-        return rgb(frame[at], frame[chroma], frame[chroma + 1])
-    pair = 2 * (at - at % 2)
-    four = frame[pair : pair + 4]
-    if pixel_format == "YUYV":
-        return rgb(four[x % 2 * 2], four[1], four[3])
-    return rgb(four[x % 2 * 2 + 1], four[0], four[2])
-
-
-def picture(pixel_format: str, number: int, step: int = 1) -> list[tuple[int, int, int]]:
-    """Give the pixels of a picture of the built-in source's frame."""
-    frame = pattern(number, int(WIDTH * HEIGHT * SIZES[pixel_format]), HEIGHT)
-    return [
-        pixel(pixel_format, frame, x, y)
-        for y in range(0, HEIGHT - HEIGHT % step, step)
-        for x in range(0, WIDTH - WIDTH % step, step)
-    ]
-
-
-class Shown(Ends):
-    """A stream that is shown on a page."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__()
-        self.port = port
-        self.url = f"http://{LOCALHOST}:{port}/"
-
-    def wait(self) -> None:
-        """Wait until the page can be had."""
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection((LOCALHOST, self.port)).close()
-            except OSError:
-                assert time.monotonic() < deadline, "the page is not there"
-                time.sleep(0.01)
-            else:
-                return
-
-    def ask(
-        self, path: str, method: str = "GET", **fields: str
-    ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        connection = http.client.HTTPConnection(LOCALHOST, self.port, timeout=10)
-        headers = {name.replace("_", "-"): value for name, value in fields.items()}
-        connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        body = answer.read()
-        connection.close()
-        return answer.status, answer.headers, body
-
-    def picture(self, after: str = "") -> tuple[int, int, int, bytes]:
-        """Give the picture that comes next: its frame's number, width, height, and pixels."""
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            status, _, body = self.ask(f"/frame?after={after}")
-            if status == 200:
-                number, *size = (
-                    int.from_bytes(body[at:end], "little")
-                    for at, end in ((0, 8), (8, 12), (12, 16))
-                )
-                return number, size[0], size[1], body[16:]
-        raise AssertionError("no picture came")
-
-    def figures(self) -> Any:
-        return json.loads(self.ask("/figures")[2])
-
-
-@contextmanager
-def shown(port: int, frames: int = 100_000, **fields: Any) -> Iterator[Shown]:
-    """Show a stream of the built-in source beside a block, at the receiver's page."""
-    own: dict[str, Any] = {"device": "test", "heap": "memfd", "width": WIDTH, "height": HEIGHT}
-    for_page = {
-        name: fields.pop(name) for name in [*fields] if name.startswith(("view", "report"))
-    }
-    sender = Sender(address=LOCALHOST, port=port, **own | {"fps": 60.0} | fields)
-    page = Shown(free_port())
-    own = {"view": f"{LOCALHOST}:{page.port}", "view_fps": 1000.0}
-    with streaming(receiver(port, **own | for_page), sender, frames, page):
-        page.wait()
-        yield page
-
-
-@contextmanager
-def fed(port: int, pixel_format: str) -> Iterator[tuple[Shown, Feed]]:
-    """Show a stream of what a block gives."""
-    page = Shown(free_port())
-    sender = Sender(address=LOCALHOST, port=port, device="feed", heap="memfd", format=pixel_format)
-    end = receiver(port, view=page.port)
-    receiving = threading.Thread(target=end.run)
-    with end:
-        receiving.start()
-        page.wait()
-        with sender.feed() as feed:
-            yield page, feed
-        receiving.join(20)
+from view_support import FORMATS, HEIGHT, WIDTH, Shown, fed, picture, shown
 
 
 @pytest.mark.parametrize("pixel_format", FORMATS)
@@ -467,87 +339,8 @@ def test_the_commands_have_it_and_end_with_their_stream(port: int) -> None:
             page.figures()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    with Chromium() as chromium:
-        yield chromium
-
-
-CANVAS = """(() => {
-  const canvas = document.getElementById("picture");
-  const image = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-  return [window.view.counter, canvas.width, canvas.height, Array.from(image)];
-})()"""
-
-
-@pytest.mark.parametrize("pixel_format", FORMATS)
-def test_the_page_draws_the_frame(browser: Chromium, port: int, pixel_format: str) -> None:
-    browser.console.clear()
-    with shown(port, format=pixel_format) as page:
-        browser.open(page.url)
-        browser.wait_for("window.view && window.view.drawn > 3")
-        number, width, height, pixels = browser.evaluate(CANVAS)
-        assert (width, height) == (WIDTH, HEIGHT)
-        drawn = [tuple(pixels[at : at + 3]) for at in range(0, len(pixels), 4)]
-        assert drawn == picture(pixel_format, number)
-    assert browser.console == []
-
-
-def test_the_page_pauses_and_keeps_the_final_figures(browser: Chromium, port: int) -> None:
-    browser.console.clear()
-    with shown(port, frames=400) as page:
-        browser.open(page.url)
-        browser.wait_for("window.view && window.view.drawn > 3")
-        browser.press(" ")
-        browser.wait_for("document.getElementById('state').textContent === 'paused'")
-        time.sleep(0.3)
-        stands = browser.evaluate("window.view.counter")
-        time.sleep(0.5)
-        assert browser.evaluate("window.view.counter") == stands
-        browser.press(" ")
-        browser.wait_for(f"window.view.counter > {stands}")
-        browser.wait_for("window.view.ended")
-    assert page.report is not None
-    assert browser.evaluate("window.view.figures.report.frames") == page.report.frames == 400
-    assert "final figures" in browser.evaluate("document.getElementById('state').textContent")
-    assert browser.evaluate("document.getElementById('picture').hidden") is False
-    assert browser.console == []
-
-
-def test_a_page_whose_command_is_gone_says_so(browser: Chromium, port: int) -> None:
-    page = Shown(free_port())
-    with receiver_command(port, "--view", page.port) as end:
-        browser.open(page.url)
-        browser.wait_for("window.view && window.view.figures")
-        end.process.kill()
-        browser.wait_for("document.getElementById('state').textContent.startsWith('gone')")
-
-
 def test_no_error_is_swallowed_that_a_run_ends_with(port: int) -> None:
     page = Shown(free_port())
     sender = Sender(address=LOCALHOST, port=port, device="test", heap="memfd", view=page.port)
     with pytest.raises(Error, match="refused"):
         sender.run()
-
-
-def test_the_comparison_s_page_has_no_error(
-    browser: Chromium, real: Document, tmp_path: Path
-) -> None:
-    path = tmp_path / "compared.html"
-    results = []
-    for side in "ab":
-        for number in range(3):
-            results.append(tmp_path / f"{side}{number}.json")
-            results[-1].write_text(json.dumps(real))
-    sides = ("--a", *results[:3], "--b", *results[3:])
-    command = [str(it) for it in (BIN / "v4l-dmabuf-compare", *sides, "--html", path)]
-    compared = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert path.exists(), compared.stderr
-    browser.console.clear()
-    browser.open(path.as_uri())
-    pictures = "document.querySelectorAll('img, svg').length"
-    browser.wait_for(f"document.readyState === 'complete' && {pictures} > 0")
-    broken = "Array.from(document.images).filter((it) => !it.naturalWidth).length"
-    assert browser.evaluate(broken) == 0, "a picture is not shown"
-    assert browser.evaluate("document.querySelectorAll('table').length") > 0
-    assert browser.console == []

@@ -132,7 +132,7 @@ impl Timestamp {
 }
 
 /// The bytes of a plane that a frame uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Payload {
     /// Bytes before it.
     pub offset: usize,

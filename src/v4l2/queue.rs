@@ -337,10 +337,7 @@ fn frame_of(told: &DequeuedBuffer, buffer: &Buffer) -> Result<Frame, QueueError>
             match end.checked_sub(offset) {
                 Some(length) if end <= plane.length() => Ok(Payload { offset, length }),
                 // Drivers leave both at 0 in buffers that they give up on.
-                None if end == 0 => Ok(Payload {
-                    offset: 0,
-                    length: 0,
-                }),
+                None if end == 0 => Ok(Payload::default()),
                 _ => Err(QueueError::Nonsense(format!(
                     "buffer {} came back with bytes {offset} to {end} of {}",
                     told.index,

@@ -19,8 +19,7 @@ use super::plane::Plane;
 use crate::base::{Error, ErrorKind, lock};
 use crate::frame::{Lease, Payload, PlaneLayout, Stream, array, field, flags};
 use crate::memory::{Kept, MemoryUsed};
-use crate::python::error::raised;
-use crate::python::exit::without_lock;
+use crate::python::{error::raised, exit::without_lock};
 use crate::sink::consumer::{Common, Delivered, Passage};
 
 /// What is known of a frame.
@@ -85,10 +84,7 @@ impl Frame {
     /// The payload of a memory plane.
     pub fn payload(&self, plane: usize) -> Payload {
         let payload = self.about.frame.payloads.get(plane).copied();
-        payload.unwrap_or(Payload {
-            offset: 0,
-            length: 0,
-        })
+        payload.unwrap_or_default()
     }
 
     /// The layout of a memory plane.
