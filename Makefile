@@ -119,7 +119,7 @@ fuzz:
 
 # The Python API's reference, from its docstrings and stubs, into target/docs.
 docs: build
-	PYTHONPATH= pdoc --output-directory target/docs v4l_dmabuf v4l_dmabuf.errors v4l_dmabuf.probe
+	PYTHONPATH= pdoc --template-directory tools/reference --output-directory target/docs v4l_dmabuf v4l_dmabuf.errors v4l_dmabuf.probe
 
 lint: build
 	cargo fmt --check

@@ -167,3 +167,14 @@ def test_the_table_of_a_command_has_its_options(command: str, settings: Any) -> 
     ):
         if told.get(name) is not None and "--" + name.replace("_", "-") in known:
             assert table["--" + name.replace("_", "-")] == str(told[name])
+
+
+def test_the_reference_tells_what_classes_have_of_their_bases(tmp_path: Path) -> None:
+    template = README.with_name("tools") / "reference"
+    command = [sys.executable, "-m", "pdoc", "--template-directory", str(template)]
+    command += ["--output-directory", str(tmp_path), "v4l_dmabuf"]
+    made = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    page = (tmp_path / "v4l_dmabuf.html").read_text("utf-8")
+    for member in ("Sender.stop", "Receiver.run", "SenderConfig.heap", "ReceiverConfig.report"):
+        assert f'id="{member}"' in page, f"{member} is not in the reference"
