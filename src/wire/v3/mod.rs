@@ -106,9 +106,7 @@ pub fn message(kind: u32, body: &[u8]) -> Vec<u8> {
         kind,
         length: body.len() as u32,
     };
-    let mut bytes = header.encode().to_vec();
-    bytes.extend_from_slice(body);
-    bytes
+    [&header.encode(), body].concat()
 }
 
 /// A text that a peer sent, escaped, and not too long.
@@ -213,7 +211,8 @@ impl FrameHeader {
             None => (0_u32, 0),
             Some(Checksum::Xxh3(sum)) => (1, sum),
         };
-        let mut bytes = header.encode().to_vec();
+        let mut bytes = Vec::with_capacity(MESSAGE_HEADER_SIZE + own);
+        bytes.extend_from_slice(&header.encode());
         for field in [
             self.counter,
             self.sequence,
