@@ -102,6 +102,11 @@ impl Error {
         Error::new(ErrorKind::Stopped, "go on").cause("a stop came")
     }
 
+    /// As `new`, of an operation whose words end with its object.
+    pub fn about(kind: ErrorKind, verb: impl fmt::Display, object: impl fmt::Display) -> Self {
+        Error::new(kind, format!("{verb} {object}")).object(object.to_string())
+    }
+
     /// The path or address that the operation is about, for programs
     /// (`OSError.filename` in Python); `operation` has it for people.
     #[must_use]

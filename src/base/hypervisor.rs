@@ -20,13 +20,7 @@ pub fn signature() -> Option<String> {
             .iter()
             .flat_map(|register| register.to_le_bytes())
             .take_while(|byte| *byte != 0)
-            .map(|byte| {
-                if byte.is_ascii_graphic() {
-                    char::from(byte)
-                } else {
-                    '?'
-                }
-            })
+            .map(|byte| char::from(if byte.is_ascii_graphic() { byte } else { b'?' }))
             .collect(),
     })
 }

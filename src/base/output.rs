@@ -97,11 +97,7 @@ impl Output {
             .as_fd()
             .try_clone_to_owned()
             .map(File::from)
-            .map_err(|error| {
-                Error::new(ErrorKind::Output, format!("open {name}"))
-                    .object(&name)
-                    .io(&error)
-            })?;
+            .map_err(|error| Error::about(ErrorKind::Output, "open", &name).io(&error))?;
         let is_pipe = file.metadata().is_ok_and(|it| it.file_type().is_fifo());
         let own = is_pipe.then(|| non_blocking(&file)).flatten();
         let file = own.unwrap_or(file);
@@ -132,11 +128,8 @@ impl Output {
         let Opened::File(file) = &self.opened else {
             return Ok(self);
         };
-        let failed = |error: &std::io::Error| {
-            Error::new(ErrorKind::Output, format!("empty {}", self.name))
-                .object(&self.name)
-                .io(error)
-        };
+        let failed =
+            |error: &std::io::Error| Error::about(ErrorKind::Output, "empty", &self.name).io(error);
         let file = file.try_clone().map_err(|error| failed(&error))?;
         let emptying = Blocking::start(format!("ftruncate(2) of {}", self.name), move || {
             file.set_len(0)
@@ -168,11 +161,8 @@ impl Output {
     /// Waits for a FIFO's reader, unless the work is to leave off.
     pub fn wait_for_reader(&mut self, reins: &Reins) -> Result<()> {
         while let (Opened::Unread, Some(path)) = (&self.opened, &self.path) {
-            self.opened = open_now(path, Contents::Kept).map_err(|error| {
-                Error::new(ErrorKind::Output, format!("open {}", self.name))
-                    .object(&self.name)
-                    .io(&error)
-            })?;
+            self.opened = open_now(path, Contents::Kept)
+                .map_err(|error| Error::about(ErrorKind::Output, "open", &self.name).io(&error))?;
             if matches!(self.opened, Opened::Unread) {
                 let waited = reins.wait(&[], PollTimeout::from(READER_PAUSE));
                 waited.map_err(|errno| self.error("wait for a reader of", errno))?;

@@ -32,15 +32,19 @@ pub enum CaptureClock {
 impl CaptureClock {
     /// How old a frame was when it was dequeued; None if the clock is unknown.
     pub fn age(&self, seen: &Sighting) -> Option<Duration> {
-        let now = match self {
-            CaptureClock::Monotonic => seen.dequeued.monotonic,
-            CaptureClock::Boottime => seen.dequeued.boottime,
-            CaptureClock::Realtime => seen.dequeued.realtime,
-            CaptureClock::Unknown(_) => return None,
-        };
-        Some(now.saturating_sub(seen.timestamp))
+        let (_, read) = CLOCKS.into_iter().find(|(clock, _)| clock == self)?;
+        Some(read(&seen.dequeued).saturating_sub(seen.timestamp))
     }
 }
+
+type Read = fn(&Clocks) -> Duration;
+
+/// The clocks that timestamps may be of, as they are tried.
+const CLOCKS: [(CaptureClock, Read); 3] = [
+    (CaptureClock::Monotonic, |clocks| clocks.monotonic),
+    (CaptureClock::Boottime, |clocks| clocks.boottime),
+    (CaptureClock::Realtime, |clocks| clocks.realtime),
+];
 
 /// This machine's clocks at one time.
 #[derive(Debug, Clone, Copy)]
@@ -108,22 +112,17 @@ pub fn classify(sightings: &[Sighting]) -> CaptureClock {
     if !rest.is_empty() && rest.iter().all(|seen| seen.timestamp == first.timestamp) {
         return CaptureClock::Unknown("they stand still".to_owned());
     }
-    let fits = |clock: fn(&Clocks) -> Duration| {
+    let fits = |read: &Read| {
         sightings.iter().all(|seen| {
-            clock(&seen.dequeued)
-                .checked_sub(seen.timestamp)
-                .is_some_and(|age| age <= FRESH)
+            let age = read(&seen.dequeued).checked_sub(seen.timestamp);
+            age.is_some_and(|age| age <= FRESH)
         })
     };
-    if fits(|clocks| clocks.monotonic) {
-        CaptureClock::Monotonic
-    } else if fits(|clocks| clocks.boottime) {
-        CaptureClock::Boottime
-    } else if fits(|clocks| clocks.realtime) {
-        CaptureClock::Realtime
-    } else {
-        CaptureClock::Unknown(stranger(first))
-    }
+    let fitting = CLOCKS.into_iter().find(|(_, read)| fits(read));
+    fitting.map_or_else(
+        || CaptureClock::Unknown(stranger(first)),
+        |(clock, _)| clock,
+    )
 }
 
 /// Says how far a timestamp is from the clock that it should be of.

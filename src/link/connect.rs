@@ -105,8 +105,7 @@ fn connect_error(address: SocketAddr, error: &std::io::Error) -> Error {
         }
         _ => "check the address and the network",
     };
-    Error::new(ErrorKind::Connect, format!("connect to {address}"))
-        .object(address.to_string())
+    Error::about(ErrorKind::Connect, "connect to", address)
         .io(error)
         .next(next)
 }

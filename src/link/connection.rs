@@ -54,7 +54,7 @@ impl Connection {
 
     /// An error of what is done with the peer, as in `send to`.
     pub fn error(&self, kind: ErrorKind, what: impl std::fmt::Display) -> Error {
-        Error::new(kind, format!("{what} {}", self.peer)).object(&self.peer)
+        Error::about(kind, what, &self.peer)
     }
 
     /// The peer's address.

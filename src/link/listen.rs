@@ -55,12 +55,7 @@ impl Listener {
     /// Takes a peer that has come, without waiting. An error if nobody can come any more.
     pub fn accept(&self) -> Result<Accepted> {
         let failed = |errno: Errno| {
-            Error::new(
-                ErrorKind::Address,
-                format!("accept a connection on {}", self.local),
-            )
-            .object(self.local.to_string())
-            .errno(errno)
+            Error::about(ErrorKind::Address, "accept a connection on", self.local).errno(errno)
         };
         let error = match self.socket.accept() {
             Ok((socket, address)) => {
@@ -110,8 +105,7 @@ fn listen_error(address: SocketAddr, error: &std::io::Error) -> Error {
         Some(Errno::EACCES) => "ports below 1024 are root's: use a higher one",
         _ => "check address and port",
     };
-    Error::new(ErrorKind::Address, format!("listen on {address}"))
-        .object(address.to_string())
+    Error::about(ErrorKind::Address, "listen on", address)
         .io(error)
         .next(next)
 }

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::MsgFlags;
+use nix::sys::socket::{MsgFlags, setsockopt, sockopt::SetBool, sockopt::SetUsize};
 
 use crate::frame::MAX_PLANES;
 use crate::memory::{View, ViewMut};
@@ -124,29 +124,29 @@ unsafe fn send_message(
     count(unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags) })
 }
 
+#[derive(Clone)]
+struct ZeroCopy;
+
+#[derive(Clone)]
+struct LowWater;
+
+nix::setsockopt_impl!(ZeroCopy, libc::SOL_SOCKET, libc::SO_ZEROCOPY, bool, SetBool);
+nix::setsockopt_impl!(
+    LowWater,
+    libc::SOL_SOCKET,
+    libc::SO_RCVLOWAT,
+    usize,
+    SetUsize
+);
+
 /// SO_ZEROCOPY: allows `send_zero_copy` on a socket.
 pub fn enable_zero_copy(socket: BorrowedFd<'_>) -> nix::Result<()> {
-    set_option(socket, libc::SO_ZEROCOPY, 1)
+    setsockopt(&socket, ZeroCopy, &true)
 }
 
 /// SO_RCVLOWAT: who waits for a socket's bytes is woken when so many have come.
 pub fn wake_at(socket: BorrowedFd<'_>, bytes: usize) -> nix::Result<()> {
-    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    set_option(socket, libc::SO_RCVLOWAT, bytes)
-}
-
-fn set_option(socket: BorrowedFd<'_>, option: libc::c_int, value: libc::c_int) -> nix::Result<()> {
-    // SAFETY: each option that is set by this takes an int, which outlives the call.
-    Errno::result(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            option,
-            (&raw const value).cast(),
-            size_of_val(&value) as libc::socklen_t,
-        )
-    })
-    .map(|_| ())
+    setsockopt(&socket, LowWater, &bytes)
 }
 
 /// Bytes in a socket's send queue, those that are on their way included (SIOCOUTQ).

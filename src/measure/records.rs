@@ -36,12 +36,9 @@ impl Records {
         let output = Output::open(path, Contents::Emptied, ("the records ", OPTION), run)?;
         let name = output.name().to_owned();
         if limit.is_some() && !output.is_file() {
-            return Err(
-                Error::new(ErrorKind::Output, format!("limit the records {name}"))
-                    .object(&name)
-                    .cause("it is no file, and nothing else can be set aside")
-                    .next("name a file (--records), or leave --records-limit out"),
-            );
+            return Err(Error::about(ErrorKind::Output, "limit the records", &name)
+                .cause("it is no file, and nothing else can be set aside")
+                .next("name a file (--records), or leave --records-limit out"));
         }
         let given_up = Arc::new(AtomicU64::new(0));
         let mut records = Records {
@@ -101,13 +98,9 @@ impl Records {
             run,
             |()| {},
             |_| {
-                Error::new(
-                    ErrorKind::Output,
-                    format!("write the last records to {name}"),
-                )
-                .object(name)
-                .cause("a stop came, and it has taken nothing since")
-                .next("see what reads it, or whether its file system answers")
+                Error::about(ErrorKind::Output, "write the last records to", name)
+                    .cause("a stop came, and it has taken nothing since")
+                    .next("see what reads it, or whether its file system answers")
             },
         )
     }

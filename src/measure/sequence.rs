@@ -118,14 +118,8 @@ pub enum Unusable {
 /// V4L2 counts in 32 bits and wraps.
 fn ahead(last: u64, next: u64) -> u64 {
     match (u32::try_from(last), u32::try_from(next)) {
-        (Ok(last), Ok(next)) => {
-            let steps = next.wrapping_sub(last);
-            if steps > u32::MAX / 2 {
-                0
-            } else {
-                u64::from(steps)
-            }
-        }
+        // Half of what the counter has lies ahead, and half behind.
+        (Ok(last), Ok(next)) => u64::try_from(next.wrapping_sub(last) as i32).unwrap_or(0),
         _ => next.saturating_sub(last),
     }
 }

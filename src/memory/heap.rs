@@ -160,8 +160,16 @@ impl Heap {
         let mut passed_over = Vec::new();
         for name in candidates {
             match Heap::open(name).and_then(|heap| heap.allocate(1).map(|_| heap)) {
+                Ok(heap) if heap.memory_used() == MemoryUsed::Memfd => {
+                    log::warn!(
+                        "heap auto: plain memory (memfd), no DMABUF, since there is no other here \
+                         ({})",
+                        passed_over.join("; ")
+                    );
+                    return Ok(heap);
+                }
                 Ok(heap) => {
-                    heap.tell_choice(&passed_over);
+                    log::info!("heap auto: {name}");
                     return Ok(heap);
                 }
                 Err(error) => {
@@ -176,16 +184,6 @@ impl Heap {
                 .cause(passed_over.join("; "))
                 .next(available()),
         )
-    }
-
-    fn tell_choice(&self, passed_over: &[String]) {
-        match self.memory_used() {
-            MemoryUsed::Memfd => log::warn!(
-                "heap auto: plain memory (memfd), no DMABUF, since there is no other here ({})",
-                passed_over.join("; ")
-            ),
-            _ => log::info!("heap auto: {}", self.name),
-        }
     }
 
     /// As udmabuf, on a machine that may have none: it gives no memory.
@@ -313,8 +311,7 @@ fn open_error(path: &Path, error: &io::Error) -> Error {
         ),
         _ => (ErrorKind::Heap, available()),
     };
-    Error::new(kind, format!("open the heap {shown}"))
-        .object(shown)
+    Error::about(kind, "open the heap", &shown)
         .io(error)
         .next(next)
 }

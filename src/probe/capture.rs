@@ -62,8 +62,7 @@ impl Seen {
     fn is_a_stream(&self, path: &Path) -> Result<()> {
         let frames = self.sightings.len();
         let shown = path.display();
-        let error = Error::new(ErrorKind::Device, format!("capture from {shown}"))
-            .object(shown.to_string());
+        let error = Error::about(ErrorKind::Device, "capture from", &shown);
         if frames == 0 {
             let patience = PATIENCE.as_secs();
             return Err(error

@@ -130,14 +130,11 @@ impl Looped {
         if back.frames == 0 {
             let path = self.way.output();
             let patience = PATIENCE.as_secs();
-            return Err(
-                Error::new(ErrorKind::Device, format!("convert frames on {path}"))
-                    .object(path)
-                    .cause(format!(
-                        "it takes the frames, and gives none back in {patience} s"
-                    ))
-                    .next("try another pixel format (-f) or size (-W, -H)"),
-            );
+            return Err(Error::about(ErrorKind::Device, "convert frames on", &path)
+                .cause(format!(
+                    "it takes the frames, and gives none back in {patience} s"
+                ))
+                .next("try another pixel format (-f) or size (-W, -H)"));
         }
         let reads = self.try_reads(wanted, run)?;
         run.heed_stop()?;

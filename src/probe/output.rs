@@ -47,14 +47,11 @@ pub(super) fn show_from(path: &Path, wanted: &Capture, run: &mut Run<'_>) -> Res
     if frames == 0 {
         let shown = path.display();
         let patience = PATIENCE.as_secs();
-        return Err(
-            Error::new(ErrorKind::Device, format!("show frames on {shown}"))
-                .object(shown.to_string())
-                .cause(format!(
-                    "it takes the frames, and gives none back in {patience} s"
-                ))
-                .next("check that its output is connected, and has timings (v4l2-ctl --all)"),
-        );
+        return Err(Error::about(ErrorKind::Device, "show frames on", &shown)
+            .cause(format!(
+                "it takes the frames, and gives none back in {patience} s"
+            ))
+            .next("check that its output is connected, and has timings (v4l2-ctl --all)"));
     }
     Ok(Works {
         stream,

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::frame::{CaptureClock, field};
+use crate::link::network::Network;
 use crate::measure::{Bursts, Deliveries, FrameRecord, Interval, Measured};
 use crate::report::account::Account;
 
@@ -156,7 +157,8 @@ pub fn details<'py>(py: Python<'py>, report: &Measured) -> PyResult<Bound<'py, P
     }
     details.set_item("series", series)?;
     details.set_item("samples", samples(py, report)?)?;
-    details.set_item("network", network(py, report)?)?;
+    let network = report.network.as_ref().map(|it| network(py, it));
+    details.set_item("network", network.transpose()?)?;
     let consumers = report.consumers.iter().map(|it| deliveries(py, it));
     details.set_item("consumers", consumers.collect::<PyResult<Vec<_>>>()?)?;
     let described = report.described();
@@ -177,16 +179,13 @@ pub fn deliveries<'py>(py: Python<'py>, told: &Deliveries) -> PyResult<Bound<'py
 }
 
 /// The connection's addresses, and what TCP_INFO told.
-fn network<'py>(py: Python<'py>, report: &Measured) -> PyResult<Option<Bound<'py, PyDict>>> {
-    let Some(network) = &report.network else {
-        return Ok(None);
-    };
+fn network<'py>(py: Python<'py>, network: &Network) -> PyResult<Bound<'py, PyDict>> {
     let told = PyDict::new(py);
     told.set_item("local", network.local.to_string())?;
     told.set_item("peer", network.peer.to_string())?;
     let tcp: std::collections::BTreeMap<&str, u64> = network.tcp.iter().copied().collect();
     told.set_item("tcp", tcp)?;
-    Ok(Some(told))
+    Ok(told)
 }
 
 /// Single frames' times in seconds, column by column; None for what is unknown.

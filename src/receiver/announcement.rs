@@ -8,12 +8,8 @@ use crate::wire::{Description, Version};
 
 /// Says what is coming, and how to look at it.
 pub(super) fn announce(description: &Description, version: Version, output: Option<&DumpTarget>) {
-    let Description {
-        width,
-        height,
-        pixel_format,
-        ..
-    } = *description;
+    let (width, height) = (description.width, description.height);
+    let pixel_format = description.pixel_format;
     let bytes = description.frame_bytes();
     let each = if description.alternates() {
         "field"

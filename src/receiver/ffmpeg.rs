@@ -25,7 +25,7 @@ impl FfmpegOptions {
         let (shape, name) = format
             .in_ffmpeg()
             .ok_or_else(|| format!("ffmpeg knows no way to read {format}"))?;
-        let components = match shape {
+        let (pixels, bits, chroma) = match shape {
             Shape::Varies => {
                 return Ok(FfmpegOptions {
                     input: format!("-f {name}"),
@@ -33,9 +33,15 @@ impl FfmpegOptions {
                     condition: None,
                 });
             }
-            Shape::Packed(bits) if format.is_one_of(&PAIRED) => Components::packed(2 * bits, 2),
-            Shape::Packed(bits) => Components::packed(bits, 1),
-            Shape::Planar(bytes, chroma, _) => Components::planar(bytes, chroma),
+            Shape::Packed(bits) if format.is_one_of(&PAIRED) => (2, 2 * bits, None),
+            Shape::Packed(bits) => (1, bits, None),
+            Shape::Planar(bytes, chroma, _) => (1, 8 * bytes, Some(chroma)),
+        };
+        let bits = u128::from(bits);
+        let components = Components {
+            pixels,
+            bits,
+            chroma,
         };
         let Picture {
             width,
@@ -47,15 +53,10 @@ impl FfmpegOptions {
         let mut filters = Vec::new();
         if (width, height) != (u128::from(stream.width), u128::from(stream.height)) {
             // Without `exact` odd sizes are rounded down to whole chroma samples.
-            let exact = if stream.width % 2 == 1 || stream.height % 2 == 1 {
-                ":exact=1"
-            } else {
-                ""
-            };
-            filters.push(format!(
-                "crop={}:{}:0:0{exact}",
-                stream.width, stream.height
-            ));
+            let is_odd = (stream.width | stream.height) % 2 == 1;
+            let exact = if is_odd { ":exact=1" } else { "" };
+            let size = format!("{}:{}", stream.width, stream.height);
+            filters.push(format!("crop={size}:0:0{exact}"));
         }
         // ffmpeg has no name for V before U in planes of their own.
         if format.is_one_of(&[b"YV12", b"YM21"]) {
@@ -96,22 +97,6 @@ struct Components {
 }
 
 impl Components {
-    fn packed(bits: u32, pixels: u32) -> Self {
-        Components {
-            pixels: u128::from(pixels),
-            bits: u128::from(bits),
-            chroma: None,
-        }
-    }
-
-    fn planar(bytes: u32, chroma: Chroma) -> Self {
-        Components {
-            pixels: 1,
-            bits: u128::from(8 * bytes),
-            chroma: Some(chroma),
-        }
-    }
-
     /// As ffmpeg lays a picture out, and its bytes.
     fn in_ffmpeg(&self, width: u128, height: u128) -> (Vec<Rows>, u128) {
         let stride = width.div_ceil(self.pixels) * self.bits / 8;
@@ -196,13 +181,10 @@ impl Components {
         if stride < tight_stride {
             return Err(format!("rows of {stride} bytes don't hold {width} pixels"));
         }
-        let read_width = stride * 8 / self.bits * self.pixels;
+        let wide = stride * 8 / self.bits * self.pixels;
         // An odd last pixel has half a pair to itself.
-        let read_width = if stride == tight_stride {
-            width
-        } else {
-            read_width
-        };
+        let is_tight = stride == tight_stride;
+        let read_width = if is_tight { width } else { wide };
         let (frame, frame_bytes) = self.in_v4l2(&stream.planes, stride, height)?;
         let (read, read_bytes) = self.in_ffmpeg(read_width, height);
         if read.first() != frame.first() {

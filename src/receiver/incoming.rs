@@ -95,11 +95,8 @@ impl Incoming<'_> {
         let mut bytes = [0; v2::FrameHeader::SIZE];
         // The other flow's headers may be shorter, and more comes only when we answer: the
         // first frame's magic is looked at alone.
-        let ahead = if self.measured.borrow().frames == 0 {
-            4
-        } else {
-            0
-        };
+        let is_first = self.measured.borrow().frames == 0;
+        let ahead = if is_first { 4 } else { 0 };
         let (magic, rest) = bytes.split_at_mut(ahead);
         for (part, before) in [(magic, 0), (rest, ahead)] {
             match self.connection.receive_bytes(run, part)? {

@@ -193,16 +193,14 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
         Some(Errno::ENOSPC | Errno::EDQUOT) => "make room, or give --report another file",
         _ => "give --report a file that can be written",
     };
-    Error::new(ErrorKind::Output, format!("write the report {name}"))
-        .object(name)
+    Error::about(ErrorKind::Output, "write the report", &name)
         .io(error)
         .next(next)
 }
 
 fn unread(path: &Path) -> Error {
     let name = path.display().to_string();
-    Error::new(ErrorKind::Output, format!("write the report {name}"))
-        .object(name)
+    Error::about(ErrorKind::Output, "write the report", &name)
         .cause("a stop came, and nobody reads it")
         .next("start its reader first, or give --report a file")
 }

@@ -134,31 +134,21 @@ impl Sink for Dump {
 
     /// After a stop, a file that takes nothing is given up.
     fn finish(&mut self, run: &mut Run<'_>) -> Result<()> {
-        let Dump {
-            work,
-            name,
-            kept,
-            written,
-            dropped,
-            ..
-        } = self;
-        if *dropped > 0 {
+        let name = &self.name;
+        if self.dropped > 0 {
+            let dropped = self.dropped;
             log::warn!("{dropped} frames are not in {name}, which was slower than the stream");
         }
         // With nothing to write there is nothing that a FIFO's reader would have to come for.
-        work.abandon_opening();
-        let mut note = |at| written.push_back(done(kept, at));
-        work.finish(run, &mut note, |frames| {
-            Error::new(
-                ErrorKind::Output,
-                format!("write the last frames to {name}"),
-            )
-            .object(&*name)
-            .cause(format!(
-                "a stop came, it has taken nothing since, and {frames} frames that were \
+        self.work.abandon_opening();
+        let mut note = |at| self.written.push_back(done(&mut self.kept, at));
+        self.work.finish(run, &mut note, |frames| {
+            Error::about(ErrorKind::Output, "write the last frames to", name)
+                .cause(format!(
+                    "a stop came, it has taken nothing since, and {frames} frames that were \
                      received are not in it"
-            ))
-            .next("see what reads it, or whether its file system answers")
+                ))
+                .next("see what reads it, or whether its file system answers")
         })
     }
 }

@@ -110,17 +110,13 @@ pub(super) fn program_sizes(capture: &Capture, what: &str) -> Result<Vec<NonZero
 
 fn no_size(capture: &Capture, what: &str, cause: &str) -> Error {
     let known: Vec<String> = FourCc::known_raw().map(|known| known.to_string()).collect();
-    let Capture {
-        width,
-        height,
-        pixel_format,
-        ..
-    } = capture;
-    Error::new(
-        ErrorKind::Format,
-        format!("make {width}x{height} {pixel_format} frames ({what})"),
-    )
-    .errno(Errno::EINVAL)
-    .cause(format!("{cause}, or the frame too big"))
-    .next(format!("use one of {}", known.join(", ")))
+    let (width, height) = (capture.width, capture.height);
+    let what = format!(
+        "make {width}x{height} {} frames ({what})",
+        capture.pixel_format
+    );
+    Error::new(ErrorKind::Format, what)
+        .errno(Errno::EINVAL)
+        .cause(format!("{cause}, or the frame too big"))
+        .next(format!("use one of {}", known.join(", ")))
 }

@@ -66,8 +66,7 @@ impl Device {
                 Direction::Capture => (ErrorKind::NotACaptureDevice, "capture from"),
                 Direction::Output => (ErrorKind::NotAnOutputDevice, "show frames on"),
             };
-            Error::new(kind, format!("{what} {shown}"))
-                .object(&shown)
+            Error::about(kind, what, &shown)
                 .cause(cause)
                 .next(devices_here())
         };
@@ -82,27 +81,17 @@ impl Device {
             not_one("it does not answer VIDIOC_QUERYCAP, so it is no V4L2 device".to_owned())
                 .errno(errno)
         })?;
+        let device = format!("{} ({})", capability.card, capability.driver);
         let buf_type = kind(&capability, direction).ok_or_else(|| {
-            let is_not = match direction {
-                Direction::Capture => {
-                    "does not capture video: it is an output, metadata, radio or codec node"
-                }
-                Direction::Output => {
-                    "takes no video: it is a capture, metadata, radio or codec node"
-                }
+            let (is_not, other) = match direction {
+                Direction::Capture => ("does not capture video", "an output"),
+                Direction::Output => ("takes no video", "a capture"),
             };
-            not_one(format!(
-                "{} ({}) {is_not}",
-                capability.card, capability.driver
-            ))
-            .errno(Errno::EINVAL)
+            let kinds = format!("{other}, metadata, radio or codec node");
+            not_one(format!("{device} {is_not}: it is {kinds}")).errno(Errno::EINVAL)
         })?;
         if !capability.can_stream() {
-            return Err(not_one(format!(
-                "{} ({}) has no streaming I/O",
-                capability.card, capability.driver
-            ))
-            .errno(Errno::EINVAL));
+            return Err(not_one(format!("{device} has no streaming I/O")).errno(Errno::EINVAL));
         }
         Ok(Device {
             node,
@@ -248,11 +237,7 @@ fn open_error(path: &str, direction: Direction, error: &std::io::Error) -> Error
         Direction::Capture => ErrorKind::NotACaptureDevice,
         Direction::Output => ErrorKind::NotAnOutputDevice,
     };
-    let open = |kind| {
-        Error::new(kind, format!("open {path}"))
-            .object(path)
-            .io(error)
-    };
+    let open = |kind| Error::about(kind, "open", path).io(error);
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO | Errno::ENOTDIR) => {
             open(ErrorKind::DeviceNotFound)

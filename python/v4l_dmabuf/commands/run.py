@@ -33,14 +33,9 @@ _PARTING_SECONDS = 0.9
 _LOGGER = logging.getLogger("v4l_dmabuf")
 _GREEN, _YELLOW, _RED = 32, 33, 31
 _COLOURS = {
-    "sound": _GREEN,
-    "complete": _GREEN,
-    "done": _GREEN,
     "stopped": _YELLOW,
-    "too few": _RED,
-    "not sound": _RED,
-    "cut short": _RED,
-    "failed": _RED,
+    **dict.fromkeys(("sound", "complete", "done"), _GREEN),
+    **dict.fromkeys(("too few", "not sound", "cut short", "failed"), _RED),
 }
 """Verdicts, and their colours by ECMA-48."""
 

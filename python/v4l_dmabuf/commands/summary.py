@@ -1,7 +1,7 @@
 """What a run came to: the verdict, what was sent or received, the balance, and the times."""
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from v4l_dmabuf.report import STAGES, Report
 
@@ -200,7 +200,10 @@ def _times(report: Report) -> list[str]:
     rows = [
         (
             words,
-            *(_ms(it) for it in (times.percentiles["p50"], _p99(times.percentiles), times.most)),
+            *(
+                _ms(it)
+                for it in (times.percentiles["p50"], times.percentiles.get("p99"), times.most)
+            ),
         )
         for stage, words in STAGES.items()
         if (times := report.stages.get(stage)) is not None and "p50" in times.percentiles
@@ -213,10 +216,6 @@ def _times(report: Report) -> list[str]:
         f"{name.ljust(width)} {median:>10} {most_of_them:>10} {longest:>10}"
         for name, median, most_of_them, longest in table
     ]
-
-
-def _p99(percentiles: Mapping[str, float]) -> float | None:
-    return percentiles.get("p99")
 
 
 def _ms(seconds: float | None) -> str:

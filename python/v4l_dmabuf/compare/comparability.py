@@ -67,22 +67,16 @@ def mismatches(a: Sequence[Run], b: Sequence[Run]) -> list[Difference]:
 def explanations(a: Sequence[Run], b: Sequence[Run]) -> list[Difference]:
     """Give what differs in environment, labels and clocks, and may explain other figures."""
     paths = {
-        path
-        for run in [*a, *b]
-        for part in ("environment", "labels")
-        for path in _leaves(run.document.get(part) or {}, (part,))
+        ("frames_wanted",),
+        ("summary", "clock"),
+        *(("network", name) for name in ("driver", "mtu", "speed")),
+        *(("stream", name) for name in _OF_THE_DEVICE),
     }
-    paths.add(("frames_wanted",))
-    paths |= {("network", name) for name in ("driver", "mtu", "speed")}
-    paths |= {
-        path
-        for run in [*a, *b]
-        for path in _leaves(
-            (run.document["network"] or {}).get("offloads"), ("network", "offloads")
-        )
-    }
-    paths |= {("summary", "clock")}
-    paths |= {("stream", name) for name in _OF_THE_DEVICE}
+    for run in [*a, *b]:
+        for part in ("environment", "labels"):
+            paths.update(_leaves(run.document.get(part) or {}, (part,)))
+        offloads = (run.document["network"] or {}).get("offloads")
+        paths.update(_leaves(offloads, ("network", "offloads")))
     found = []
     for path in sorted(paths):
         values = _values(a, path), _values(b, path)

@@ -1,7 +1,7 @@
 """A comparison as Markdown, for terminals and for files."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from v4l_dmabuf.compare.comparability import Difference
@@ -22,8 +22,11 @@ def markdown(comparison: Comparison, names: Names) -> str:
         for block in (
             f"# {names[1]} against {names[0]}: {comparison.verdict}",
             conclusion(comparison, names),
-            _failures(comparison),
-            _missing(comparison),
+            _listed("Runs that failed", map(plain, comparison.failures)),
+            _listed(
+                "Figures that decide and are missing",
+                (f"{each.name}: {each.why}" for each in comparison.missing),
+            ),
             _differences("What has to be the same and is not", comparison.mismatches, names),
             _rows(comparison.rows, names),
             _differences("What else differs", comparison.explanations, names),
@@ -65,18 +68,9 @@ def conclusion(comparison: Comparison, names: Names) -> str:
             return f"By {runs}: {'; '.join(parts)}."
 
 
-def _failures(comparison: Comparison) -> str:
-    if not comparison.failures:
-        return ""
-    lines = "\n".join(f"- {plain(line)}" for line in comparison.failures)
-    return f"Runs that failed:\n\n{lines}"
-
-
-def _missing(comparison: Comparison) -> str:
-    if not comparison.missing:
-        return ""
-    lines = "\n".join(f"- {each.name}: {each.why}" for each in comparison.missing)
-    return f"Figures that decide and are missing:\n\n{lines}"
+def _listed(title: str, lines: Iterable[str]) -> str:
+    listed = "\n".join(f"- {line}" for line in lines)
+    return listed and f"{title}:\n\n{listed}"
 
 
 def figure(value: float) -> str:

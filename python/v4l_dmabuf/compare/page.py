@@ -14,8 +14,11 @@ from v4l_dmabuf.compare.plots import pictures
 def page(comparison: Comparison, names: Names) -> str:
     """Make it."""
     parts = [
-        _failures(comparison),
-        _missing(comparison),
+        _listed("Runs that failed", map(plain, comparison.failures)),
+        _listed(
+            "Figures that decide and are missing",
+            (f"{each.name}: {each.why}" for each in comparison.missing),
+        ),
         _differences("What has to be the same and is not", comparison.mismatches, names),
         *(
             f"<h2>{escape(title)}</h2>\n{_titled(svg, title)}"
@@ -44,14 +47,9 @@ def _kind(verdict: str) -> str:
     return verdict if verdict in {"better", "worse", "same"} else "open"
 
 
-def _failures(comparison: Comparison) -> str:
-    items = "".join(f"<li>{escape(plain(line))}</li>" for line in comparison.failures)
-    return f"<h2>Runs that failed</h2><ul>{items}</ul>" if items else ""
-
-
-def _missing(comparison: Comparison) -> str:
-    items = "".join(f"<li>{escape(f'{it.name}: {it.why}')}</li>" for it in comparison.missing)
-    return f"<h2>Figures that decide and are missing</h2><ul>{items}</ul>" if items else ""
+def _listed(title: str, lines: Iterable[str]) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<h2>{title}</h2><ul>{items}</ul>" if items else ""
 
 
 def _table(heads: Iterable[str], rows: Iterable[str]) -> str:

@@ -188,11 +188,8 @@ impl Keeper {
     fn hear(&mut self, ready: &[bool]) {
         let callers = std::mem::take(&mut self.callers);
         for (mut caller, ready) in callers.into_iter().zip(ready) {
-            match if *ready {
-                caller.hear()
-            } else {
-                Heard::Nothing
-            } {
+            let heard = ready.then(|| caller.hear());
+            match heard.unwrap_or(Heard::Nothing) {
                 Heard::Nothing => self.callers.push(caller),
                 Heard::Gone => {}
                 Heard::Stranger(why) => self.turn_away(&caller, &why),
@@ -237,9 +234,7 @@ impl Keeper {
                 })
             })
             .map_err(|error| {
-                Error::new(ErrorKind::PeerLost, format!("take a stream from {address}"))
-                    .object(address.to_string())
-                    .io(&error)
+                Error::about(ErrorKind::PeerLost, "take a stream from", address).io(&error)
             });
         self.teller.tell(News::Offer(offer));
     }
@@ -254,16 +249,12 @@ impl Keeper {
             caller.say(&message(kind::REFUSE, text_bytes(&error.to_string())));
         }
         let address = caller.address.to_string();
-        let failure = Error::new(
-            ErrorKind::Protocol,
-            format!("receive a stream from {address}"),
-        )
-        .object(address)
-        .cause(error.to_string())
-        .next(match error {
-            WireError::Version(_) => "use a sender of this version",
-            _ => "the sender is at fault",
-        });
+        let failure = Error::about(ErrorKind::Protocol, "receive a stream from", &address)
+            .cause(error.to_string())
+            .next(match error {
+                WireError::Version(_) => "use a sender of this version",
+                _ => "the sender is at fault",
+            });
         self.callers.push(caller.leave(Instant::now()));
         self.teller.tell(News::Offer(Err(failure)));
     }

@@ -51,13 +51,8 @@ impl Framing {
         }
     }
 
-    pub(super) fn header(&self, frame: Passing<'_>) -> Box<[u8]> {
-        let Passing {
-            lease,
-            record,
-            found,
-            timestamp: _,
-        } = frame;
+    pub(super) fn header(&self, passing: Passing<'_>) -> Box<[u8]> {
+        let (lease, record, found) = (passing.lease, passing.record, passing.found);
         let frame = lease.frame();
         match self {
             Framing::V2(..) => Box::new(

@@ -124,13 +124,11 @@ impl Sink for OutputDevice {
             let news = [self.showing.poll_fd()];
             let woken = run.wait(&news, until, on_stop)?;
             if woken == Woken::TimedOut {
-                return Err(Error::new(
-                    ErrorKind::Device,
-                    format!("end the output to {}", self.path),
-                )
-                .object(&self.path)
-                .cause("a stop came, and the driver has not answered since")
-                .next("the kernel log (dmesg) may tell more"));
+                return Err(
+                    Error::about(ErrorKind::Device, "end the output to", &self.path)
+                        .cause("a stop came, and the driver has not answered since")
+                        .next("the kernel log (dmesg) may tell more"),
+                );
             }
         }
         Ok(())

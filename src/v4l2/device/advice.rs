@@ -115,8 +115,7 @@ impl Device {
     /// The error that the source is not what the stream began with.
     pub fn source_changed(&self) -> Error {
         let path = self.path();
-        let error =
-            Error::new(ErrorKind::Device, format!("go on capturing from {path}")).object(&path);
+        let error = Error::about(ErrorKind::Device, "go on capturing from", &path);
         match self.signal() {
             Some(signal) => error
                 .cause(format!("its source changed: now there is {signal}"))

@@ -48,11 +48,11 @@ impl Device {
         let _ = self.set_selection(Target::Crop, whole);
         let _ = self.set_selection(Target::Compose, whole);
         match self.get_selection(Target::Crop) {
-            Ok(shown) if shown != whole => Err(Error::new(
+            Ok(shown) if shown != whole => Err(Error::about(
                 ErrorKind::Format,
-                format!("show whole frames on {}", self.path()),
+                "show whole frames on",
+                self.path(),
             )
-            .object(self.path())
             .errno(Errno::EINVAL)
             .cause(format!(
                 "the driver shows {}x{} at {},{} of {}x{}",
