@@ -53,13 +53,8 @@ pub fn capture(
         measured.stream = Some(source.stream().clone());
         measured.describe(Description::of(source.stream(), false, false));
     }
-    let lent = source.pool().lent();
-    audience.begin(
-        source.stream().clone(),
-        lent,
-        source.needed(),
-        capture.buffers,
-    );
+    let (stream, lent) = (source.stream().clone(), source.pool().lent());
+    audience.begin(stream, lent, source.needed(), capture.buffers);
     let Some((mut source, started)) = source::start(source, run)? else {
         return Ok(());
     };

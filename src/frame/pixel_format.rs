@@ -41,15 +41,11 @@ impl FromStr for FourCc {
 impl fmt::Display for FourCc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = (self.0 & !BIG_ENDIAN).to_le_bytes();
-        if name.iter().all(|byte| matches!(byte, b' '..=b'~')) {
-            f.write_str(&String::from_utf8_lossy(&name))?;
-            if self.0 & BIG_ENDIAN != 0 {
-                f.write_str("-BE")?;
-            }
-            Ok(())
-        } else {
-            write!(f, "{:#010x}", self.0)
+        if !name.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+            return write!(f, "{:#010x}", self.0);
         }
+        let variant = if self.is_big_endian() { "-BE" } else { "" };
+        write!(f, "{}{variant}", String::from_utf8_lossy(&name))
     }
 }
 

@@ -121,11 +121,6 @@ fn errno(error: std::io::Error) -> Errno {
 }
 
 pub(super) fn tcp_socket(address: &SocketAddr) -> std::io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(*address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+    let domain = Domain::for_address(*address);
+    Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))
 }

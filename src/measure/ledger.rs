@@ -158,12 +158,9 @@ impl<'m> Ledger<'m> {
         for (record, _) in std::mem::take(&mut self.open) {
             closed = closed.and(self.write_down(&record, run));
         }
-        let received = self
-            .measured
-            .borrow()
-            .outcome
-            .as_ref()
-            .map(|it| it.received);
+        let measured = self.measured.borrow();
+        let received = measured.outcome.as_ref().map(|it| it.received);
+        drop(measured);
         self.was_passed_over |= received.is_some_and(|it| it > self.acknowledged);
         self.drop_if_biased();
         if let Some(records) = &mut self.records {

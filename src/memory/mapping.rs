@@ -43,18 +43,10 @@ impl Mapping {
     /// `EINVAL` for a length of 0, else what mmap(2) says.
     pub fn new(fd: BorrowedFd<'_>, length: usize, offset: i64) -> nix::Result<Self> {
         let bytes = NonZeroUsize::new(length).ok_or(Errno::EINVAL)?;
+        let both = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no
         // memory that Rust knows of.
-        let start = unsafe {
-            mmap(
-                None,
-                bytes,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_SHARED,
-                fd,
-                offset,
-            )?
-        };
+        let start = unsafe { mmap(None, bytes, both, MapFlags::MAP_SHARED, fd, offset)? };
         Ok(Mapping(Arc::new(Mapped {
             start: start.cast(),
             length,

@@ -98,15 +98,12 @@ impl Plane {
     /// Whether somebody who was given a descriptor has a device read the memory now. A queue does
     /// not wait for that: videobuf2 knows of no implicit fences.
     pub fn is_busy(&self) -> bool {
-        let Some(dmabuf) = self
-            .dmabuf()
-            .filter(|_| self.is_shared.load(Ordering::Relaxed))
-        else {
-            return false;
-        };
-        // Ready to be written to once every fence has signaled, readers' as well.
-        let mut polled = [PollFd::new(dmabuf, PollFlags::POLLOUT)];
-        poll(&mut polled, PollTimeout::ZERO) == Ok(0)
+        let is_shared = self.is_shared.load(Ordering::Relaxed);
+        self.dmabuf().filter(|_| is_shared).is_some_and(|dmabuf| {
+            // Ready to be written to once every fence has signaled, readers' as well.
+            let mut polled = [PollFd::new(dmabuf, PollFlags::POLLOUT)];
+            poll(&mut polled, PollTimeout::ZERO) == Ok(0)
+        })
     }
 
     /// Begins a read by the CPU that outlives this borrow; `end_read` ends it.

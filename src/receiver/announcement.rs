@@ -33,12 +33,11 @@ pub(super) fn announce(description: &Description, version: Version, output: Opti
         Some(DumpTarget::File(path)) => quoted(path),
     };
     match FfmpegOptions::new(description) {
-        Ok(FfmpegOptions {
-            input,
-            filter,
-            condition,
-        }) => {
-            let condition = condition.map_or(String::new(), |condition| format!(", {condition}"));
+        Ok(options) => {
+            let (input, filter) = (options.input, options.filter);
+            let condition = options
+                .condition
+                .map_or(String::new(), |it| format!(", {it}"));
             log::info!("to watch{condition}: ffplay {input} -i {path}{filter}");
             log::info!("to convert{condition}: ffmpeg {input} -i {path}{filter} OUTPUT.mkv");
         }

@@ -124,10 +124,8 @@ impl Incoming<'_> {
             payloads: payloads(&lengths),
             taken,
         };
-        Ok(Arrival::Frame(Box::new((
-            self.pool.lend(free, frame),
-            None,
-        ))))
+        let lease = self.pool.lend(free, frame);
+        Ok(Arrival::Frame(Box::new((lease, None))))
     }
 
     fn next_v3(&self, mut free: Free, run: &mut Run<'_>) -> Result<Arrival> {
@@ -183,10 +181,8 @@ impl Incoming<'_> {
             taken,
         };
         let told = Told { header, unwritten };
-        Ok(Arrival::Frame(Box::new((
-            self.pool.lend(free, frame),
-            Some(told),
-        ))))
+        let lease = self.pool.lend(free, frame);
+        Ok(Arrival::Frame(Box::new((lease, Some(told)))))
     }
 
     /// Whether the sender has shown that it lives, within the time that it may be silent.

@@ -130,11 +130,8 @@ pub fn receive(
         Some(listener) => listener,
         None => listen(config, run)?,
     };
-    let door = Door::open(
-        listener,
-        PATIENCE.min(config.peer_timeout),
-        config.peer_timeout,
-    )?;
+    let greeting = PATIENCE.min(config.peer_timeout);
+    let door = Door::open(listener, greeting, config.peer_timeout)?;
     let Offer {
         connection,
         version,

@@ -59,31 +59,25 @@ impl Receiving<'_> {
         let result = result.map_err(|error| self.blame(error));
         let result = self.finish_outlets(result, run);
         self.audience.account(self.measured);
-        if result
-            .as_ref()
-            .is_err_and(|error| error.kind() == ErrorKind::Interrupted)
-        {
+        let is_interrupted = |error: &Error| error.kind() == ErrorKind::Interrupted;
+        if result.as_ref().is_err_and(is_interrupted) {
             return result;
         }
         self.measured.borrow_mut().network = connection.network();
         let told = self.tell(&result);
         // Whoever sends sees by this that nothing more is taken.
         drop(connection);
-        let mut result = result.and(told);
-        if let Some(control) = self.control.take() {
-            match control.finish(run) {
-                Ok(pieces) => {
-                    result = self.ledger.close(result, run);
-                    self.measured
-                        .borrow_mut()
-                        .resolve_one_way(pieces, Resolve::All);
-                }
-                Err(error) => result = self.ledger.close(result.and(Err(error)), run),
-            }
-        } else {
-            result = self.ledger.close(result, run);
+        let (pieces, finished) = match self.control.take().map(|control| control.finish(run)) {
+            None => (None, Ok(())),
+            Some(Ok(pieces)) => (Some(pieces), Ok(())),
+            Some(Err(error)) => (None, Err(error)),
+        };
+        let closed = self.ledger.close(result.and(told).and(finished), run);
+        if let Some(pieces) = pieces {
+            let mut measured = self.measured.borrow_mut();
+            measured.resolve_one_way(pieces, Resolve::All);
         }
-        result?;
+        closed?;
         Account::of_receiver(&self.measured.borrow()).check()
     }
 

@@ -160,12 +160,8 @@ fn begin<'m>(
     let network = Network::new(connection, framing, how, measured)?;
     // One more than the source needs: what the network has must be able to come back.
     let needed = source.needed() + 1;
-    audience.begin(
-        source.stream().clone(),
-        source.pool().lent(),
-        needed,
-        wanted,
-    );
+    let (stream, lent) = (source.stream().clone(), source.pool().lent());
+    audience.begin(stream, lent, needed, wanted);
     Ok(Sending {
         measured,
         audience,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use serde::Deserialize;
 
-use self::allocation::{Allocation, prepared};
+use self::allocation::prepared;
 use crate::base::{Error, Result, Run, WaitsFor, settings};
 use crate::frame::{FourCc, Free, Interval, Layout, Origin, Places, Pool, Stream, field};
 use crate::memory::{HeapChoice, MemoryMode, MemoryUsed, Plane, Witness};
@@ -143,29 +143,28 @@ impl Camera {
             device.capability().card,
             device.capability().driver,
         );
-        let Allocation {
-            queue,
-            heap,
-            read_rate,
-        } = allocation::Wanted {
+        let allocation = allocation::Wanted {
             device: &device,
             format: &format,
             capture,
             places: poisoned.as_ref(),
         }
         .allocate()?;
+        let (queue, heap) = (allocation.queue, allocation.heap);
+        let memory = match heap {
+            Some(_) => MemoryUsed::DmaBuf,
+            None => MemoryUsed::Mmap,
+        };
+        let count = queue.count();
         let stream = Stream {
             width: format.width,
             height: format.height,
             pixel_format: format.pixel_format,
             planes,
-            buffers: queue.count(),
-            memory: match heap {
-                Some(_) => MemoryUsed::DmaBuf,
-                None => MemoryUsed::Mmap,
-            },
+            buffers: count,
+            memory,
             heap: heap.map(|name| name.to_string()),
-            read_rate,
+            read_rate: allocation.read_rate,
             origin: Origin {
                 interval,
                 appearance: Some(format.appearance),
@@ -173,12 +172,8 @@ impl Camera {
                 capability: Some(device.capability().clone()),
             },
         };
-        if queue.count() != capture.buffers {
-            log::warn!(
-                "{} buffers wanted, {} granted",
-                capture.buffers,
-                queue.count()
-            );
+        if count != capture.buffers {
+            log::warn!("{} buffers wanted, {count} granted", capture.buffers);
         }
         let needed = device.min_buffers().unwrap_or(0).max(LEAST_NEEDED);
         Ok(Camera {
