@@ -155,11 +155,10 @@ impl<T: Send + 'static> Blocking<T> {
                 Ok(Some(result))
             }
             Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(Error::new(
-                ErrorKind::System,
-                format!("wait for {}", self.call),
-            )
-            .cause("its thread ended without an answer")),
+            Err(TryRecvError::Disconnected) => {
+                let error = Error::new(ErrorKind::System, format!("wait for {}", self.call));
+                Err(error.cause("its thread ended without an answer"))
+            }
         }
     }
 }

@@ -44,14 +44,10 @@ impl Connection {
     /// Lets go of the frames that the kernel says that it is done with. A completion ends each
     /// wait on the socket: unread, it would do so again and again.
     pub fn reap(&self, in_flight: &mut InFlight) -> Result<()> {
-        let reaped = in_flight.reap().map_err(|errno| {
-            Error::new(
-                ErrorKind::System,
-                "read what the network has sent (MSG_ERRQUEUE)",
-            )
-            .object(self.peer())
-            .errno(errno)
-        });
+        let what = "read what the network has sent (MSG_ERRQUEUE)";
+        let failed = |errno| Error::new(ErrorKind::System, what).errno(errno);
+        let reaped = in_flight.reap();
+        let reaped = reaped.map_err(|errno| failed(errno).object(self.peer()));
         in_flight.release();
         reaped
     }

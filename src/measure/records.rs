@@ -94,15 +94,12 @@ impl Records {
     pub fn finish(&mut self, run: &mut Run<'_>) -> Result<()> {
         self.hand_over();
         let name = &self.name;
-        self.work.finish(
-            run,
-            |()| {},
-            |_| {
-                Error::about(ErrorKind::Output, "write the last records to", name)
-                    .cause("a stop came, and it has taken nothing since")
-                    .next("see what reads it, or whether its file system answers")
-            },
-        )
+        let stalled = |_| {
+            Error::about(ErrorKind::Output, "write the last records to", name)
+                .cause("a stop came, and it has taken nothing since")
+                .next("see what reads it, or whether its file system answers")
+        };
+        self.work.finish(run, |()| {}, stalled)
     }
 }
 

@@ -100,13 +100,9 @@ pub(super) fn synchronize(plane: &Plane, direction: Direction, edge: Edge) -> Re
     let Some(dmabuf) = plane.dmabuf() else {
         return Ok(());
     };
-    sync_ioctl(dmabuf, direction as u64 | edge as u64).map_err(|errno| {
-        Error::new(
-            ErrorKind::Heap,
-            "synchronize a DMABUF for the CPU (DMA_BUF_IOCTL_SYNC)",
-        )
-        .errno(errno)
-    })
+    let what = "synchronize a DMABUF for the CPU (DMA_BUF_IOCTL_SYNC)";
+    sync_ioctl(dmabuf, direction as u64 | edge as u64)
+        .map_err(|errno| Error::new(ErrorKind::Heap, what).errno(errno))
 }
 
 /// Restarted on EINTR and EAGAIN, as the kernel's documentation demands.

@@ -49,11 +49,8 @@ impl TestSource {
     /// Allocates the buffers.
     pub fn new(capture: &Capture, picture: Picture) -> Result<Self> {
         let sizeimage = whole_size(capture, "test source")?;
-        let Buffers {
-            mut free,
-            stream,
-            can_pin,
-        } = Buffers::new(capture, &[sizeimage], "test source")?;
+        let buffers = Buffers::new(capture, &[sizeimage], "test source")?;
+        let (mut free, stream) = (buffers.free, buffers.stream);
         let ramp = Ramp::new();
         if picture == Picture::Still {
             for free in &mut free {
@@ -64,7 +61,7 @@ impl TestSource {
             picture,
             stream,
             sizeimage,
-            can_pin,
+            can_pin: buffers.can_pin,
             pool: Pool::new(free)?,
             interval: capture
                 .fps
