@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 use socket2::Socket;
@@ -22,10 +22,34 @@ use crate::wire::WireError;
 /// Bytes that may wait for a peer that doesn't read.
 const MOST_WAITING: usize = 64 * 1024;
 
+/// How long an acknowledgement may wait for others. One packet for each costs half of the
+/// rate that small frames reach.
+pub(super) const GATHER: Duration = Duration::from_micros(200);
+
+/// What is still to be sent.
+#[derive(Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    /// When something was last sent.
+    sent: Option<Instant>,
+    /// Until when `bytes` are to stay, if they are.
+    held: Option<Instant>,
+}
+
+impl Waiting {
+    fn push(&mut self, message: &[u8]) -> bool {
+        let has_room = self.bytes.len() + message.len() <= MOST_WAITING;
+        if has_room {
+            self.bytes.extend_from_slice(message);
+        }
+        has_room
+    }
+}
+
 /// The connection, as both the thread and the run use it.
 pub(super) struct ControlChannel {
     socket: Socket,
-    waiting: Mutex<Vec<u8>>,
+    waiting: Mutex<Waiting>,
     /// Wakes the thread.
     waker: Bell,
     /// Wakes whoever waits for something to come.
@@ -36,10 +60,7 @@ pub(super) struct ControlChannel {
 impl Channel for ControlChannel {
     fn post(&self, message: &[u8]) -> bool {
         let mut waiting = lock(&self.waiting);
-        let has_room = waiting.len() + message.len() <= MOST_WAITING;
-        if has_room {
-            waiting.extend_from_slice(message);
-        }
+        let has_room = waiting.push(message);
         self.flush(&mut waiting);
         has_room
     }
@@ -58,11 +79,27 @@ impl Channel for ControlChannel {
 }
 
 impl ControlChannel {
-    fn flush(&self, waiting: &mut Vec<u8>) {
-        while !waiting.is_empty() {
-            match (&self.socket).write(waiting) {
+    /// Sends a message with those that follow it closely.
+    pub fn post_soon(&self, message: &[u8]) {
+        let mut waiting = lock(&self.waiting);
+        waiting.push(message);
+        match waiting.sent.map(|sent| sent + GATHER) {
+            Some(due) if Instant::now() < due => {
+                if waiting.held.replace(due).is_none() {
+                    self.waker.ring();
+                }
+            }
+            _ => self.flush(&mut waiting),
+        }
+    }
+
+    fn flush(&self, waiting: &mut Waiting) {
+        waiting.held = None;
+        while !waiting.bytes.is_empty() {
+            waiting.sent = Some(Instant::now());
+            match (&self.socket).write(&waiting.bytes) {
                 Ok(written) => {
-                    waiting.drain(..written);
+                    waiting.bytes.drain(..written);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 // No room now, or no peer any more, which the thread will notice.
@@ -87,8 +124,18 @@ impl ControlChannel {
             let now = Monotonic::now();
             let left = conversation.due(self).map(|due| due.since(now));
             let due = left.map(|left| Instant::now() + left);
+            let mut waiting = lock(&self.waiting);
+            if waiting.held.is_none_or(|due| due <= Instant::now()) {
+                self.flush(&mut waiting);
+            }
+            let held = waiting.held;
             let mut events = PollFlags::POLLIN;
-            events.set(PollFlags::POLLOUT, !lock(&self.waiting).is_empty());
+            events.set(
+                PollFlags::POLLOUT,
+                held.is_none() && !waiting.bytes.is_empty(),
+            );
+            drop(waiting);
+            let due = due.into_iter().chain(held).min();
             let mut polled = [
                 PollFd::new(self.socket.as_fd(), events),
                 self.waker.poll_fd(),
@@ -98,7 +145,6 @@ impl ControlChannel {
             if waker.any().unwrap_or(true) {
                 self.waker.hush();
             }
-            self.flush(&mut lock(&self.waiting));
             match (&self.socket).read(&mut bytes) {
                 Ok(0) => return Ok(()),
                 Ok(count) => {
@@ -144,6 +190,7 @@ impl Listening {
             if let Err(error) = own.listen(&mut conversation) {
                 log::debug!("the control connection ended: {error}");
             }
+            own.flush(&mut lock(&own.waiting));
             conversation.closed();
             // The peer may be gone already.
             let _ = own.socket.shutdown(std::net::Shutdown::Both);

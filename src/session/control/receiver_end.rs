@@ -55,7 +55,7 @@ impl ReceiverEnd {
 
     /// Tells that a frame has come.
     pub fn acknowledge(&self, ack: &Ack) {
-        self.listening.line.post(&ack.encode());
+        self.listening.line.post_soon(&ack.encode());
     }
 
     /// Tells that nothing is taken now because of whoever takes the frames.

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use socket2::{Domain, Socket, Type};
 
+use super::control_channel::GATHER;
 use super::rehearsal::{BEGINNING, Clocks, Rehearsal};
 use super::{ReceiverEnd, SenderEnd};
 use crate::base::{Monotonic, Observer, Run, Stop};
 use crate::link::Busy;
 use crate::measure::{FrameRecord, OneWay, Resolve, Stages};
-use crate::wire::{Assembler, v3::Answered, v3::Ping, v3::Pong, v3::kind};
+use crate::wire::{Assembler, v3::Ack, v3::Answered, v3::Ping, v3::Pong, v3::kind};
 
 struct Nobody;
 
@@ -83,6 +84,47 @@ fn nothing_is_said_to_have_come_before_it_was_sent() {
         early.len(),
         came.len(),
         early.iter().max()
+    );
+    drop(answering);
+}
+
+#[test]
+fn acknowledgements_that_follow_closely_share_a_packet_and_none_waits_for_the_next() {
+    // One read takes what one write sent.
+    let (peer, own) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+    peer.set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let answering = ReceiverEnd::start(own).unwrap();
+    let begun = Instant::now();
+    let sent: Vec<u64> = (0..1_000).collect();
+    for counter in &sent {
+        let (header, complete, done) = (1, 2, 3);
+        answering.acknowledge(&Ack {
+            counter: *counter,
+            header,
+            complete,
+            done,
+        });
+    }
+    let mut assembler = Assembler::default();
+    let mut came = Vec::new();
+    let mut packets = 0;
+    while came.len() < sent.len() {
+        let mut bytes = vec![0; 1 << 16];
+        let count = (&peer)
+            .read(&mut bytes)
+            .expect("the last of them come too, though nothing follows");
+        packets += 1;
+        assembler.push(&bytes[..count]);
+        while let Some((_, body)) = assembler.take().unwrap() {
+            came.push(Ack::decode(&body).unwrap().counter);
+        }
+    }
+    assert_eq!(came, sent, "each comes once, in order");
+    let most = begun.elapsed().as_micros() / GATHER.as_micros() + 2;
+    assert!(
+        packets <= most,
+        "{packets} packets where {most} fit apart from each other"
     );
     drop(answering);
 }
