@@ -57,7 +57,7 @@ impl FrameRecord {
 
     /// The names of what a line has, as a line.
     pub fn names() -> String {
-        Self::COLUMNS.map(|(name, ..)| name).join(",")
+        Self::COLUMNS.map(|(name, ..)| name).join(",") + "\n"
     }
 
     /// As a line of records: numbers, and nothing for what is unknown.
@@ -66,6 +66,6 @@ impl FrameRecord {
             0 => zero.to_owned(),
             value => value.to_string(),
         };
-        Self::COLUMNS.map(cell).join(",")
+        Self::COLUMNS.map(cell).join(",") + "\n"
     }
 }

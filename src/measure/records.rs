@@ -52,7 +52,7 @@ impl Records {
                 given_up: Arc::clone(&given_up),
             })?,
             given_up,
-            chunk: names(),
+            chunk: FrameRecord::names(),
             since: Instant::now(),
             name,
         };
@@ -63,7 +63,6 @@ impl Records {
     /// Adds a frame's line. If the disk can't keep up it waits, and a stop ends that.
     pub fn line(&mut self, record: &FrameRecord, run: &mut Run<'_>) -> Result<()> {
         self.chunk.push_str(&record.line());
-        self.chunk.push('\n');
         if self.chunk.len() < CHUNK && self.since.elapsed() < PAUSE {
             return Ok(());
         }
@@ -108,11 +107,6 @@ impl Drop for Records {
     fn drop(&mut self) {
         self.hand_over();
     }
-}
-
-/// The line of names.
-fn names() -> String {
-    FrameRecord::names() + "\n"
 }
 
 /// What the thread does.
@@ -169,7 +163,7 @@ impl Writing {
         self.given_up.fetch_add(self.aside, Ordering::Relaxed);
         self.aside = std::mem::take(&mut self.lines);
         self.bytes = 0;
-        self.append(&names(), reins)
+        self.append(&FrameRecord::names(), reins)
     }
 
     fn append(&mut self, lines: &str, reins: &Reins) -> Result<()> {

@@ -275,9 +275,7 @@ impl Heap {
 
 fn page_size() -> usize {
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
-    let size = size.ok().flatten();
-    size.and_then(|size| usize::try_from(size).ok())
-        .unwrap_or(4096)
+    size.ok().flatten().map_or(4096, |size| size as usize)
 }
 
 fn dma_heap_alloc(heap: &File, length: usize) -> nix::Result<OwnedFd> {
@@ -298,22 +296,19 @@ fn open_device(path: &Path) -> Result<File> {
         .read(true)
         .write(true)
         .open(path)
-        .map_err(|error| open_error(path, &error))
-}
-
-fn open_error(path: &Path, error: &io::Error) -> Error {
-    let shown = path.display().to_string();
-    let (kind, next) = match error.kind() {
-        io::ErrorKind::NotFound => (ErrorKind::HeapNotFound, available()),
-        io::ErrorKind::PermissionDenied => (
-            ErrorKind::HeapPermission,
-            format!("run as root, or grant this user {shown} (a udev rule, or chmod)"),
-        ),
-        _ => (ErrorKind::Heap, available()),
-    };
-    Error::about(kind, "open the heap", &shown)
-        .io(error)
-        .next(next)
+        .map_err(|error| {
+            let shown = path.display().to_string();
+            let (kind, next) = match error.kind() {
+                io::ErrorKind::NotFound => (ErrorKind::HeapNotFound, available()),
+                io::ErrorKind::PermissionDenied => (
+                    ErrorKind::HeapPermission,
+                    format!("run as root, or grant this user {shown} (a udev rule, or chmod)"),
+                ),
+                _ => (ErrorKind::Heap, available()),
+            };
+            let error = Error::about(kind, "open the heap", &shown).io(&error);
+            error.next(next)
+        })
 }
 
 /// The paths of this machine's dma-heaps.

@@ -37,17 +37,12 @@ impl FfmpegOptions {
             Shape::Packed(bits) => (1, bits, None),
             Shape::Planar(bytes, chroma, _) => (1, 8 * bytes, Some(chroma)),
         };
-        let bits = u128::from(bits);
         let components = Components {
             pixels,
-            bits,
+            bits: bits.into(),
             chroma,
         };
-        let Picture {
-            width,
-            height,
-            condition,
-        } = components
+        let (width, height, condition) = components
             .picture(stream)
             .map_err(|why| format!("no ffplay command shows these frames of {format}: {why}"))?;
         let mut filters = Vec::new();
@@ -71,13 +66,6 @@ impl FfmpegOptions {
             condition,
         })
     }
-}
-
-/// What ffmpeg is told to read.
-struct Picture {
-    width: u128,
-    height: u128,
-    condition: Option<String>,
 }
 
 /// The rows of a component plane: where the first begins, and bytes from each to the next.
@@ -154,8 +142,9 @@ impl Components {
         Ok((planes, end))
     }
 
-    /// The picture that has all samples where the frame has them.
-    fn picture(&self, stream: &Description) -> Result<Picture, String> {
+    /// Width and height of the picture that has all samples where the frame has them, and on what
+    /// condition it has.
+    fn picture(&self, stream: &Description) -> Result<(u128, u128, Option<String>), String> {
         let (width, height) = (u128::from(stream.width), u128::from(stream.height));
         let total = u128::from(stream.frame_bytes());
         let (tight, tight_bytes) = self.in_ffmpeg(width, height);
@@ -200,21 +189,14 @@ impl Components {
         }
         let left = total - frame_bytes;
         if left > 0 && self.chroma.is_none() && told.is_some() && left % stride == 0 {
-            return Ok(Picture {
-                width: read_width,
-                height: height + left / stride,
-                condition: None,
-            });
+            return Ok((read_width, height + left / stride, None));
         }
-        Ok(Picture {
-            width: read_width,
-            height,
-            condition: if left > 0 {
-                Some(format!("if frames have {frame_bytes} bytes, not {total}"))
-            } else {
-                guessed.then(|| format!("if rows are padded to {stride} bytes"))
-            },
-        })
+        let condition = if left > 0 {
+            Some(format!("if frames have {frame_bytes} bytes, not {total}"))
+        } else {
+            guessed.then(|| format!("if rows are padded to {stride} bytes"))
+        };
+        Ok((read_width, height, condition))
     }
 }
 

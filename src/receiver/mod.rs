@@ -20,7 +20,7 @@ use serde::{Deserialize, Deserializer};
 
 use self::allocation::{Heaps, MAX_BUFFERS};
 use self::announcement::announce;
-use self::door::{Door, Offer};
+use self::door::Door;
 use self::outlets::Outlets;
 use self::receiving::Receiving;
 use crate::base::{Error, ErrorKind, Output, Result, Run, settings};
@@ -132,11 +132,7 @@ pub fn receive(
     };
     let greeting = PATIENCE.min(config.peer_timeout);
     let door = Door::open(listener, greeting, config.peer_timeout)?;
-    let Offer {
-        connection,
-        version,
-        description,
-    } = door.offer(run)?;
+    let (connection, version, description) = door.offer(run)?;
     log::info!("connection from {}", connection.peer());
     // All of it before the sender is told to begin: afterwards it would make the first frames
     // late.
@@ -167,11 +163,10 @@ pub fn receive(
     let (buffers, device, socket, mut sinks, read_rate) = match ready {
         Ok(ready) => ready,
         Err(error) if error.kind() == ErrorKind::Stopped => return Err(error),
-        Err(error) => {
-            let error = match error.kind() {
-                ErrorKind::Limit => error.object(connection.peer()),
-                _ => error,
-            };
+        Err(mut error) => {
+            if error.kind() == ErrorKind::Limit {
+                error = error.object(connection.peer());
+            }
             if version == Version::V3 {
                 refuse(&connection, run, &error)?;
             }

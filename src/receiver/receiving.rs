@@ -67,10 +67,10 @@ impl Receiving<'_> {
         let told = self.tell(&result);
         // Whoever sends sees by this that nothing more is taken.
         drop(connection);
-        let (pieces, finished) = match self.control.take().map(|control| control.finish(run)) {
-            None => (None, Ok(())),
-            Some(Ok(pieces)) => (Some(pieces), Ok(())),
-            Some(Err(error)) => (None, Err(error)),
+        let finished = self.control.take().map(|control| control.finish(run));
+        let (pieces, finished) = match finished.transpose() {
+            Ok(pieces) => (pieces, Ok(())),
+            Err(error) => (None, Err(error)),
         };
         let closed = self.ledger.close(result.and(told).and(finished), run);
         if let Some(pieces) = pieces {
@@ -264,19 +264,14 @@ impl Receiving<'_> {
             had_enough: result.is_ok() && report.end.is_none(),
             failure: result
                 .as_ref()
-                .err()
-                .map(Error::to_string)
-                .unwrap_or_default(),
+                .map_or_else(Error::to_string, |()| String::new()),
         });
         match &report.end {
-            Some(End { failure, .. }) if !failure.is_empty() => Err(Error::new(
-                ErrorKind::Truncated,
-                "receive the stream to its end",
-            )
-            .cause(format!(
-                "the sender failed after {} frames: {failure}",
-                report.frames
-            ))),
+            Some(End { failure, .. }) if !failure.is_empty() => {
+                let (what, frames) = ("receive the stream to its end", report.frames);
+                let cause = format!("the sender failed after {frames} frames: {failure}");
+                Err(Error::new(ErrorKind::Truncated, what).cause(cause))
+            }
             _ => Ok(()),
         }
     }

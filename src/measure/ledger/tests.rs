@@ -186,7 +186,7 @@ fn what_is_known_of_some_frames_is_not_told_for_that_of_all() {
 #[test]
 fn a_line_has_a_cell_a_name_and_none_for_what_is_unknown() {
     let line = record(7).line();
-    assert_eq!(line, "7,0,0,0,,,100,200,,,,,,");
+    assert_eq!(line, "7,0,0,0,,,100,200,,,,,,\n");
     assert_eq!(
         line.split(',').count(),
         FrameRecord::names().split(',').count()

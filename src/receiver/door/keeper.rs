@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use super::caller::{Caller, Heard};
 use super::turned_away::TurnedAway;
-use super::{News, Offer, Teller};
+use super::{News, Teller};
 use crate::base::{Error, ErrorKind, Result, poll_until};
 use crate::link::{Accepted, Connection, Listener, Tcp};
 use crate::wire::{Description, Said, Version, WireError, v3::kind, v3::message, v3::text_bytes};
@@ -227,11 +227,8 @@ impl Keeper {
         let address = caller.address;
         let offer = Tcp::new(caller.socket, address)
             .map(|tcp| {
-                Box::new(Offer {
-                    connection: Connection::new(tcp, self.peer_timeout),
-                    version,
-                    description,
-                })
+                let connection = Connection::new(tcp, self.peer_timeout);
+                Box::new((connection, version, description))
             })
             .map_err(|error| {
                 Error::about(ErrorKind::PeerLost, "take a stream from", address).io(&error)

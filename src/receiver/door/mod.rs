@@ -21,12 +21,8 @@ use crate::base::{Bell, Error, ErrorKind, OnStop, Result, Run, Woken, lock, spaw
 use crate::link::{Connection, Listener};
 use crate::wire::{Description, Version, v3::STREAM_ID_SIZE, v3::StreamId};
 
-/// A stream that is offered.
-pub(super) struct Offer {
-    pub(super) connection: Connection,
-    pub(super) version: Version,
-    pub(super) description: Description,
-}
+/// A stream that is offered: on what, how, and what it is.
+type Offer = (Connection, Version, Description);
 
 /// What the thread tells the run.
 enum News {
