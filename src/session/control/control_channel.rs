@@ -22,8 +22,8 @@ use crate::wire::WireError;
 /// Bytes that may wait for a peer that doesn't read.
 const MOST_WAITING: usize = 64 * 1024;
 
-/// How long an acknowledgement may wait for others. One packet for each costs half of the
-/// rate that small frames reach.
+/// How long an acknowledgement may wait for others. A packet for each costs a third of the
+/// rate that the smallest frames reach.
 pub(super) const GATHER: Duration = Duration::from_micros(200);
 
 /// What is still to be sent.
