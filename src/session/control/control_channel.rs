@@ -25,6 +25,8 @@ const MOST_WAITING: usize = 64 * 1024;
 /// How long an acknowledgement may wait for others. A packet for each costs a third of the
 /// rate that the smallest frames reach.
 pub(super) const GATHER: Duration = Duration::from_micros(200);
+/// How long it may wait at most, if none follows. The thread wakes so often for it.
+pub(super) const MOST_HELD: Duration = Duration::from_millis(1);
 
 /// What is still to be sent.
 #[derive(Default)]
@@ -32,8 +34,8 @@ struct Waiting {
     bytes: Vec<u8>,
     /// When something was last sent.
     sent: Option<Instant>,
-    /// Until when `bytes` are to stay, if they are.
-    held: Option<Instant>,
+    /// When the thread sends what is there, if acknowledgements wait.
+    due: Option<Instant>,
 }
 
 impl Waiting {
@@ -83,18 +85,16 @@ impl ControlChannel {
     pub fn post_soon(&self, message: &[u8]) {
         let mut waiting = lock(&self.waiting);
         waiting.push(message);
-        match waiting.sent.map(|sent| sent + GATHER) {
-            Some(due) if Instant::now() < due => {
-                if waiting.held.replace(due).is_none() {
-                    self.waker.ring();
-                }
-            }
-            _ => self.flush(&mut waiting),
+        let now = Instant::now();
+        if waiting.sent.is_none_or(|sent| now >= sent + GATHER) {
+            self.flush(&mut waiting);
+        } else if waiting.due.is_none() {
+            waiting.due = Some(now + MOST_HELD);
+            self.waker.ring();
         }
     }
 
     fn flush(&self, waiting: &mut Waiting) {
-        waiting.held = None;
         while !waiting.bytes.is_empty() {
             waiting.sent = Some(Instant::now());
             match (&self.socket).write(&waiting.bytes) {
@@ -125,10 +125,11 @@ impl ControlChannel {
             let left = conversation.due(self).map(|due| due.since(now));
             let due = left.map(|left| Instant::now() + left);
             let mut waiting = lock(&self.waiting);
-            if waiting.held.is_none_or(|due| due <= Instant::now()) {
+            if waiting.due.is_none_or(|due| due <= Instant::now()) {
+                waiting.due = None;
                 self.flush(&mut waiting);
             }
-            let held = waiting.held;
+            let held = waiting.due;
             let mut events = PollFlags::POLLIN;
             events.set(
                 PollFlags::POLLOUT,
