@@ -180,6 +180,13 @@ impl Error {
     }
 }
 
+/// What failed, in words; nothing if nothing did.
+pub fn failure(result: &Result<()>) -> String {
+    result
+        .as_ref()
+        .map_or_else(Error::to_string, |()| String::new())
+}
+
 /// How a run went whose stop is no failure.
 pub fn unless_stopped(result: Result<()>) -> Result<()> {
     match result {

@@ -7,7 +7,9 @@ use nix::poll::{PollFd, PollFlags};
 
 use super::incoming::{Arrival, Incoming, Told};
 use super::outlets::Outlets;
-use crate::base::{Error, ErrorKind, Monotonic, OnStop, Result, Run, Woken, error::keep_first};
+use crate::base::{
+    Error, ErrorKind, Monotonic, OnStop, Result, Run, Woken, error::failure, error::keep_first,
+};
 use crate::frame::{Free, Lease, Pool, Timestamp};
 use crate::link::Connection;
 use crate::measure::{FrameRecord, Ledger, Measuring, Resolve, Stage};
@@ -262,9 +264,7 @@ impl Receiving<'_> {
             received: report.frames,
             spoiled: report.verified.as_ref().map_or(0, |it| it.spoiled),
             had_enough: result.is_ok() && report.end.is_none(),
-            failure: result
-                .as_ref()
-                .map_or_else(Error::to_string, |()| String::new()),
+            failure: failure(result),
         });
         match &report.end {
             Some(End { failure, .. }) if !failure.is_empty() => {

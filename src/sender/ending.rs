@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::Sending;
-use crate::base::{Error, ErrorKind, Result, Run, error::keep_first};
+use crate::base::{Error, ErrorKind, Result, Run, error::failure, error::keep_first};
 use crate::measure::{Piece, Resolve};
 use crate::report::account::Account;
 use crate::sink::Sink;
@@ -99,11 +99,7 @@ impl Sending<'_> {
             driver_drops: report.sequence.drops(),
             sender_drops: report.sender_drops.total(),
             left_over: report.left_over,
-            failure: result
-                .as_ref()
-                .err()
-                .map(Error::to_string)
-                .unwrap_or_default(),
+            failure: failure(result),
         };
         drop(report);
         let connection = self.network.connection();

@@ -22,17 +22,22 @@ def markdown(comparison: Comparison, names: Names) -> str:
         for block in (
             f"# {names[1]} against {names[0]}: {comparison.verdict}",
             conclusion(comparison, names),
-            _listed("Runs that failed", map(plain, comparison.failures)),
-            _listed(
-                "Figures that decide and are missing",
-                (f"{each.name}: {each.why}" for each in comparison.missing),
-            ),
+            *(_listed(title, lines) for title, lines in shortcomings(comparison)),
             _differences("What has to be the same and is not", comparison.mismatches, names),
             _rows(comparison.rows, names),
             _differences("What else differs", comparison.explanations, names),
         )
         if block
     )
+
+
+def shortcomings(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """Say what there is no figure of: titles, and what stands below each, which may be nothing."""
+    missing = [f"{each.name}: {each.why}" for each in comparison.missing]
+    return [
+        ("Runs that failed", [plain(each) for each in comparison.failures]),
+        ("Figures that decide and are missing", missing),
+    ]
 
 
 def plain(text: str) -> str:

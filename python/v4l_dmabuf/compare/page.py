@@ -7,18 +7,22 @@ from string import Template
 
 from v4l_dmabuf.compare.comparability import Difference
 from v4l_dmabuf.compare.comparison import Comparison, Row
-from v4l_dmabuf.compare.markdown import Names, cells, conclusion, figure, interval, plain
+from v4l_dmabuf.compare.markdown import (
+    Names,
+    cells,
+    conclusion,
+    figure,
+    interval,
+    plain,
+    shortcomings,
+)
 from v4l_dmabuf.compare.plots import pictures
 
 
 def page(comparison: Comparison, names: Names) -> str:
     """Make it."""
     parts = [
-        _listed("Runs that failed", map(plain, comparison.failures)),
-        _listed(
-            "Figures that decide and are missing",
-            (f"{each.name}: {each.why}" for each in comparison.missing),
-        ),
+        *(_listed(title, lines) for title, lines in shortcomings(comparison)),
         _differences("What has to be the same and is not", comparison.mismatches, names),
         *(
             f"<h2>{escape(title)}</h2>\n{_titled(svg, title)}"
